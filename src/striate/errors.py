@@ -1,0 +1,78 @@
+"""Everything that can go wrong for a user.
+
+    StriateError
+    ├── InputError (a ValueError)      what was given cannot be used: exit code 2
+    │   ├── ConfigError                an option has a value that makes no sense
+    │   ├── DataError                  a data set: its layout, its classes, its files
+    │   │   └── ImageError             one image file
+    │   ├── ModelError                 an architecture: unknown, or it cannot take this input
+    │   ├── RunError                   a run folder: missing, unfinished or damaged
+    │   └── OutputError                a place that cannot be written
+    └── TrainingError (a RuntimeError) training cannot go on: exit code 1
+    Interrupted (a KeyboardInterrupt)  training was interrupted, and its best weights are kept: exit code 130
+
+A message is one or two lines: what was given, what is wanted, what to do. Broken invariants of our
+own are `assert`s, never one of these.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class StriateError(Exception):
+    """Base of every error that striate raises on purpose."""
+
+
+class InputError(StriateError, ValueError):
+    """What the user gave cannot be used."""
+
+
+class ConfigError(InputError):
+    """An option has a value that makes no sense."""
+
+
+class DataError(InputError):
+    """A data set cannot be used: its layout, its classes or its files."""
+
+
+class ImageError(DataError):
+    """An image file cannot be decoded."""
+
+
+class ModelError(InputError):
+    """An architecture is unknown or cannot take the given input."""
+
+
+class RunError(InputError):
+    """A run folder is missing, unfinished or damaged."""
+
+
+class OutputError(InputError):
+    """A place cannot be written."""
+
+
+class TrainingError(StriateError, RuntimeError):
+    """Training cannot go on."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was interrupted; the message says what is kept. Like any interrupt it is no `Exception`."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean X?)` for the known name nearest to `name`, or an empty string.
+
+    >>> nearest("resnet81", ["lenet5", "resnet18"])
+    ' (did you mean resnet18?)'
+    """
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {found[0]}?)" if found else ""
+
+
+def listing(things: Iterable[object], most: int = 3) -> str:
+    """Join the first few things for a message: `a, b, c and 4 more`."""
+    names = [str(thing) for thing in things]
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

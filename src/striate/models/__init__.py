@@ -1,0 +1,95 @@
+"""The standard architectures, by name.
+
+A new architecture is one file here and one line in `MODELS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
+
+from striate.errors import ModelError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["MODELS", "Architecture", "create"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """What is known of an architecture before torch is loaded.
+
+    Attributes:
+        home: the function that builds it, as `module:name`; called with `classes`, `channels` and `size_px`.
+        size_px: the side of the images that it was made for.
+        min_size_px: the smallest that its geometry allows.
+        source: where it was published.
+    """
+
+    home: str
+    size_px: int
+    min_size_px: int
+    source: str
+
+
+MODELS: dict[str, Architecture] = {
+    "lenet5": Architecture(
+        home="striate.models.lenet:lenet5", size_px=32, min_size_px=16, source="LeCun et al. 1998"
+    ),
+    "resnet18": Architecture(
+        home="striate.models.resnet:resnet18", size_px=224, min_size_px=32, source="He et al. 2015"
+    ),
+    "resnet20": Architecture(
+        home="striate.models.resnet:resnet20", size_px=32, min_size_px=8, source="He et al. 2015, section 4.2"
+    ),
+}
+
+
+def find(name: str) -> Architecture:
+    """Return an entry of `MODELS`; raises ModelError for a name that is not in it."""
+    if name not in MODELS:
+        raise ModelError(f"unknown model {name!r}{nearest(name, MODELS)}; there are: {', '.join(MODELS)}.")
+    return MODELS[name]
+
+
+def check_size(name: str, size_px: int) -> None:
+    """Raise ModelError where an architecture cannot take images of `size_px` by `size_px`."""
+    smallest = find(name).min_size_px
+    if size_px < smallest:
+        raise ModelError(
+            f"{name} cannot take {size_px}x{size_px} images: it needs {smallest}x{smallest} or more; "
+            f"choose --size {smallest} or another --model."
+        )
+
+
+def create(
+    name: str, *, classes: int, channels: int = 3, size_px: int | None = None, seed: int = 0
+) -> nn.Module:
+    """Build an architecture with freshly drawn weights; an ordinary `nn.Module`.
+
+    It maps images `[batch, channels, size_px, size_px]`, normalised, to logits `[batch, classes]`.
+
+    Args:
+        name: a key of `MODELS`.
+        classes: how many logits there are.
+        channels: of the images: 1 for grey, 3 for RGB.
+        size_px: side of the images; the size that the architecture was made for where it is left out.
+        seed: decides the weights; torch's global generator is neither used nor moved.
+
+    Raises:
+        ModelError: the name is unknown, or the size is too small for the architecture.
+
+    >>> create("resnet18", classes=10).fc
+    Linear(in_features=512, out_features=10, bias=True)
+    """
+    import torch
+
+    architecture = find(name)
+    size_px = size_px or architecture.size_px
+    check_size(name, size_px)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: nn.Module = resolve_name(architecture.home)(classes=classes, channels=channels, size_px=size_px)
+    return model

@@ -1,0 +1,118 @@
+"""`run.json`: all that is needed to use a network, and how it came to be."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from striate import __version__, atomic
+from striate.data.preprocessing import Preprocessing
+from striate.errors import RunError
+from striate.training.config import TrainConfig
+
+FILE = "run.json"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """The fields of `run.json`.
+
+    Attributes:
+        task: a key of `TASKS`.
+        model: a key of `MODELS`.
+        classes: class names, in the order of the network's outputs.
+        preprocessing: what happens to an image before the network sees it.
+        config: the options of training, as they were given.
+        data: where the images were, and how many of them each split holds.
+        environment: versions, operating system, device and threads.
+        status: whether training ended, was interrupted, or is still going on (or was killed).
+        epochs: how many epochs have ended.
+        best_epoch: the one that the weights are of, by the validation images; 0 where training was
+            interrupted in the first.
+        metrics: the weights' figures.
+        metrics_split: the images that `metrics` are of: `test` where the data have one, else `val`.
+        seconds: from the start of training to its end, decoding included.
+        images_per_s: training images a second, validation and decoding left out.
+    """
+
+    task: str
+    model: str
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    config: TrainConfig
+    data: dict[str, Any]
+    environment: dict[str, Any]
+    status: Literal["training", "complete", "interrupted"] = "training"
+    epochs: int = 0
+    best_epoch: int = 0
+    metrics: dict[str, Any] | None = None
+    metrics_split: str = "val"
+    seconds: float = 0.0
+    images_per_s: float = 0.0
+
+    def write(self, folder: Path) -> None:
+        """Write `run.json` into a run's folder, atomically; raises OutputError."""
+        fields = {"format": _FORMAT, **asdict(self)}
+        atomic.write(folder / FILE, json.dumps(fields, indent=2, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> RunRecord:
+        """Read a run's `run.json`.
+
+        Raises:
+            RunError: the folder holds no run, or its record is damaged or of another format.
+        """
+        path = folder / FILE
+        try:
+            fields = json.loads(path.read_bytes())
+            found = fields.pop("format")
+            if found != _FORMAT:
+                raise RunError(f"{path}: written in format {found}; this striate ({__version__}) reads format {_FORMAT}.")
+            for name in ("mean", "std"):
+                fields["preprocessing"][name] = tuple(fields["preprocessing"][name])
+            return cls(
+                **fields
+                | {
+                    "classes": tuple(fields["classes"]),
+                    "preprocessing": Preprocessing(**fields["preprocessing"]),
+                    "config": TrainConfig(**fields["config"]),
+                }
+            )
+        except (FileNotFoundError, NotADirectoryError):
+            raise RunError(f"{folder}: no run here (there is no {FILE}){_runs_nearby(folder)}.") from None
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read ({error.strerror}).") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, RunError):
+                raise
+            raise RunError(f"{path}: damaged ({error}); train again.") from None
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Describe what a run is made with: versions, operating system, device and threads."""
+    return {
+        "striate": __version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("torch", "numpy", "pillow")},
+        "platform": platform.platform(),
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _runs_nearby(folder: Path) -> str:
+    """Name the runs below a folder, or else below `runs/`, for a message."""
+    for place in (folder, Path("runs")):
+        found = sorted(str(path.parent) for pattern in ("*", "*/*") for path in place.glob(f"{pattern}/{FILE}"))
+        if found:
+            return f"; there are: {', '.join(found[:3])}"
+    return ""

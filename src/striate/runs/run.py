@@ -1,0 +1,211 @@
+"""A trained network in use: measured on data, predicting, loaded from its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from striate import models
+from striate.data import Dataset, open_data
+from striate.data.batches import Batches
+from striate.data.dataset import ImageFiles, Split, join, take
+from striate.data.files import find_images
+from striate.data.store import Store, build_store
+from striate.errors import DataError, RunError, listing, nearest
+from striate.progress import progress_bar, say
+from striate.runs.record import RunRecord
+from striate.tasks import create_task
+from striate.tasks.base import Task
+from striate.training.loop import evaluate
+
+WEIGHTS = "model.safetensors"
+SPLIT = "split.json"
+_BATCH = 64  # images at a time where nothing is learned
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained network with its classes, its preprocessing and its record; `load` and `train` return it.
+
+    Attributes:
+        folder: where it lives.
+        record: what `run.json` says.
+        model: the network, in evaluation mode: an ordinary `nn.Module` from normalised images to outputs.
+        task: what its outputs mean.
+    """
+
+    folder: Path
+    record: RunRecord
+    model: nn.Module = field(repr=False)
+    task: Task = field(repr=False)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the network's outputs."""
+        return self.record.classes
+
+    def summary(self) -> dict[str, Any]:
+        """Return what `striate train --json` prints."""
+        record = self.record
+        return {
+            "run": str(self.folder),
+            "task": record.task,
+            "model": record.model,
+            "metrics": {name: record.metrics[name] for name in (*self.task.headline, "loss")},
+            "epochs": record.epochs,
+            "seconds": record.seconds,
+            "images_per_s": record.images_per_s,
+        }
+
+    def evaluate(
+        self, data: Dataset | str | Path, *, split: Literal["auto", "train", "val", "test"] = "auto"
+    ) -> dict[str, Any]:
+        """Measure the network on labelled images; returns what `striate evaluate --json` prints.
+
+        Args:
+            data: a data set, or where one is. Classes are matched by name with those of the network.
+            split: `auto` takes what the data's layout sets aside (`test`, else `val`), or every image where
+                it sets nothing aside, and leaves out each one whose content the network was trained on.
+
+        Raises:
+            DataError: the data cannot be used, hold classes that the network does not know, or nothing
+                is left that it was not trained on.
+        """
+        dataset = data if isinstance(data, Dataset) else open_data(data)
+        if dataset.task != self.record.task:
+            raise DataError(f"{dataset.location}: data to {dataset.task}; {self.folder} is a network to {self.record.task}.")
+        unknown = [name for name in dataset.classes if name not in self.classes]
+        if unknown:
+            raise DataError(
+                f"{dataset.location}: the network has no class {unknown[0]!r}{nearest(unknown[0], self.classes)}; "
+                f"it knows: {listing(self.classes, most=10)}."
+            )
+        chosen = self._unseen(dataset) if split == "auto" else dataset.split(split)
+        store = self._decode(chosen)
+        to_ours = np.array([self.classes.index(name) for name in dataset.classes])
+        batches = self._batches(replace(store, targets=to_ours[store.targets]))
+        with progress_bar("evaluating", len(store)) as advance:
+            metrics = evaluate(self.model, self.task, batches.in_order(), advance)
+        return {
+            "task": self.record.task,
+            "samples": len(store),
+            "metrics": metrics.compute(),
+            "per_class": metrics.per_class(),
+        }
+
+    def predict(self, images: str | Path | Iterable[str | Path], *, top: int = 5) -> list[dict[str, Any]]:
+        """Predict image files; returns what `striate predict --json` prints: for each, `image` and its prediction.
+
+        Args:
+            images: image files, or folders whose images are taken at any depth, in natural order.
+            top: how many alternatives a prediction lists at most.
+
+        Raises:
+            DataError: a file is missing, no image, or damaged; a folder holds no image.
+        """
+        given = [images] if isinstance(images, str | Path) else list(images)
+        paths = [path for place in given for path in _image_paths(Path(place))]
+        predictions: list[dict[str, Any]] = []
+        with progress_bar("predicting", len(paths)) as advance, torch.inference_mode():
+            for begin in range(0, len(paths), _BATCH):
+                some = paths[begin : begin + _BATCH]
+                split = Split(
+                    names=tuple(map(str, some)), images=ImageFiles(some), targets=np.zeros(len(some), dtype=np.int64)
+                )
+                for batch in self._batches(self._decode(split, advance)).in_order():
+                    predictions += self.task.decode(self.model(batch.images), top)
+        return [{"image": str(path), **found} for path, found in zip(paths, predictions, strict=True)]
+
+    def _decode(self, split: Split, on_progress: Callable[[int], None] | None = None) -> Store:
+        """Decode images as the network was trained on them."""
+        form = self.record.preprocessing
+        return decode_split(split, size_px=form.size_px, channels=form.channels, on_progress=on_progress)
+
+    def _batches(self, store: Store) -> Batches:
+        """Put decoded images into batches on the network's device."""
+        device = next(self.model.parameters()).device
+        return Batches(store=store, preprocessing=self.record.preprocessing, batch_size=_BATCH, device=device)
+
+    def _unseen(self, dataset: Dataset) -> Split:
+        """Return the images that speak for a data set, without those that the network was trained on."""
+        pool = dataset.split(dataset.published) if dataset.published else join(list(dataset.splits.values()))
+        trained_on = set(_read_split(self.folder)["train"].values())
+        fresh = np.array([pool.digest(index) not in trained_on for index in range(len(pool))])
+        if not fresh.any():
+            raise DataError(
+                f"{dataset.location}: the network was trained on every image here; "
+                "give others, or measure the training images with --split train."
+            )
+        if not fresh.all():
+            say(f"left out: {(~fresh).sum():,} of {len(pool):,} images, which the network was trained on")
+        return take(pool, fresh)
+
+
+def load(folder: str | Path) -> Run:
+    """Load a run from its folder, onto the GPU where there is one.
+
+    Raises:
+        RunError: the folder holds no run, or a damaged one.
+    """
+    folder = Path(folder)
+    record = RunRecord.read(folder)
+    form = record.preprocessing
+    task = create_task(record.task, record.classes)
+    model = models.create(record.model, classes=task.outputs, channels=form.channels, size_px=form.size_px)
+    path = folder / WEIGHTS
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except FileNotFoundError:
+        raise RunError(f"{folder}: the weights, {WEIGHTS}, are missing; train again.") from None
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(f"{path}: damaged, or of another network ({reason}).") from None
+    return Run(folder, record, model.to(default_device()).eval(), task)
+
+
+def default_device() -> torch.device:
+    """Return the GPU where CUDA has one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def decode_split(
+    split: Split, *, size_px: int, channels: int, on_progress: Callable[[int], None] | None = None
+) -> Store:
+    """Decode a split, with a bar of its own unless `on_progress` belongs to another; raises DataError."""
+    if on_progress:
+        return build_store(split, size_px=size_px, channels=channels, on_progress=on_progress)
+    with progress_bar("decoding", len(split)) as advance:
+        return build_store(split, size_px=size_px, channels=channels, on_progress=advance)
+
+
+def _image_paths(place: Path) -> list[Path]:
+    """Return a file itself, or the images of a folder; says which files of a folder are none."""
+    if place.is_dir():
+        images, others = find_images(place)
+        if not images:
+            raise DataError(f"{place}: no image in this folder.")
+        if others:
+            say(f"passed over, no images: {listing(others)}")
+        return images
+    if not place.exists():
+        raise DataError(f"{place}: no such file or folder.")
+    return [place]
+
+
+def _read_split(folder: Path) -> dict[str, dict[str, str]]:
+    """Read which images a run was trained on, chosen by and tested with: split -> name -> content hash."""
+    path = folder / SPLIT
+    try:
+        split: dict[str, dict[str, str]] = json.loads(path.read_bytes())
+        return {part: dict(names) for part, names in split.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunError(f"{path}: missing or damaged ({error}); say which images to take with --split.") from None

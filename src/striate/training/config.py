@@ -1,0 +1,59 @@
+"""What a user can choose about training: the flags of `striate train`, and what `run.json` keeps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from striate.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How to train. The same fields are the command's flags and the run's record.
+
+    Raises:
+        ConfigError: a value makes no sense.
+    """
+
+    model: str = "auto"
+    """An architecture, as `striate models` lists them. auto: lenet5 for small grey images, resnet20 for
+    other images up to 64 pixels, resnet18 for larger ones."""
+
+    epochs: int = 20
+    """How often every training image is seen."""
+
+    batch_size: int = 64
+    """Images a step of gradient descent."""
+
+    size: int | None = None
+    """Side in pixels of the square that every image becomes. None: the images' own size, at most the
+    one that the architecture was made for."""
+
+    lr: float = 0.05
+    """Peak of the one-cycle learning rate."""
+
+    momentum: float = 0.9
+    """Nesterov momentum."""
+
+    weight_decay: float = 5e-4
+    """Pull of every weight towards zero (L2)."""
+
+    seed: int = 0
+    """Decides the first weights and the order of the images: the same seed gives the same network."""
+
+    out: str | None = None
+    """The run's folder, a new one. None: runs/TASK/DATA-MODEL, with a number where that is taken."""
+
+    def __post_init__(self) -> None:
+        for name, fits, wanted in (
+            ("epochs", self.epochs >= 1, "1 or more"),
+            ("batch_size", self.batch_size >= 2, "2 or more"),
+            ("size", self.size is None or self.size >= 1, "1 or more"),
+            ("lr", math.isfinite(self.lr) and self.lr > 0, "a positive number"),
+            ("momentum", 0 <= self.momentum < 1, "at least 0 and below 1"),
+            ("weight_decay", math.isfinite(self.weight_decay) and self.weight_decay >= 0, "0 or more"),
+            ("seed", 0 <= self.seed < 2**64, "a whole number from 0 to 2^64 - 1"),
+        ):
+            if not fits:
+                raise ConfigError(f"{name} (={getattr(self, name)}) must be {wanted}.")

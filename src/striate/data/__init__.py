@@ -1,13 +1,13 @@
 """Data: from files on disk to batches of tensors.
 
-    sources/        where labelled images come from, a layout a file  -> Dataset
-    dataset.py      a data set before anything is decoded
-    files.py        finding image files
-    decode.py       image bytes -> uint8 pixels
-    store.py        a split, decoded once
-    preprocessing.py  what the network's input goes through, stored with its weights
-    batches.py      order and batches
-    targets.py      what a batch holds
+sources/        where labelled images come from, a layout a file  -> Dataset
+dataset.py      a data set before anything is decoded
+files.py        finding image files
+decode.py       image bytes -> uint8 pixels
+store.py        samples, decoded once
+preprocessing.py  what the network's input goes through, stored with its weights
+batches.py      order and batches
+targets.py      what a batch holds
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 
+from striate.data.augment import Augment, draw_moves, gather_moved
 from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store
 from striate.data.targets import Batch
@@ -54,18 +55,29 @@ class Batches:
         """Count the batches of an epoch."""
         return len(batch_bounds(len(self.store), self.batch_size))
 
-    def shuffled(self, seed: int, epoch: int) -> Iterator[Batch]:
-        """Yield an epoch's batches in the order of (seed, epoch)."""
-        return self._gather(epoch_order(len(self.store), seed, epoch))
+    def shuffled(self, seed: int, epoch: int, augment: Augment) -> Iterator[Batch]:
+        """Yield an epoch's batches in the order of (seed, epoch), augmented."""
+        samples = len(self.store)
+        moves = draw_moves(samples, seed, epoch)
+        for rows in self._rows(epoch_order(samples, seed, epoch)):
+            if augment == "none":
+                yield self._batch(self.store.images[rows], rows)
+            else:
+                yield self._batch(gather_moved(self.store.images, rows, moves, flip=augment == "shift+flip"), rows)
 
     def in_order(self) -> Iterator[Batch]:
-        """Yield every sample once, in the store's order."""
-        return self._gather(np.arange(len(self.store)))
+        """Yield every sample once, in the store's order, as it is."""
+        for rows in self._rows(np.arange(len(self.store))):
+            yield self._batch(self.store.images[rows], rows)
 
-    def _gather(self, order: Int64[np.ndarray, " samples"]) -> Iterator[Batch]:
+    def _rows(self, order: Int64[np.ndarray, " samples"]) -> Iterator[Int64[np.ndarray, " batch"]]:
         for start, stop in batch_bounds(len(order), self.batch_size):
-            rows = order[start:stop]
-            yield Batch(
-                images=self.preprocessing.normalise(self.store.images[rows], self.device),
-                targets=torch.from_numpy(self.store.targets[rows]).to(self.device),
-            )
+            yield order[start:stop]
+
+    def _batch(
+        self, pixels: UInt8[np.ndarray, "batch height width channels"], rows: Int64[np.ndarray, " batch"]
+    ) -> Batch:
+        return Batch(
+            images=self.preprocessing.normalise(pixels, self.device),
+            targets=torch.from_numpy(self.store.targets[rows]).to(self.device),
+        )

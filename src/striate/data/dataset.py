@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
 from striate.data.decode import open_image, to_pixels
@@ -28,6 +28,9 @@ class Images(Protocol):
 
     def where(self, index: int) -> str:
         """Say where an image is, for messages."""
+
+    def take(self, indices: Int64[np.ndarray, " chosen"]) -> Images:
+        """Return some of the images, as images."""
 
     def read(self, index: int) -> bytes:
         """Return the bytes that are an image's content; raises OSError."""
@@ -49,6 +52,10 @@ class ImageFiles:
     def where(self, index: int) -> str:
         """Return a file's path."""
         return str(self.paths[index])
+
+    def take(self, indices: Int64[np.ndarray, " chosen"]) -> ImageFiles:
+        """Return some of the files."""
+        return ImageFiles([self.paths[index] for index in indices])
 
     def read(self, index: int) -> bytes:
         """Return a file's bytes."""
@@ -73,9 +80,13 @@ class ImageArray:
         """Return an image's place in the array."""
         return f"image {index}"
 
+    def take(self, indices: Int64[np.ndarray, " chosen"]) -> ImageArray:
+        """Return some of the images."""
+        return ImageArray(self.pixels[indices])
+
     def read(self, index: int) -> bytes:
         """Return one image's pixels as bytes."""
-        return self.pixels[index].tobytes()
+        return bytes(self.pixels[index].tobytes())
 
     def open(self, content: bytes) -> Image.Image:
         """Return pixels as an image of Pillow's mode L."""
@@ -84,8 +95,8 @@ class ImageArray:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
-    """One part of a data set: what is trained on, chosen by, or tested with."""
+class Samples:
+    """Labelled images: a name, an image and the index of a class each."""
 
     names: tuple[str, ...]
     images: Images
@@ -94,6 +105,14 @@ class Split:
     def __len__(self) -> int:
         """Count the samples."""
         return len(self.names)
+
+    def take(self, indices: Int64[np.ndarray, " chosen"]) -> Samples:
+        """Return some of the samples."""
+        return Samples(
+            names=tuple(self.names[index] for index in indices),
+            images=self.images.take(indices),
+            targets=self.targets[indices],
+        )
 
     def digest(self, index: int) -> str:
         """Return a 64-bit hash of an image's content, as 16 hexadecimal digits; raises ImageError."""
@@ -125,29 +144,34 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Labelled images in named splits, as `open_data` finds them.
+    """Labelled images and their parting into splits, as `open_data` finds them.
 
     Attributes:
         name: what a run of it is called.
         location: the folder or the sample's name, as it was given.
         task: the task that its labels are for.
         classes: class names; a target is an index into them.
-        splits: always `train`; `val` (what the best weights are chosen by); `test` where the layout has one.
-        published: the split that the data's own layout sets aside, or None where the split is ours.
+        samples: all of them.
+        splits: indices into `samples`: always `train` and `val` (what the best weights are chosen by), and
+            `test` where the layout has one.
+        published: the split that the layout itself sets aside, or None where the parting is ours.
+        mirror_safe: whether an image's mirror image is of the same class; it is not for digits.
     """
 
     name: str
     location: str
     task: str
     classes: tuple[str, ...]
-    splits: Mapping[SplitName, Split]
+    samples: Samples
+    splits: Mapping[SplitName, Int64[np.ndarray, " chosen"]]
     published: SplitName | None
+    mirror_safe: bool = True
 
-    def split(self, name: SplitName) -> Split:
+    def split(self, name: SplitName) -> Samples:
         """Return a split by its name; raises DataError where the data have none of that name."""
         if name not in self.splits:
             raise DataError(f"{self.location}: there is no {name} split; there are: {', '.join(self.splits)}.")
-        return self.splits[name]
+        return self.samples.take(self.splits[name])
 
     def check_trainable(self) -> None:
         """Refuse what would silently teach nonsense.
@@ -160,11 +184,11 @@ class Dataset:
                 f"{self.location}: there is one class only ({self.classes[0]!r}); "
                 "a classifier needs two or more, one folder each."
             )
-        for name, split in self.splits.items():
-            if len(split) == 0:
+        for name, indices in self.splits.items():
+            if len(indices) == 0:
                 raise DataError(
-                    f"{self.location}: too few images ({len(self.splits['train'])}) to set some aside for "
-                    f"{name}; add images, or give a {name}/ folder beside train/."
+                    f"{self.location}: {len(self.samples)} images are too few to set some aside for {name}; "
+                    "add images, two or more a class."
                 )
 
 
@@ -173,8 +197,8 @@ def _digest(content: bytes) -> str:
 
 
 def hold_out(
-    names: Sequence[str], targets: Int64[np.ndarray, " samples"], fraction: float, seed: int = 0
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    names: Sequence[str], targets: Int64[np.ndarray, " samples"], fraction: float
+) -> Bool[np.ndarray, " samples"]:
     """Choose which samples to set aside: a function of each name alone.
 
     A sample is held out where the hash of its name, read as a number in [0, 1), is below `fraction`:
@@ -183,7 +207,7 @@ def hold_out(
 
     Returns: True for the samples that are held out, one per name.
     """
-    position = np.array([_unit_hash(f"{seed}:{name}") for name in names])
+    position = np.array([_unit_hash(name) for name in names])
     held = position < fraction
     for target in np.unique(targets):
         members = np.flatnonzero(targets == target)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from striate.errors import ImageError
 
@@ -47,7 +47,7 @@ def open_image(file: BinaryIO) -> Image.Image:
     """
     try:
         image = Image.open(file, formats=FORMATS)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise ImageError(f"no image that striate reads ({', '.join(FORMATS)}).") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(f"more than {MAX_PIXELS:,} pixels; make it smaller.") from None
@@ -59,9 +59,7 @@ def open_image(file: BinaryIO) -> Image.Image:
     return image
 
 
-def to_pixels(
-    image: Image.Image, *, size_px: int, channels: int
-) -> UInt8[np.ndarray, "height width channels"]:
+def to_pixels(image: Image.Image, *, size_px: int, channels: int) -> UInt8[np.ndarray, "height width channels"]:
     """Decode an opened image to a square of `size_px`: upright, 8-bit, grey (1 channel) or RGB (3).
 
     The largest central square is kept and resized with antialiasing (bilinear). Values are 0 to 255.

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from striate.data.dataset import Split
+from striate.data.dataset import Samples
 from striate.data.decode import is_grey
 
 _PEEKED = 64  # image headers looked at to learn what a data set is like
@@ -48,8 +48,8 @@ class Preprocessing:
         return images.sub_(mean * 255).div_(std * 255)
 
 
-def natural_form(split: Split) -> tuple[int, int]:
-    """Return what most of a split's images are like: the shorter side in pixels, and 1 (grey) or 3 channels.
+def natural_form(samples: Samples) -> tuple[int, int]:
+    """Return what most of the images are like: the shorter side in pixels, and 1 (grey) or 3 channels.
 
     Looks at the headers of a few images, evenly spread; decodes none.
 
@@ -58,8 +58,8 @@ def natural_form(split: Split) -> tuple[int, int]:
     """
     sides: list[int] = []
     grey = True
-    for index in np.unique(np.linspace(0, len(split) - 1, _PEEKED).astype(int)):
-        image = split.header(int(index))
+    for index in np.unique(np.linspace(0, len(samples) - 1, _PEEKED).astype(int)):
+        image = samples.header(int(index))
         sides.append(min(image.size))
         grey = grey and is_grey(image)
     return median_low(sides), 1 if grey else 3
@@ -76,7 +76,9 @@ def channel_statistics(
     stds: list[float] = []
     values = np.arange(256) / 255
     for channel in range(images.shape[-1]):
-        counts = sum(np.bincount(image[..., channel].ravel(), minlength=256) for image in images)
+        counts = np.zeros(256, dtype=np.int64)
+        for image in images:
+            counts += np.bincount(image[..., channel].ravel(), minlength=256)
         share = counts / counts.sum()
         mean = float(share @ values)
         means.append(mean)

@@ -1,4 +1,4 @@
-"""A split, decoded once: uint8 images in memory, ready to be gathered into batches."""
+"""Samples, decoded once: uint8 images in memory, ready to be gathered into batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from striate.data.dataset import Split
+from striate.data.dataset import Samples
 from striate.errors import DataError, ImageError, listing
 
 _CHUNK = 64  # images a task of the pool: enough to make its overhead vanish, few enough for a smooth bar
@@ -30,12 +30,12 @@ class Store:
 
 
 def build_store(
-    split: Split, *, size_px: int, channels: int, on_progress: Callable[[int], None] = lambda images: None
+    samples: Samples, *, size_px: int, channels: int, on_progress: Callable[[int], None] = lambda images: None
 ) -> Store:
-    """Decode every image of a split, on all cores (Pillow lets go of the interpreter while it decodes).
+    """Decode every image, on all cores (Pillow lets go of the interpreter while it decodes).
 
     Args:
-        split: what to decode.
+        samples: what to decode.
         size_px: side of the square that each image becomes.
         channels: 1 for grey, 3 for RGB.
         on_progress: called with the number of images that have been decoded since the last call.
@@ -43,21 +43,21 @@ def build_store(
     Raises:
         DataError: images are damaged (the first few are named), or all together do not fit into memory.
     """
-    shape = (len(split), size_px, size_px, channels)
+    shape = (len(samples), size_px, size_px, channels)
     _check_memory(shape)
     images = np.empty(shape, dtype=np.uint8)
-    digests = [""] * len(split)
+    digests = [""] * len(samples)
 
     def decode(indices: range) -> list[ImageError]:
         failures: list[ImageError] = []
         for index in indices:
             try:
-                images[index], digests[index] = split.decode(index, size_px=size_px, channels=channels)
+                images[index], digests[index] = samples.decode(index, size_px=size_px, channels=channels)
             except ImageError as error:
                 failures.append(error)
         return failures
 
-    chunks = [range(start, min(start + _CHUNK, len(split))) for start in range(0, len(split), _CHUNK)]
+    chunks = [range(start, min(start + _CHUNK, len(samples))) for start in range(0, len(samples), _CHUNK)]
     failures: list[ImageError] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
@@ -70,7 +70,7 @@ def build_store(
     if failures:
         named = listing((str(failure).rstrip(".") for failure in failures), most=2)
         raise DataError(f"{named}. Repair or remove {'it' if len(failures) == 1 else 'them'}.")
-    return Store(images=images, targets=split.targets, digests=tuple(digests))
+    return Store(images=images, targets=samples.targets, digests=tuple(digests))
 
 
 def _check_memory(shape: tuple[int, int, int, int]) -> None:

@@ -35,9 +35,7 @@ class Architecture:
 
 
 MODELS: dict[str, Architecture] = {
-    "lenet5": Architecture(
-        home="striate.models.lenet:lenet5", size_px=32, min_size_px=16, source="LeCun et al. 1998"
-    ),
+    "lenet5": Architecture(home="striate.models.lenet:lenet5", size_px=32, min_size_px=16, source="LeCun et al. 1998"),
     "resnet18": Architecture(
         home="striate.models.resnet:resnet18", size_px=224, min_size_px=32, source="He et al. 2015"
     ),
@@ -64,9 +62,7 @@ def check_size(name: str, size_px: int) -> None:
         )
 
 
-def create(
-    name: str, *, classes: int, channels: int = 3, size_px: int | None = None, seed: int = 0
-) -> nn.Module:
+def create(name: str, *, classes: int, channels: int = 3, size_px: int | None = None, seed: int = 0) -> nn.Module:
     """Build an architecture with freshly drawn weights; an ordinary `nn.Module`.
 
     It maps images `[batch, channels, size_px, size_px]`, normalised, to logits `[batch, classes]`.

@@ -50,9 +50,7 @@ class PadShortcut(nn.Module):
 
 def projection(channels_in: int, channels: int, stride: int) -> nn.Module:
     """Build option B of the paper: a 1x1 convolution with batch norm."""
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
-    )
+    return nn.Sequential(nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
 
 
 def stage(channels_in: int, channels: int, blocks: int, stride: int, shortcut: Shortcut) -> nn.Sequential:

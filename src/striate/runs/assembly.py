@@ -15,14 +15,16 @@ from torch import nn
 
 from striate import atomic, models
 from striate.data import Dataset, open_data
+from striate.data.augment import Augment
 from striate.data.batches import Batches
 from striate.data.dataset import SplitName
 from striate.data.preprocessing import Preprocessing, channel_statistics, natural_form
 from striate.data.store import Store
-from striate.errors import Interrupted
+from striate.errors import Interrupted, TrainingError
 from striate.progress import progress_bar, say
+from striate.runs.record import FILE as RECORD
 from striate.runs.record import RunRecord, environment
-from striate.runs.run import SPLIT, WEIGHTS, Run, decode_split, default_device, load
+from striate.runs.run import SPLIT, WEIGHTS, Run, decode, default_device, load
 from striate.tasks import create_task
 from striate.tasks.base import Task
 from striate.training.config import TrainConfig
@@ -49,13 +51,14 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
     model = models.create(name, classes=task.outputs, channels=channels, size_px=size_px, seed=config.seed)
     device = default_device()
     with _new_run_folder(config, dataset, name) as folder:
-        stores = {split: decode_split(part, size_px=size_px, channels=channels) for split, part in dataset.splits.items()}
+        stores = {split: decode(dataset.split(split), size_px=size_px, channels=channels) for split in dataset.splits}
         mean, std = channel_statistics(stores["train"].images)
         record = RunRecord(
             task=dataset.task,
             model=name,
             classes=dataset.classes,
             preprocessing=Preprocessing(size_px=size_px, channels=channels, mean=mean, std=std),
+            augment=choose_augment(dataset, config),
             config=config,
             data={"location": dataset.location} | {split: len(store) for split, store in stores.items()},
             environment=environment(device),
@@ -68,7 +71,7 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
 
 def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, int, int]:
     """Settle architecture, size in pixels and channels by what the images are like; raises ModelError."""
-    natural_px, channels = natural_form(dataset.splits["train"])
+    natural_px, channels = natural_form(dataset.split("train"))
     name = config.model
     if name == "auto":
         side_px = config.size or natural_px
@@ -77,6 +80,13 @@ def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, int, int]:
     size_px = config.size or max(architecture.min_size_px, min(architecture.size_px, natural_px))
     models.check_size(name, size_px)
     return name, size_px, channels
+
+
+def choose_augment(dataset: Dataset, config: TrainConfig) -> Augment:
+    """Settle what is done to training images by what the data allow."""
+    if config.augment == "auto":
+        return "shift+flip" if dataset.mirror_safe else "shift"
+    return config.augment
 
 
 class RunWriter:
@@ -100,28 +110,28 @@ class RunWriter:
         self.images = 0
         self.train_seconds = 0.0
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there are no weights yet."""
-        return self.record.metrics is None
-
-    def keep(self, result: EpochResult, model: nn.Module, *, ended: bool = True) -> None:
-        """Write down an epoch, and its weights if they are the best; raises OutputError.
-
-        `ended` is false for an epoch that was cut short: its weights count, the epoch does not.
-        """
+    def keep(self, result: EpochResult, model: nn.Module) -> None:
+        """Write down an epoch, and its weights if they are the best; raises OutputError."""
         self.images += result.images
         self.train_seconds += result.train_seconds
         self.lines.append(json.dumps(asdict(result) | {"images_per_s": result.images_per_s}))
         best = self.record.metrics
-        if best is None or self.task.score(result.metrics) > self.task.score(best):
-            self.record = replace(self.record, metrics=result.metrics, best_epoch=result.epoch if ended else 0)
-            if best is None:
-                atomic.write(self.folder / SPLIT, self.split_json)
+        if not best:
+            atomic.write(self.folder / SPLIT, self.split_json)
+        if not best or self.task.score(result.metrics) > self.task.score(best):
             weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
             atomic.write(self.folder / WEIGHTS, safetensors.torch.save(weights))
+            self.record = replace(self.record, metrics=result.metrics, best_epoch=result.epoch)
         atomic.write(self.folder / "metrics.jsonl", "".join(f"{line}\n" for line in self.lines))
-        self.write_record(epochs=result.epoch if ended else 0)
+        self.write_record(epochs=result.epoch)
+
+    def stop(self, status: str) -> str:
+        """Write down why training stops early, and say what is kept of it."""
+        if not self.record.metrics:
+            return "nothing is kept: no step had been taken"
+        self.write_record(status=status)
+        epoch = f"epoch {self.record.best_epoch}" if self.record.best_epoch else "within the first epoch"
+        return f"the best weights so far, {epoch}, {self.task.brief(self.record.metrics)}, are in {self.folder}"
 
     def write_record(self, **changes: object) -> None:
         """Write `run.json` with some fields changed, and the time that has gone by."""
@@ -141,7 +151,10 @@ def _train_and_keep(
     device = next(model.parameters()).device
     batches = {
         split: Batches(
-            store=store, preprocessing=writer.record.preprocessing, batch_size=config.batch_size, device=device
+            store=store,
+            preprocessing=writer.record.preprocessing,
+            batch_size=config.batch_size,
+            device=device,
         )
         for split, store in stores.items()
     }
@@ -154,7 +167,7 @@ def _train_and_keep(
                 task,
                 config,
                 steps_per_epoch=steps_per_epoch,
-                train_batches=lambda epoch: batches["train"].shuffled(config.seed, epoch),
+                train_batches=lambda epoch: batches["train"].shuffled(config.seed, epoch, writer.record.augment),
                 val_batches=batches["val"].in_order,
                 on_step=display.step,
             ):
@@ -167,4 +180,48 @@ def _train_and_keep(
             writer.write_record(metrics=figures, metrics_split="test")
         writer.write_record(status="complete")
     except KeyboardInterrupt:
-        raise Interrupted("x") from None
+        raise Interrupted(writer.stop("interrupted")) from None
+    except TrainingError as error:
+        raise TrainingError(f"{error} ({writer.stop('failed')})") from None
+
+
+def _announce(record: RunRecord, model: nn.Module) -> None:
+    """Say what is about to be trained on what."""
+    form, counts = (
+        record.preprocessing,
+        {name: count for name, count in record.data.items() if name != "location"},
+    )
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    say(
+        f"{record.data['location']}: {' + '.join(f'{count:,} {name}' for name, count in counts.items())} images, "
+        f"{len(record.classes)} classes, {form.size_px}x{form.size_px} {'grey' if form.channels == 1 else 'RGB'}"
+    )
+    say(f"{record.model}: {parameters:,} parameters, on {record.environment['device']}")
+
+
+@contextmanager
+def _new_run_folder(config: TrainConfig, dataset: Dataset, model: str) -> Iterator[Path]:
+    """Make the run's folder; if the block leaves no run in it, it goes again. Raises OutputError."""
+    with atomic.new_folder(Path(config.out) if config.out else _free_name(dataset, model)) as folder:
+        try:
+            yield folder
+        except BaseException:
+            if not (folder / RECORD).exists():
+                for leftover in folder.iterdir():
+                    leftover.unlink()
+            raise
+
+
+def _free_name(dataset: Dataset, model: str) -> Path:
+    """Find the first free one of runs/TASK/DATA-MODEL, runs/TASK/DATA-MODEL-2, …."""
+    plain = Path("runs", dataset.task, f"{dataset.name}-{model}")
+    numbered = (plain.with_name(f"{plain.name}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([plain], numbered) if not path.exists())
+
+
+def _split_json(dataset: Dataset, stores: Mapping[SplitName, Store]) -> str:
+    """Write down which image is in which split: split -> name -> content hash."""
+    names = {
+        split: dict(zip(dataset.split(split).names, store.digests, strict=True)) for split, store in stores.items()
+    }
+    return json.dumps(names, indent=0, ensure_ascii=False) + "\n"

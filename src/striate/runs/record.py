@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 
 from striate import __version__, atomic
+from striate.data.augment import Augment
 from striate.data.preprocessing import Preprocessing
 from striate.errors import RunError
 from striate.training.config import TrainConfig
@@ -30,10 +31,11 @@ class RunRecord:
         model: a key of `MODELS`.
         classes: class names, in the order of the network's outputs.
         preprocessing: what happens to an image before the network sees it.
+        augment: what was done to the training images.
         config: the options of training, as they were given.
         data: where the images were, and how many of them each split holds.
         environment: versions, operating system, device and threads.
-        status: whether training ended, was interrupted, or is still going on (or was killed).
+        status: whether training ended, was interrupted, failed, or is still going on (or was killed).
         epochs: how many epochs have ended.
         best_epoch: the one that the weights are of, by the validation images; 0 where training was
             interrupted in the first.
@@ -47,13 +49,14 @@ class RunRecord:
     model: str
     classes: tuple[str, ...]
     preprocessing: Preprocessing
+    augment: Augment
     config: TrainConfig
     data: dict[str, Any]
     environment: dict[str, Any]
-    status: Literal["training", "complete", "interrupted"] = "training"
+    status: Literal["training", "complete", "interrupted", "failed"] = "training"
     epochs: int = 0
     best_epoch: int = 0
-    metrics: dict[str, Any] | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
     metrics_split: str = "val"
     seconds: float = 0.0
     images_per_s: float = 0.0
@@ -75,7 +78,9 @@ class RunRecord:
             fields = json.loads(path.read_bytes())
             found = fields.pop("format")
             if found != _FORMAT:
-                raise RunError(f"{path}: written in format {found}; this striate ({__version__}) reads format {_FORMAT}.")
+                raise RunError(
+                    f"{path}: written in format {found}; this striate ({__version__}) reads format {_FORMAT}."
+                )
             for name in ("mean", "std"):
                 fields["preprocessing"][name] = tuple(fields["preprocessing"][name])
             return cls(

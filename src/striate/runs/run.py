@@ -17,7 +17,7 @@ from torch import nn
 from striate import models
 from striate.data import Dataset, open_data
 from striate.data.batches import Batches
-from striate.data.dataset import ImageFiles, Split, join, take
+from striate.data.dataset import ImageFiles, Samples
 from striate.data.files import find_images
 from striate.data.store import Store, build_store
 from striate.errors import DataError, RunError, listing, nearest
@@ -82,7 +82,9 @@ class Run:
         """
         dataset = data if isinstance(data, Dataset) else open_data(data)
         if dataset.task != self.record.task:
-            raise DataError(f"{dataset.location}: data to {dataset.task}; {self.folder} is a network to {self.record.task}.")
+            raise DataError(
+                f"{dataset.location}: data to {dataset.task}; {self.folder} is a network to {self.record.task}."
+            )
         unknown = [name for name in dataset.classes if name not in self.classes]
         if unknown:
             raise DataError(
@@ -118,26 +120,28 @@ class Run:
         with progress_bar("predicting", len(paths)) as advance, torch.inference_mode():
             for begin in range(0, len(paths), _BATCH):
                 some = paths[begin : begin + _BATCH]
-                split = Split(
-                    names=tuple(map(str, some)), images=ImageFiles(some), targets=np.zeros(len(some), dtype=np.int64)
+                samples = Samples(
+                    names=tuple(map(str, some)),
+                    images=ImageFiles(some),
+                    targets=np.zeros(len(some), dtype=np.int64),
                 )
-                for batch in self._batches(self._decode(split, advance)).in_order():
+                for batch in self._batches(self._decode(samples, advance)).in_order():
                     predictions += self.task.decode(self.model(batch.images), top)
         return [{"image": str(path), **found} for path, found in zip(paths, predictions, strict=True)]
 
-    def _decode(self, split: Split, on_progress: Callable[[int], None] | None = None) -> Store:
+    def _decode(self, samples: Samples, on_progress: Callable[[int], None] | None = None) -> Store:
         """Decode images as the network was trained on them."""
         form = self.record.preprocessing
-        return decode_split(split, size_px=form.size_px, channels=form.channels, on_progress=on_progress)
+        return decode(samples, size_px=form.size_px, channels=form.channels, on_progress=on_progress)
 
     def _batches(self, store: Store) -> Batches:
         """Put decoded images into batches on the network's device."""
         device = next(self.model.parameters()).device
         return Batches(store=store, preprocessing=self.record.preprocessing, batch_size=_BATCH, device=device)
 
-    def _unseen(self, dataset: Dataset) -> Split:
+    def _unseen(self, dataset: Dataset) -> Samples:
         """Return the images that speak for a data set, without those that the network was trained on."""
-        pool = dataset.split(dataset.published) if dataset.published else join(list(dataset.splits.values()))
+        pool = dataset.split(dataset.published) if dataset.published else dataset.samples
         trained_on = set(_read_split(self.folder)["train"].values())
         fresh = np.array([pool.digest(index) not in trained_on for index in range(len(pool))])
         if not fresh.any():
@@ -147,7 +151,7 @@ class Run:
             )
         if not fresh.all():
             say(f"left out: {(~fresh).sum():,} of {len(pool):,} images, which the network was trained on")
-        return take(pool, fresh)
+        return pool.take(np.flatnonzero(fresh))
 
 
 def load(folder: str | Path) -> Run:
@@ -177,14 +181,12 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def decode_split(
-    split: Split, *, size_px: int, channels: int, on_progress: Callable[[int], None] | None = None
-) -> Store:
-    """Decode a split, with a bar of its own unless `on_progress` belongs to another; raises DataError."""
+def decode(samples: Samples, *, size_px: int, channels: int, on_progress: Callable[[int], None] | None = None) -> Store:
+    """Decode samples, with a bar of its own unless `on_progress` belongs to another; raises DataError."""
     if on_progress:
-        return build_store(split, size_px=size_px, channels=channels, on_progress=on_progress)
-    with progress_bar("decoding", len(split)) as advance:
-        return build_store(split, size_px=size_px, channels=channels, on_progress=advance)
+        return build_store(samples, size_px=size_px, channels=channels, on_progress=on_progress)
+    with progress_bar("decoding", len(samples)) as advance:
+        return build_store(samples, size_px=size_px, channels=channels, on_progress=advance)
 
 
 def _image_paths(place: Path) -> list[Path]:

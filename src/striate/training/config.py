@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from striate.errors import ConfigError
 
@@ -38,6 +39,10 @@ class TrainConfig:
 
     weight_decay: float = 5e-4
     """Pull of every weight towards zero (L2)."""
+
+    augment: Literal["auto", "none", "shift", "shift+flip"] = "auto"
+    """How an image is changed each time it is seen: moved by up to an eighth of its side, mirrored.
+    auto: shift+flip, or shift for the sample mnist. Choose shift where left and right matter."""
 
     seed: int = 0
     """Decides the first weights and the order of the images: the same seed gives the same network."""

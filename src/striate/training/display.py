@@ -23,11 +23,13 @@ class EpochLines:
         self.brief = brief
         self.began = time.perf_counter()
 
-    def step(self, place: int, images: int, loss: float) -> None:
-        """Take note of a step: its place in the epoch, its number of images, its loss."""
+    def step(self, images: int, loss: float) -> None:
+        """Take note of a step: its number of images, its loss."""
 
     def end_epoch(self, result: EpochResult) -> None:
         """Write an epoch's losses, figures and speed, and how long the rest takes at this pace."""
+        if result.epoch == 0:
+            return
         left_s = (time.perf_counter() - self.began) / result.epoch * (self.epochs - result.epoch)
         self.write(
             f"epoch {result.epoch:{len(str(self.epochs))}}/{self.epochs}  "
@@ -43,16 +45,14 @@ class EpochLines:
 class LiveLines(EpochLines):
     """The same lines and, under them, a bar over all steps with epoch, loss, speed and time left."""
 
-    def __init__(
-        self, epochs: int, brief: Callable[[dict[str, Any]], str], progress: Progress, steps: int
-    ) -> None:
+    def __init__(self, epochs: int, brief: Callable[[dict[str, Any]], str], progress: Progress, steps: int) -> None:
         super().__init__(epochs, brief)
         self.progress = progress
         self.bar = progress.add_task("epoch 1", total=steps, loss=0.0, images_per_s=0.0)
         self.images = 0
         self.epoch_began = self.began
 
-    def step(self, place: int, images: int, loss: float) -> None:
+    def step(self, images: int, loss: float) -> None:
         """Move the bar by one step."""
         self.images += images
         seconds = time.perf_counter() - self.epoch_began
@@ -70,9 +70,7 @@ class LiveLines(EpochLines):
 
 
 @contextmanager
-def training_display(
-    epochs: int, steps_per_epoch: int, brief: Callable[[dict[str, Any]], str]
-) -> Iterator[EpochLines]:
+def training_display(epochs: int, steps_per_epoch: int, brief: Callable[[dict[str, Any]], str]) -> Iterator[EpochLines]:
     """Show training while a block runs; the bar goes when the block ends, the lines stay."""
     if not sys.stderr.isatty():
         yield EpochLines(epochs, brief)

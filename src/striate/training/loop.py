@@ -27,7 +27,10 @@ class TrainState:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """An epoch, counted from 1: its mean training loss, the figures of the validation images, its speed."""
+    """An epoch, counted from 1: its mean training loss, the figures of the validation images, its speed.
+
+    Epoch 0 is a first one that was cut short.
+    """
 
     epoch: int
     lr: float
@@ -71,7 +74,7 @@ def train_step(state: TrainState, task: Task, batch: Batch, lr: float) -> float:
             f"try --lr {state.optimiser.defaults['lr'] / 10:g}."
         )
     state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     state.optimiser.step()
     state.steps_taken += 1
     return value
@@ -85,9 +88,12 @@ def fit(
     steps_per_epoch: int,
     train_batches: Callable[[int], Iterable[Batch]],
     val_batches: Callable[[], Iterable[Batch]],
-    on_step: Callable[[int, int, float], None],
+    on_step: Callable[[int, float], None],
 ) -> Iterator[EpochResult]:
     """Train epoch by epoch, yielding each one's result; the state moves on in between.
+
+    A KeyboardInterrupt in the first epoch is held back until its weights, the only ones there are, have
+    been measured and yielded.
 
     Args:
         state: where to start; it is changed.
@@ -96,27 +102,35 @@ def fit(
         steps_per_epoch: how many batches `train_batches` gives.
         train_batches: from an epoch, counted from 0, to its batches.
         val_batches: gives the validation images, each once.
-        on_step: called after every step with its place in the epoch, its number of images and its loss.
+        on_step: called after every step with its number of images and its loss.
     """
     steps = steps_per_epoch * config.epochs
     for epoch in range(config.epochs):
         began = time.perf_counter()
         state.model.train()
         images, loss_sum, lr = 0, 0.0, 0.0
-        for place, batch in enumerate(train_batches(epoch), start=1):
-            lr = config.lr * one_cycle(state.steps_taken, steps)
-            loss = train_step(state, task, batch, lr)
-            images += len(batch.images)
-            loss_sum += loss * len(batch.images)
-            on_step(place, len(batch.images), loss)
+        interrupt: KeyboardInterrupt | None = None
+        try:
+            for batch in train_batches(epoch):
+                lr = config.lr * one_cycle(state.steps_taken, steps)
+                loss = train_step(state, task, batch, lr)
+                images += len(batch.images)
+                loss_sum += loss * len(batch.images)
+                on_step(len(batch.images), loss)
+        except KeyboardInterrupt as caught:
+            if epoch > 0 or images == 0:
+                raise
+            interrupt = caught
         yield EpochResult(
-            epoch=epoch + 1,
+            epoch=0 if interrupt else epoch + 1,
             lr=lr,
             train_loss=loss_sum / images,
             images=images,
             train_seconds=time.perf_counter() - began,
             metrics=evaluate(state.model, task, val_batches()).compute(),
         )
+        if interrupt:
+            raise interrupt
 
 
 @torch.inference_mode()

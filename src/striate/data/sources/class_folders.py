@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int64
 
-from striate.data.dataset import Dataset, ImageFiles, Split, SplitName, hold_out
+from striate.data.dataset import Dataset, ImageFiles, Samples, SplitName, hold_out
 from striate.data.files import find_images, subfolders
 from striate.errors import DataError, listing, nearest
 
@@ -37,23 +39,55 @@ def read(location: str) -> Dataset:
     folders = _split_folders(root)
     train_folder = folders.get("train", root)
     classes = tuple(folder.name for folder in subfolders(train_folder))
-    if not classes:
-        raise DataError(f"{train_folder}: there are no class folders; wanted: {DESCRIPTION}.")
-    splits = {name: _read_split(folder, root, classes) for name, folder in folders.items()}
-    published: SplitName | None = "test" if "test" in splits else "val" if "val" in splits else None
-    if "train" not in splits:
-        splits["train"] = _read_split(root, root, classes)
+    paths: list[Path] = []
+    targets: list[int] = []
+    splits: dict[SplitName, Int64[np.ndarray, " chosen"]] = {}
+    for split, folder in (folders or {"train": root}).items():
+        begin = len(paths)
+        for path, name in _labelled_images(folder, classes):
+            paths.append(path)
+            targets.append(classes.index(name))
+        splits[split] = np.arange(begin, len(paths))
+    samples = Samples(
+        names=tuple(path.relative_to(root).as_posix() for path in paths),
+        images=ImageFiles(paths),
+        targets=np.array(targets, dtype=np.int64),
+    )
     if "val" not in splits:
         fraction = _HELD_OUT_BESIDE_TEST if "test" in splits else _HELD_OUT
-        splits["train"], splits["val"] = _set_aside(splits["train"], fraction)
+        kept = samples.take(splits["train"])
+        held = hold_out(kept.names, kept.targets, fraction)
+        splits |= {"train": splits["train"][~held], "val": splits["train"][held]}
     return Dataset(
         name=root.resolve().name,
         location=location,
         task="classify",
         classes=classes,
+        samples=samples,
         splits=splits,
-        published=published,
+        published="test" if "test" in folders else "val" if "val" in folders else None,
     )
+
+
+def _labelled_images(folder: Path, classes: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
+    """Yield the images of a folder of class folders, each with its class."""
+    class_folders = subfolders(folder)
+    if not class_folders:
+        raise DataError(f"{folder}: there are no class folders; wanted: {DESCRIPTION}.")
+    for class_folder in class_folders:
+        name = class_folder.name
+        if name not in classes:
+            raise DataError(
+                f"{class_folder}: train has no class {name!r}{nearest(name, classes)}; "
+                "give it training images too, or remove it."
+            )
+        images, others = find_images(class_folder)
+        if others:
+            raise DataError(f"{listing(others)}: no image; move what is no image out of the class folders.")
+        if not images:
+            raise DataError(f"{class_folder}: the class is empty; add images or remove the folder.")
+        for path in images:
+            yield path, name
 
 
 def _split_folders(root: Path) -> dict[SplitName, Path]:
@@ -65,51 +99,4 @@ def _split_folders(root: Path) -> dict[SplitName, Path]:
             raise DataError(f"{root}: {listing(path.name for path in present)} are all there; keep one of them.")
         if present:
             found[split] = present[0]
-    if "train" in found:
-        return found
-    return {}
-
-
-def _read_split(folder: Path, root: Path, classes: tuple[str, ...]) -> Split:
-    """List the images of one folder of class folders."""
-    paths: list[Path] = []
-    targets: list[int] = []
-    for class_folder in subfolders(folder):
-        if class_folder.name not in classes:
-            raise DataError(
-                f"{class_folder}: train has no class {class_folder.name!r}{nearest(class_folder.name, classes)}; "
-                "give it training images too, or remove it."
-            )
-        images, others = find_images(class_folder)
-        if others:
-            raise DataError(
-                f"{listing(others)}: no image; move what is no image out of the class folders."
-            )
-        if not images:
-            raise DataError(f"{class_folder}: the class is empty; add images or remove the folder.")
-        paths += images
-        targets += [classes.index(class_folder.name)] * len(images)
-    if not paths:
-        raise DataError(f"{folder}: there are no class folders; wanted: {DESCRIPTION}.")
-    return Split(
-        names=tuple(path.relative_to(root).as_posix() for path in paths),
-        images=ImageFiles(paths),
-        targets=np.array(targets, dtype=np.int64),
-    )
-
-
-def _set_aside(split: Split, fraction: float) -> tuple[Split, Split]:
-    """Part a split in two by the hash of its names: what is kept, and what is held out."""
-    held = hold_out(split.names, split.targets, fraction)
-    return _take(split, ~held), _take(split, held)
-
-
-def _take(split: Split, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Split:
-    """Return the chosen samples of a split."""
-    assert isinstance(split.images, ImageFiles)
-    where = np.flatnonzero(chosen)
-    return Split(
-        names=tuple(split.names[index] for index in where),
-        images=ImageFiles([split.images.paths[index] for index in where]),
-        targets=split.targets[where],
-    )
+    return found if "train" in found else {}

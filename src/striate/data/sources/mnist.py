@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from striate.data.dataset import Dataset, ImageArray, Split, SplitName
+from striate.data.dataset import Dataset, ImageArray, Samples
 from striate.errors import DataError
 
 DESCRIPTION = "mnist: 5,000 handwritten digits, a built-in sample"
@@ -35,24 +35,19 @@ def read(location: str) -> Dataset:
     order = np.argsort(digits, kind="stable")
     held_out = np.zeros(len(table), dtype=bool)
     held_out[order[::5]] = True
-    parts: dict[SplitName, np.ndarray[tuple[int], np.dtype[np.int64]]] = {
-        "train": np.flatnonzero(~held_out),
-        "val": np.flatnonzero(held_out),
-    }
     return Dataset(
         name="mnist",
         location=location,
         task="classify",
         classes=tuple("0123456789"),
-        splits={
-            name: Split(
-                names=tuple(f"mnist/{index:04d}" for index in rows),
-                images=ImageArray(pixels[rows]),
-                targets=digits[rows],
-            )
-            for name, rows in parts.items()
-        },
+        samples=Samples(
+            names=tuple(f"mnist/{index:04d}" for index in range(len(table))),
+            images=ImageArray(pixels),
+            targets=digits,
+        ),
+        splits={"train": np.flatnonzero(~held_out), "val": np.flatnonzero(held_out)},
         published="val",
+        mirror_safe=False,
     )
 
 

@@ -1,0 +1,97 @@
+"""The command line: one thin file per command.
+
+A command is a module with a keyword-only dataclass `Command`, whose fields are its flags and whose `run`
+does the work through the Python API. A new command is one file here and one line in `COMMANDS`. Only the
+module of the command that is asked for is imported, so that help is instant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pkgutil import resolve_name
+from typing import Any
+
+from striate import __version__
+from striate.errors import InputError, StriateError, nearest
+
+COMMANDS = {
+    "train": "train a network on labelled images",
+    "evaluate": "measure a trained network on labelled images",
+    "predict": "name the classes of images with a trained network",
+    "models": "list the architectures",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(f"striate {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        return _complain(f"unknown command {words[0]!r}{nearest(words[0], COMMANDS)}; see striate --help.", 2)
+    try:
+        _parse(words[0], words[1:]).run()
+        sys.stdout.flush()
+    except InputError as error:
+        return _complain(str(error), 2)
+    except StriateError as error:
+        return _complain(str(error), 1)
+    except KeyboardInterrupt as error:
+        return _complain(str(error) or "interrupted.", 130)
+    except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _help() -> str:
+    """Say what there is, without loading any of it."""
+    commands = "\n".join(f"  {name:10}{summary}" for name, summary in COMMANDS.items())
+    return (
+        "usage: striate COMMAND …\n\n"
+        "Train, open up and ship convolutional networks for images.\n\n"
+        f"commands:\n{commands}\n\n"
+        "striate COMMAND --help tells a command's options; striate --version the version.\n"
+        "A first try: striate train mnist"
+    )
+
+
+def _parse(name: str, words: list[str]) -> Any:
+    """Turn the words behind a command into its `Command`; raises InputError where they make none."""
+    import tyro
+
+    command = resolve_name(f"striate.cli.{name}:Command")
+    box = io.StringIO()
+    config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
+    try:
+        with contextlib.redirect_stderr(box):
+            return tyro.cli(command, prog=f"striate {name}", args=words, config=config)
+    except SystemExit as end:
+        if end.code == 0:  # help was asked for, and printed
+            raise
+        raise InputError(f"{_unbox(box.getvalue())} See striate {name} --help.") from None
+
+
+def _unbox(text: str) -> str:
+    """Make one line of the box that tyro draws around what is wrong; what is below its rule is said elsewhere."""
+    lines = [line.strip("│ ") for line in text.splitlines() if line.startswith("│")]
+    told = []
+    for line in lines:
+        if line.startswith("───") or line.startswith("For full"):
+            break
+        told.append(line)
+    return " ".join(told).rstrip(".") + "."
+
+
+def _complain(message: str, code: int) -> int:
+    """Say on stderr what went wrong, and return the exit code."""
+    print(f"striate: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,33 @@
+"""striate evaluate RUN DATA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from striate.cli.output import Data, JsonFlag, RunFolder, print_json, print_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Measure a trained network on labelled images."""
+
+    run_folder: RunFolder
+    data: Data
+    split: Literal["auto", "train", "val", "test"] = "auto"
+    """auto: what the data's own layout sets aside (test, else val), or every image where it sets nothing
+    aside; images that the network was trained on are left out."""
+    json: JsonFlag = False
+
+    def run(self) -> None:
+        """Evaluate, and print the figures."""
+        from striate.runs import load
+
+        run = load(self.run_folder)
+        result = run.evaluate(self.data, split=self.split)
+        if self.json:
+            print_json(result)
+            return
+        print(f"{run.task.describe(result['metrics'])}, on {result['samples']:,} images\n")
+        columns = [name for name in result["per_class"][0] if not name.endswith("_interval")]
+        print_table(columns, [[row[name] for name in columns] for row in result["per_class"]])

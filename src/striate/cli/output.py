@@ -1,0 +1,47 @@
+"""What commands print on stdout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import tyro
+
+JsonFlag = Annotated[
+    bool, tyro.conf.arg(name="json", help="Print one JSON document on stdout, and nothing else there.")
+]
+RunFolder = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN", help="A run's folder.")]
+Data = Annotated[
+    tyro.conf.Positional[str],
+    tyro.conf.arg(
+        metavar="DATA", help="A folder of class folders, with or without train/ and val/ or test/; or mnist."
+    ),
+]
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows under a header; columns of numbers are aligned to the right."""
+    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    numeric = [all(not isinstance(value, str) for value in column) for column in zip(*rows, strict=True)]
+    for row in cells:
+        aligned = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        )
+        print("  ".join(aligned).rstrip())
+
+
+def _cell(value: Any) -> str:
+    """Write integers with commas, shares as percentages, and a dash for what there is not."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

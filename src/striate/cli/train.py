@@ -1,0 +1,35 @@
+"""striate train DATA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from striate.cli.output import Data, JsonFlag, print_json
+from striate.training.config import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Train a network on labelled images, and keep it as a run: a folder that predict and evaluate take."""
+
+    data: Data
+    config: TrainConfig
+    json: JsonFlag = False
+
+    def run(self) -> None:
+        """Train, and say how good the network is and where it is."""
+        from striate.runs import train
+
+        run = train(self.data, self.config)
+        if self.json:
+            print_json(run.summary())
+            return
+        record = run.record
+        count = record.data[record.metrics_split]
+        print(f"{run.task.describe(record.metrics)}, on {count:,} {record.metrics_split} images")
+        print(
+            f"weights of epoch {record.best_epoch}; {record.epochs} epochs in {record.seconds:.1f} s, "
+            f"{record.images_per_s:,.0f} images/s"
+        )
+        print(f"saved: {run.folder}")
+        print(f"next:  striate predict {run.folder} IMAGE")

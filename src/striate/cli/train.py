@@ -25,11 +25,12 @@ class Command:
             print_json(run.summary())
             return
         record = run.record
-        count = record.data[record.metrics_split]
-        print(f"{run.task.describe(record.metrics)}, on {count:,} {record.metrics_split} images")
+        images = f"{record.data[record.metrics_split]:,} {record.metrics_split} images"
+        chose = ", the ones that the best epoch was chosen by" if record.metrics_split == "val" else ""
+        print(f"{run.task.describe(record.metrics)}; on {images}{chose}")
         print(
-            f"weights of epoch {record.best_epoch}; {record.epochs} epochs in {record.seconds:.1f} s, "
-            f"{record.images_per_s:,.0f} images/s"
+            f"weights of epoch {record.best_epoch} of {record.epochs}; "
+            f"{record.seconds:.1f} s, {record.images_per_s:,.0f} images/s"
         )
         print(f"saved: {run.folder}")
         print(f"next:  striate predict {run.folder} IMAGE")

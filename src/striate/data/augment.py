@@ -11,15 +11,16 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
+from striate.data.randomness import generator
+
 Augment = Literal["none", "shift", "shift+flip"]
 
 _MAX_SHIFT = 1 / 8  # of a side, as in He et al. 2015, section 4.2: 4 of 32 pixels
-_STREAM = 1  # keeps these draws apart from the order of the samples, which has the same seed and epoch
 
 
 def draw_moves(samples: int, seed: int, epoch: int) -> Float64[np.ndarray, "samples 3"]:
     """Draw an epoch's moves, three numbers in [0, 1) a sample: shift down, shift right, mirror."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, 0, 0, _STREAM])).random((samples, 3))
+    return generator(seed, epoch, "augmentation").random((samples, 3))
 
 
 def gather_moved(
@@ -47,4 +48,5 @@ def gather_moved(
 def _shift(drawn: Float64[np.ndarray, " batch"], side_px: int) -> Int64[np.ndarray, "batch 1"]:
     """Turn numbers in [0, 1) into whole pixels, either way alike."""
     farthest = int(side_px * _MAX_SHIFT)
-    return np.floor(drawn * (2 * farthest + 1)).astype(np.int64)[:, None] - farthest
+    shift: Int64[np.ndarray, " batch"] = np.floor(drawn * (2 * farthest + 1)).astype(np.int64) - farthest
+    return shift[:, None]

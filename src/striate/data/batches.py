@@ -11,16 +11,14 @@ from jaxtyping import Int64, UInt8
 
 from striate.data.augment import Augment, draw_moves, gather_moved
 from striate.data.preprocessing import Preprocessing
+from striate.data.randomness import generator
 from striate.data.store import Store
 from striate.data.targets import Batch
 
 
 def epoch_order(samples: int, seed: int, epoch: int) -> Int64[np.ndarray, " samples"]:
-    """Return the order in which an epoch visits its samples: a permutation drawn for (seed, epoch).
-
-    Philox is a counter-based generator: its key alone decides, whatever was drawn before (Salmon et al. 2011).
-    """
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(samples)
+    """Return the order in which an epoch visits its samples: a permutation drawn for (seed, epoch)."""
+    return generator(seed, epoch, "order").permutation(samples)
 
 
 def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:

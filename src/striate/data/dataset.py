@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
@@ -20,6 +19,7 @@ from striate.errors import DataError, ImageError
 SplitName = Literal["train", "val", "test"]
 
 
+@runtime_checkable
 class Images(Protocol):
     """Images that are read and decoded one at a time, on demand."""
 
@@ -63,7 +63,7 @@ class ImageFiles:
 
     def open(self, content: bytes) -> Image.Image:
         """Open a file's bytes."""
-        return open_image(io.BytesIO(content))
+        return open_image(content)
 
 
 @dataclass(frozen=True)
@@ -202,8 +202,8 @@ def hold_out(
     """Choose which samples to set aside: a function of each name alone.
 
     A sample is held out where the hash of its name, read as a number in [0, 1), is below `fraction`:
-    files that are added later move none of the others. A class of two or more images keeps at
-    least one on either side (its smallest, or largest, hash decides).
+    files that are added later move none of the others. But a class keeps at least one image that is not
+    held out, and of two or more at least one is: the largest and the smallest hash decide.
 
     Returns: True for the samples that are held out, one per name.
     """
@@ -213,8 +213,8 @@ def hold_out(
         members = np.flatnonzero(targets == target)
         if len(members) > 1:
             held[members[np.argmin(position[members])]] = True
-            if held[members].all():
-                held[members[np.argmax(position[members])]] = False
+        if held[members].all():
+            held[members[np.argmax(position[members])]] = False
     return held
 
 

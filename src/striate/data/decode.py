@@ -8,7 +8,7 @@ which file it is, their callers know.
 
 from __future__ import annotations
 
-from typing import BinaryIO
+import io
 
 import numpy as np
 from jaxtyping import UInt8
@@ -39,14 +39,14 @@ def looks_like_image(head: bytes) -> bool:
     return head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
-def open_image(file: BinaryIO) -> Image.Image:
-    """Open an image and check its size; its pixels are not decoded yet.
+def open_image(content: bytes) -> Image.Image:
+    """Open a file's content as an image and check its size; its pixels are not decoded yet.
 
     Raises:
         ImageError: no allowed format, a damaged header, or more than `MAX_PIXELS` pixels.
     """
     try:
-        image = Image.open(file, formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
         raise ImageError(f"no image that striate reads ({', '.join(FORMATS)}).") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -12,6 +12,7 @@ from striate.data.targets import Batch
 __all__ = ["Batch", "Metrics", "Task"]
 
 
+@runtime_checkable
 class Metrics(Protocol):
     """Sums over batches from which figures are computed: exact, whatever the batches were."""
 
@@ -25,6 +26,7 @@ class Metrics(Protocol):
         """Return the figures of each class."""
 
 
+@runtime_checkable
 class Task(Protocol):
     """What differs between tasks: outputs, loss, metrics, and what a prediction is.
 

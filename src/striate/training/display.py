@@ -33,7 +33,7 @@ class EpochLines:
         left_s = (time.perf_counter() - self.began) / result.epoch * (self.epochs - result.epoch)
         self.write(
             f"epoch {result.epoch:{len(str(self.epochs))}}/{self.epochs}  "
-            f"loss {result.train_loss:.3f}  val loss {result.metrics['loss']:.3f}  {self.brief(result.metrics)}  "
+            f"loss {result.train_loss:.3f}, val {result.metrics['loss']:.3f}  {self.brief(result.metrics)}  "
             f"{result.images_per_s:,.0f} images/s  {duration(left_s)} left"
         )
 

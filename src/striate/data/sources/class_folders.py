@@ -55,9 +55,10 @@ def read(location: str) -> Dataset:
     )
     if "val" not in splits:
         fraction = _HELD_OUT_BESIDE_TEST if "test" in splits else _HELD_OUT
-        kept = samples.take(splits["train"])
+        train = splits.pop("train")
+        kept = samples.take(train)
         held = hold_out(kept.names, kept.targets, fraction)
-        splits |= {"train": splits["train"][~held], "val": splits["train"][held]}
+        splits = {"train": train[~held], "val": train[held], **splits}
     return Dataset(
         name=root.resolve().name,
         location=location,

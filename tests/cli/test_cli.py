@@ -1,0 +1,209 @@
+"""The command line: one JSON document, exact exit codes, a line or two for a mistake, never a traceback."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from striate.cli import COMMANDS, main
+from striate.training.config import TrainConfig
+
+QUICK = ["--model", "resnet20", "--epochs", "3", "--batch-size", "8", "--size", "8"]
+
+
+def striate(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", "striate", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+def test_help_and_import_are_instant_and_load_neither_torch_nor_numpy():
+    code = (
+        "import sys; import striate; import striate.cli\n"
+        "try: striate.cli.main(['--help'])\n"
+        "finally: assert not {'torch', 'numpy', 'PIL', 'tyro', 'rich'} & set(sys.modules), sorted(sys.modules)"
+    )
+    seconds = []
+    for _ in range(3):  # of three, since a machine can hiccup
+        began = time.perf_counter()
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.3
+    assert all(command in result.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_commands_help_loads_no_torch(command):
+    code = (
+        f"import sys; from striate.cli import main\n"
+        f"try: main(['{command}', '--help'])\n"
+        f"except SystemExit as end: assert end.code == 0\n"
+        f"assert 'torch' not in sys.modules"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--json" in result.stdout
+
+
+def test_every_field_of_the_config_is_a_flag_of_train(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    told = capsys.readouterr().out
+    for name in TrainConfig.__dataclass_fields__:
+        assert f"--{name.replace('_', '-')} " in told
+
+
+def test_train_evaluate_predict_end_to_end(colour_folders, tmp_path):
+    folder = colour_folders()
+    trained = striate("train", folder, *QUICK, "--json", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    summary = json.loads(trained.stdout)
+    assert list(summary) == ["run", "task", "model", "metrics", "epochs", "seconds", "images_per_s"]
+    assert list(summary["metrics"]) == ["accuracy", "loss"]
+    assert (summary["task"], summary["model"], summary["epochs"]) == ("classify", "resnet20", 3)
+    assert summary["run"] == "runs/classify/colours-resnet20"
+    lines = trained.stderr.splitlines()
+    assert sum(line.startswith("epoch ") for line in lines) == 3
+    assert "\x1b" not in trained.stderr
+
+    evaluated = striate("evaluate", summary["run"], folder, "--json", cwd=tmp_path)
+    assert evaluated.returncode == 0, evaluated.stderr
+    figures = json.loads(evaluated.stdout)
+    assert list(figures) == ["task", "samples", "metrics", "per_class"]
+    low, high = figures["metrics"]["accuracy_interval"]
+    assert 0 <= low <= figures["metrics"]["accuracy"] <= high <= 1
+    assert set(figures["metrics"]) == {"accuracy", "accuracy_interval", "top5_accuracy", "loss"}
+
+    images = sorted((folder / "red").glob("*.png"))[:2]
+    predicted = striate("predict", summary["run"], *images, "--json", "--top", "2", cwd=tmp_path)
+    assert predicted.returncode == 0, predicted.stderr
+    predictions = json.loads(predicted.stdout)
+    assert [row["image"] for row in predictions] == [str(path) for path in images]
+    assert all(set(row) == {"image", "class", "probability", "top"} and len(row["top"]) == 2 for row in predictions)
+
+    written = striate("predict", summary["run"], folder, "--out", "predictions.csv", cwd=tmp_path)
+    assert written.returncode == 0, written.stderr
+    rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))
+    assert len(rows) == 36
+    assert list(rows[0]) == ["image", "class", "probability"]
+    assert sum(row["class"] in row["image"] for row in rows) >= 34
+
+    for words in (["evaluate", summary["run"], folder], ["predict", summary["run"], images[0]]):
+        told = striate(*words, cwd=tmp_path)
+        assert told.returncode == 0, told.stderr
+        assert "red" in told.stdout
+
+
+def test_models_are_listed_with_their_published_sizes(capsys):
+    assert main(["models", "--json"]) == 0
+    rows = {row["model"]: row for row in json.loads(capsys.readouterr().out)}
+    assert set(rows) == {"lenet5", "resnet18", "resnet20"}
+    assert rows["resnet20"]["parameters"] == 269_722
+    assert main(["models"]) == 0
+    assert "resnet18" in capsys.readouterr().out
+
+
+MISTAKES = {
+    "no data": ["train"],
+    "missing folder": ["train", "nowhere"],
+    "empty class": ["train", "empty_class"],
+    "one class": ["train", "one_class"],
+    "no image": ["train", "with_text"],
+    "broken image": ["train", "broken"],
+    "class that train lacks": ["train", "split"],
+    "unknown model": ["train", "good", "--model", "resnet81"],
+    "size too small": ["train", "good", "--model", "lenet5", "--size", "8"],
+    "size of zero": ["train", "good", "--size", "0"],
+    "no number": ["train", "good", "--epochs", "many"],
+    "no epochs": ["train", "good", "--epochs", "0"],
+    "rate of nan": ["train", "good", "--lr", "nan"],
+    "unknown option": ["train", "good", "--epoch", "3"],
+    "unknown command": ["trian", "good"],
+    "output under a file": ["train", "good", *QUICK, "--out", "file.txt/run"],
+    "output is a file": ["train", "good", *QUICK, "--out", "file.txt"],
+    "output is full": ["train", "good", *QUICK, "--out", "good"],
+    "output where nothing can be": ["train", "good", *QUICK, "--out", "/proc/run"],
+    "no run": ["evaluate", "nowhere", "good"],
+    "run is no run": ["evaluate", "good", "good"],
+    "nothing to predict": ["predict", "nowhere"],
+    "predictions to nowhere": ["predict", "RUN", "good", "--out", "nowhere/predictions.csv"],
+    "predictions in an unknown form": ["predict", "RUN", "good", "--out", "predictions.xyz"],
+    "missing image": ["predict", "RUN", "nowhere.jpg"],
+    "text for an image": ["predict", "RUN", "file.txt"],
+    "broken image among good ones": ["predict", "RUN", "good", "broken", "--out", "predictions.csv"],
+    "folder without images": ["predict", "RUN", "no_images"],
+    "unknown classes": ["evaluate", "RUN", "other_classes"],
+    "top of zero": ["predict", "RUN", "good", "--top", "0"],
+}
+
+
+@pytest.fixture
+def workshop(colour_folders, colour_run, tmp_path, monkeypatch) -> Path:
+    """A folder with something wrong of every kind in it."""
+    colour_folders("good")
+    colour_folders("empty_class")
+    (tmp_path / "empty_class" / "violet").mkdir()
+    colour_folders("one_class", classes=("red",))
+    colour_folders("with_text")
+    (tmp_path / "with_text" / "red" / "notes.txt").write_text("hello")
+    colour_folders("broken")
+    broken = tmp_path / "broken" / "red" / "1.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    colour_folders("split/train", classes=("red", "green"))
+    colour_folders("split/val")
+    colour_folders("other_classes", classes=("cat", "dog"))
+    (tmp_path / "no_images").mkdir()
+    (tmp_path / "file.txt").write_text("hello")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_answered_in_two_lines_with_exit_2_and_nothing_half_written(mistake, workshop, colour_run, capsys):
+    before = listing(workshop)
+    words = [str(colour_run.folder) if word == "RUN" else word for word in MISTAKES[mistake]]
+    capsys.readouterr()
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    message = told.err.strip()
+    assert message.startswith("striate: ")
+    assert message.endswith(".")
+    assert len(message.splitlines()) <= 2
+    assert len(message) < 400
+    assert "Traceback" not in message
+    assert "[Errno" not in message
+    assert listing(workshop) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")
+def test_ctrl_c_leaves_a_usable_run_and_exit_code_130(colour_folders, tmp_path):
+    folder = colour_folders()
+    command = [sys.executable, "-m", "striate", "train", str(folder), *QUICK, "--epochs", "5000", "--out", "run"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert process.stderr is not None
+    told = ""
+    while "epoch    2/5000" not in told:
+        line = process.stderr.readline()
+        assert line, told
+        told += line
+    process.send_signal(signal.SIGINT)
+    out, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
+    assert out == ""
+    assert "Traceback" not in rest
+    assert "the best weights so far" in rest.splitlines()[-1]
+    predicted = striate("predict", "run", folder, "--json", cwd=tmp_path)
+    assert predicted.returncode == 0, predicted.stderr
+    assert len(json.loads(predicted.stdout)) == 36
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"

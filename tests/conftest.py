@@ -1,0 +1,94 @@
+"""Shape annotations are checked in every test: each call of striate's functions is, by beartype."""
+
+from __future__ import annotations
+
+from jaxtyping import install_import_hook
+
+_hook = install_import_hook(
+    ["striate.data", "striate.models", "striate.tasks", "striate.training", "striate.runs"], "beartype.beartype"
+)
+
+import io  # noqa: E402
+import tarfile  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from PIL import Image  # noqa: E402
+
+import striate as st  # noqa: E402
+from striate.runs import Run  # noqa: E402
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def picture() -> Callable[..., Image.Image]:
+    """Make a picture of one colour with noise on it; the same arguments make the same picture."""
+
+    def make(colour: tuple[int, int, int] = (128, 128, 128), *, size: tuple[int, int] = (24, 20), seed: int = 0):
+        noise = np.random.default_rng(seed).integers(-20, 21, (size[1], size[0], 3))
+        return Image.fromarray((np.array(colour) + noise).clip(0, 255).astype(np.uint8))
+
+    return make
+
+
+@pytest.fixture
+def colour_folders(tmp_path: Path, picture) -> Callable[..., Path]:
+    """Make a folder of class folders whose classes are told apart by colour."""
+    colours = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
+
+    def make(
+        name: str = "colours", *, classes: tuple[str, ...] = tuple(colours), images: int = 12, seed: int = 0
+    ) -> Path:
+        for place, label in enumerate(classes):
+            folder = tmp_path / name / label
+            folder.mkdir(parents=True)
+            for index in range(images):
+                colour = colours.get(label, (80 * place, 60, 120))
+                picture(colour, seed=seed + 1000 * place + index).save(folder / f"{index}.png")
+        return tmp_path / name
+
+    return make
+
+
+QUICK = {"model": "resnet20", "epochs": 3, "batch_size": 8, "size": 8}
+
+
+@pytest.fixture
+def colour_run(colour_folders, tmp_path: Path) -> Run:
+    """Train on coloured pictures for a second."""
+    return st.train(colour_folders(), st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Train LeNet-5 on the built-in handwriting, as the README's first command does."""
+    return st.train("mnist", st.TrainConfig(out=str(tmp_path_factory.mktemp("digits") / "run")))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Callable[[str], Path]:
+    """Find a file beside the project, or skip the test."""
+
+    def find(name: str) -> Path:
+        path = SHARED / name
+        if not path.exists():
+            pytest.skip(f"../shared/{name} is not there")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def unpacked(shared, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Unpack the wanted files of an archive of real pictures, or skip the test."""
+
+    def unpack(archive: str, wanted: Callable[[str], bool] = lambda name: True) -> Path:
+        folder = tmp_path_factory.mktemp("real")
+        with tarfile.open(fileobj=io.BytesIO(shared(f"data/{archive}").read_bytes())) as tar:
+            tar.extractall(folder, [member for member in tar if wanted(member.name)], filter="data")
+        return folder
+
+    return unpack

@@ -1,0 +1,157 @@
+"""Folders of class folders are read as they are meant, and what is wrong with them is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import striate as st
+from striate.errors import DataError
+
+
+def test_classes_are_in_natural_order(colour_folders):
+    folder = colour_folders(classes=("10", "2", "1", "class 11", "class 3"))
+    assert st.open_data(folder).classes == ("1", "2", "10", "class 3", "class 11")
+
+
+def test_without_splits_about_a_fifth_is_held_out_of_every_class(colour_folders):
+    data = st.open_data(colour_folders(images=100))
+    assert data.published is None
+    targets = data.split("val").targets
+    assert len(data.split("train")) + len(data.split("val")) == 300
+    assert 40 <= len(targets) <= 80
+    assert np.bincount(targets).min() >= 8
+
+
+def test_files_that_are_added_later_move_no_other_between_splits(colour_folders, picture):
+    folder = colour_folders(images=40)
+    before = {name: set(st.open_data(folder).split(name).names) for name in ("train", "val")}
+    for index in range(100, 140):
+        picture(seed=index).save(folder / "red" / f"{index}.png")
+    after = {name: set(st.open_data(folder).split(name).names) for name in ("train", "val")}
+    assert before["train"] < after["train"]
+    assert before["val"] < after["val"]
+
+
+def test_two_images_a_class_are_parted_one_and_one(colour_folders):
+    data = st.open_data(colour_folders(images=2))
+    assert np.bincount(data.split("train").targets).tolist() == [1, 1, 1]
+    assert np.bincount(data.split("val").targets).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_folder_is_taken_as_it_is(colour_folders, name):
+    root = colour_folders("data/train").parent
+    colour_folders(f"data/{name}", images=3, classes=("blue", "green"))
+    data = st.open_data(root)
+    assert (len(data.split("train")), len(data.split("val")), data.published) == (36, 6, "val")
+    assert [data.classes[target] for target in data.split("val").targets] == ["blue"] * 3 + ["green"] * 3
+
+
+def test_beside_a_test_folder_some_training_images_are_set_aside_to_choose_by(colour_folders):
+    root = colour_folders("data/train", images=100).parent
+    colour_folders("data/test", images=5)
+    data = st.open_data(root)
+    assert data.published == "test"
+    assert len(data.split("test")) == 15
+    assert len(data.split("train")) + len(data.split("val")) == 300
+    assert 15 <= len(data.split("val")) <= 50
+
+
+def test_images_may_lie_deeper_in_a_class_folder_and_hidden_files_do_not_count(colour_folders, picture):
+    folder = colour_folders()
+    (folder / "red" / "session 1").mkdir()
+    picture(seed=77).save(folder / "red" / "session 1" / "x.jpg")
+    (folder / "red" / ".DS_Store").write_bytes(b"x")
+    (folder / "red" / "Thumbs.db").write_bytes(b"x")
+    (folder / ".git").mkdir()
+    (folder / "README.txt").write_text("beside the classes, not in one")
+    data = st.open_data(folder)
+    assert "red/session 1/x.jpg" in data.samples.names
+    assert len(data.samples) == 37
+    assert data.classes == ("blue", "green", "red")
+
+
+def test_an_image_is_known_by_its_content_whatever_it_is_called(colour_folders):
+    folder = colour_folders()
+    (folder / "red" / "0.png").rename(folder / "red" / "0.dat")
+    assert "red/0.dat" in st.open_data(folder).samples.names
+
+
+def add_text(root: Path) -> None:
+    (root / "train" / "red" / "notes.txt").write_text("hello")
+
+
+def add_empty_file(root: Path) -> None:
+    (root / "train" / "red" / "empty.jpg").touch()
+
+
+def add_empty_class(root: Path) -> None:
+    (root / "train" / "violet").mkdir()
+
+
+def add_class_to_val(root: Path) -> None:
+    (root / "train" / "red").rename(root / "train" / "rde")
+
+
+def add_second_val(root: Path) -> None:
+    (root / "valid").mkdir()
+
+
+def remove_train_classes(root: Path) -> None:
+    for folder in (root / "train").iterdir():
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (add_text, r"notes\.txt: no image; move"),
+        (add_empty_file, r"empty\.jpg: no image; move"),
+        (add_empty_class, r"violet: the class is empty; add images or remove"),
+        (add_class_to_val, r"val/red: train has no class 'red' \(did you mean rde\?\)"),
+        (add_second_val, r"val, valid are all there; keep one"),
+        (remove_train_classes, r"train: there are no class folders; wanted"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_way_out(colour_folders, spoil, message):
+    root = colour_folders("data/train").parent
+    colour_folders("data/val")
+    assert st.open_data(root).classes
+    spoil(root)
+    with pytest.raises(DataError, match=message):
+        st.open_data(root)
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("nowhere", "nowhere: no such folder"),
+        ("mnits", r"no such folder \(did you mean mnist\?\)"),
+        ("file.csv", "a file, where a folder"),
+        ("bare", "a folder without class folders; wanted"),
+    ],
+)
+def test_what_is_no_data_set_is_said_to_be_none(tmp_path, monkeypatch, location, message):
+    monkeypatch.chdir(tmp_path)
+    Path("file.csv").touch()
+    Path("bare").mkdir()
+    with pytest.raises(DataError, match=message):
+        st.open_data(location)
+
+
+def test_one_class_alone_cannot_be_trained_but_can_be_listed(colour_folders):
+    data = st.open_data(colour_folders(classes=("red",)))
+    with pytest.raises(DataError, match="one class only"):
+        data.check_trainable()
+
+
+def test_one_image_a_class_is_too_little_to_hold_any_out(colour_folders):
+    data = st.open_data(colour_folders(images=1))
+    assert (len(data.split("train")), len(data.split("val"))) == (3, 0)
+    with pytest.raises(DataError, match="too few"):
+        data.check_trainable()

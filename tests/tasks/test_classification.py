@@ -1,0 +1,101 @@
+"""Figures are exact sums, and intervals are what the literature says."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as some
+from scipy.stats import binomtest
+
+from striate.tasks.classification import Classification, wilson_interval
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "low", "high"),
+    # R. G. Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17
+    # (1998), table I: method 3, the score interval without continuity correction
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0000, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_the_wilson_interval_has_its_published_values(hits, trials, low, high):
+    assert wilson_interval(hits, trials) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
+@given(trials=some.integers(1, 100_000), data=some.data())
+def test_the_wilson_interval_agrees_with_scipy_and_stays_within_0_and_1(trials, data):
+    hits = data.draw(some.integers(0, trials))
+    low, high = wilson_interval(hits, trials)
+    scipy = binomtest(hits, trials).proportion_ci(0.95, "wilson")
+    assert (low, high) == (pytest.approx(scipy.low, abs=1e-9), pytest.approx(scipy.high, abs=1e-9))
+    assert 0 <= low <= hits / trials <= high <= 1
+
+
+def logits_for(predictions: list[int], classes: int) -> torch.Tensor:
+    return torch.nn.functional.one_hot(torch.tensor(predictions), classes).float() * 4
+
+
+def test_figures_of_a_small_example_are_those_counted_by_hand():
+    metrics = Classification(("a", "b", "c")).metrics()
+    targets = torch.tensor([0, 0, 0, 1, 1])
+    metrics.update(logits_for([0, 0, 1, 1, 0], 3), targets)
+    figures = metrics.compute()
+    right, wrong = -math.log(math.exp(4) / (math.exp(4) + 2)), -math.log(1 / (math.exp(4) + 2))
+    assert figures["accuracy"] == 3 / 5
+    assert figures["top5_accuracy"] == 1
+    assert figures["loss"] == pytest.approx((3 * right + 2 * wrong) / 5)
+    a, b, c = metrics.per_class()
+    assert (a["samples"], a["recall"], a["precision"]) == (3, 2 / 3, 2 / 3)
+    assert (b["samples"], b["recall"], b["precision"]) == (2, 1 / 2, 1 / 2)
+    assert (c["samples"], c["recall"], c["recall_interval"], c["precision"]) == (0, None, None, None)
+
+
+def test_top5_counts_a_target_among_the_five_highest():
+    metrics = Classification([str(index) for index in range(8)]).metrics()
+    logits = torch.arange(8.0, 0, -1).repeat(8, 1)  # class 0 highest, class 7 lowest
+    metrics.update(logits, torch.arange(8))
+    assert metrics.compute()["top5_accuracy"] == 5 / 8
+    assert metrics.compute()["accuracy"] == 1 / 8
+
+
+@given(cuts=some.lists(some.integers(1, 39), max_size=4))
+def test_figures_do_not_depend_on_how_samples_are_batched(cuts):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(40, 7, generator=generator)
+    targets = torch.randint(0, 7, (40,), generator=generator)
+    task = Classification([str(index) for index in range(7)])
+    whole, parts = task.metrics(), task.metrics()
+    whole.update(logits, targets)
+    bounds = sorted({0, 40, *cuts})
+    for start, stop in itertools.pairwise(bounds):
+        parts.update(logits[start:stop], targets[start:stop])
+    one, other = whole.compute(), parts.compute()
+    assert one.pop("loss") == pytest.approx(other.pop("loss"), rel=1e-12)
+    assert one == other
+    assert whole.per_class() == parts.per_class()
+
+
+def test_a_prediction_is_the_likeliest_class_and_lists_the_next():
+    task = Classification(("a", "b", "c"))
+    logits = torch.tensor([[1.0, 3.0, 2.0]])
+    (prediction,) = task.decode(logits, top=2)
+    p = logits.double().softmax(1)[0].tolist()
+    assert prediction == {"class": "b", "probability": pytest.approx(p[1]), "top": [["b", p[1]], ["c", p[2]]]}
+    assert len(task.decode(logits, top=5)[0]["top"]) == 3
+
+
+def test_the_loss_is_a_sum_with_its_count():
+    task = Classification(("a", "b"))
+    logits, targets = torch.zeros(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
+    total, count = task.loss(logits, targets)
+    assert count == 6
+    assert total.item() == pytest.approx(6 * math.log(2))
+
+
+def test_of_two_equal_accuracies_the_lower_loss_ranks_higher():
+    task = Classification(("a", "b"))
+    better, worse = {"accuracy": 0.5, "loss": 0.1}, {"accuracy": 0.5, "loss": 0.2}
+    assert task.score(better) > task.score(worse)
+    assert task.score({"accuracy": 0.6, "loss": 9.0}) > task.score(better)

@@ -1,0 +1,266 @@
+"""From Python: a run is what was trained, and stays it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import striate as st
+from striate.errors import DataError, Interrupted, OutputError, RunError, TrainingError
+from striate.runs import assembly
+from tests.conftest import QUICK
+
+
+def same_weights(one: st.Run, other: st.Run) -> bool:
+    ours, theirs = one.model.state_dict(), other.model.state_dict()
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_lenet5_reads_the_handwriting_it_has_not_seen(digits_run):
+    assert digits_run.record.model == "lenet5"
+    assert digits_run.record.metrics["accuracy"] >= 0.97
+    assert digits_run.record.data == {"location": "mnist", "train": 4000, "val": 1000}
+    assert digits_run.record.augment == "shift"  # a mirrored digit is none
+
+
+def test_a_run_folder_holds_what_the_design_says(digits_run):
+    assert sorted(path.name for path in digits_run.folder.iterdir()) == [
+        "metrics.jsonl",
+        "model.safetensors",
+        "run.json",
+        "split.json",
+    ]
+    record = json.loads((digits_run.folder / "run.json").read_text())
+    assert record["config"] == {
+        name: getattr(digits_run.record.config, name) for name in st.TrainConfig.__dataclass_fields__
+    }
+    assert record["status"] == "complete"
+    lines = [json.loads(line) for line in (digits_run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == list(range(1, 21))
+    best = max(lines, key=lambda line: (line["metrics"]["accuracy"], -line["metrics"]["loss"]))
+    assert record["best_epoch"] == best["epoch"]
+    assert record["metrics"] == best["metrics"]
+
+
+def test_the_reported_accuracy_is_that_of_the_saved_weights(digits_run):
+    measured = st.load(digits_run.folder).evaluate("mnist")
+    assert measured["samples"] == 1000
+    assert measured["metrics"]["accuracy"] == digits_run.record.metrics["accuracy"]
+    assert measured["metrics"]["loss"] == pytest.approx(digits_run.record.metrics["loss"], rel=1e-5)
+    assert [row["class"] for row in measured["per_class"]] == list("0123456789")
+    assert all(row["samples"] == 100 for row in measured["per_class"])
+
+
+def test_digits_saved_as_pictures_are_predicted_as_they_were_measured(digits_run, tmp_path):
+    held_out = st.open_data("mnist").split("val")
+    for index in range(0, 1000, 10):
+        image = Image.fromarray(held_out.images.pixels[index])
+        image.save(tmp_path / f"{index}_is_{held_out.targets[index]}.png")
+    found = digits_run.predict(tmp_path)
+    right = sum(Path(row["image"]).stem[-1] == row["class"] for row in found)
+    assert right >= 90
+    assert all(row["probability"] == row["top"][0][1] for row in found)
+    assert all(sum(p for _, p in row["top"]) <= 1 + 1e-9 for row in found)
+
+
+def test_a_tiny_training_reaches_its_accuracy(colour_run):
+    assert colour_run.record.metrics["accuracy"] == 1
+    assert colour_run.classes == ("blue", "green", "red")
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(colour_folders, tmp_path):
+    folder = colour_folders()
+    runs = [
+        st.train(folder, st.TrainConfig(**QUICK, seed=seed, out=str(tmp_path / name)))
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    assert same_weights(runs[0], runs[1])
+    assert not same_weights(runs[0], runs[2])
+
+
+def test_predictions_are_equal_before_and_after_saving_and_loading(colour_run, colour_folders):
+    folder = colour_folders("others", seed=9, images=5)
+    loaded = st.load(colour_run.folder)
+    assert same_weights(loaded, colour_run)
+    assert loaded.predict(folder) == colour_run.predict(folder)
+
+
+def test_classes_come_from_the_run_and_not_from_the_folder_given(colour_run, tmp_path, picture):
+    for name in ("zebra", "aardvark"):
+        (tmp_path / "new" / name).mkdir(parents=True)
+    picture((200, 40, 40)).save(tmp_path / "new" / "zebra" / "10.png")
+    picture((40, 40, 200)).save(tmp_path / "new" / "zebra" / "2.png")
+    picture((40, 200, 40)).save(tmp_path / "new" / "aardvark" / "1.png")
+    found = colour_run.predict(tmp_path / "new")
+    assert [(Path(row["image"]).name, row["class"]) for row in found] == [
+        ("1.png", "green"),
+        ("2.png", "blue"),
+        ("10.png", "red"),
+    ]
+
+
+def test_what_was_trained_on_is_left_out_of_an_evaluation(colour_run, colour_folders, tmp_path, capsys):
+    held_out = colour_run.record.data["val"]
+    assert colour_run.evaluate(tmp_path / "colours")["samples"] == held_out
+    shutil.copytree(tmp_path / "colours", tmp_path / "renamed")
+    assert colour_run.evaluate(tmp_path / "renamed")["samples"] == held_out
+    assert f"left out: {36 - held_out} of 36 images" in capsys.readouterr().err
+    assert colour_run.evaluate(tmp_path / "colours", split="train")["samples"] == 36 - held_out
+    fresh = colour_folders("fresh", seed=50, images=4)
+    assert colour_run.evaluate(fresh)["samples"] == 12
+
+
+def test_an_evaluation_matches_classes_by_name(colour_run, colour_folders):
+    only_two = colour_folders("two", classes=("red", "green"), seed=70, images=4)
+    result = colour_run.evaluate(only_two)
+    assert result["metrics"]["accuracy"] == 1
+    assert [(row["class"], row["samples"]) for row in result["per_class"]] == [("blue", 0), ("green", 4), ("red", 4)]
+
+
+def test_an_evaluation_refuses_unknown_classes_and_nothing_but_training_images(colour_run, colour_folders, tmp_path):
+    with pytest.raises(DataError, match=r"the network has no class 'reed' \(did you mean red\?\)"):
+        colour_run.evaluate(colour_folders("other", classes=("reed", "green")))
+    trained = json.loads((colour_run.folder / "split.json").read_text())["train"]
+    for name in trained:
+        (tmp_path / "seen" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "colours" / name, tmp_path / "seen" / name)
+    with pytest.raises(DataError, match="trained on every image here"):
+        colour_run.evaluate(tmp_path / "seen")
+
+
+def test_a_test_folder_has_the_last_word_on_figures(colour_folders, tmp_path):
+    root = colour_folders("data/train", images=30).parent
+    colour_folders("data/test", images=3, seed=500)
+    run = st.train(root, st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
+    assert run.record.metrics_split == "test"
+    assert run.record.data["test"] == 9
+    assert run.evaluate(root)["samples"] == 9
+    assert run.evaluate(root)["metrics"] == run.record.metrics
+    assert run.evaluate(root, split="val")["samples"] == run.record.data["val"]
+
+
+def test_grey_pictures_train_a_network_of_one_channel(tmp_path, colour_folders):
+    folder = colour_folders()
+    for path in folder.rglob("*.png"):
+        Image.open(path).convert("L").point(lambda value, red="red" in str(path): value // (2 if red else 1)).save(path)
+    run = st.train(folder, st.TrainConfig(epochs=1, out=str(tmp_path / "run")))
+    assert run.record.preprocessing.channels == 1
+    assert run.record.model == "lenet5"
+    assert run.record.preprocessing.size_px == 20  # the pictures' own shorter side
+
+
+def test_every_run_gets_a_folder_of_its_own(colour_folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quick = QUICK | {"epochs": 1}
+    folders = [st.train(colour_folders(f"c{i}"), st.TrainConfig(**quick)).folder for i in (1,)]
+    folders += [st.train(tmp_path / "c1", st.TrainConfig(**quick)).folder for _ in range(2)]
+    assert folders == [Path(f"runs/classify/c1-resnet20{end}") for end in ("", "-2", "-3")]
+
+
+def test_a_run_that_is_there_is_never_written_over(colour_run, tmp_path):
+    before = {path: path.read_bytes() for path in colour_run.folder.iterdir()}
+    with pytest.raises(OutputError, match="there is something already"):
+        st.train(tmp_path / "colours", st.TrainConfig(**QUICK, out=str(colour_run.folder)))
+    assert {path: path.read_bytes() for path in colour_run.folder.iterdir()} == before
+
+
+def interrupt_at_step(monkeypatch, step: int) -> None:
+    """Let Ctrl-C come during a step of training."""
+    steps = 0
+    real = assembly.fit
+
+    def fit(*arguments, on_step, **others):
+        def counted(images, loss):
+            nonlocal steps
+            steps += 1
+            if steps == step:
+                raise KeyboardInterrupt
+            on_step(images, loss)
+
+        return real(*arguments, on_step=counted, **others)
+
+    monkeypatch.setattr(assembly, "fit", fit)
+
+
+@pytest.mark.parametrize(("step", "kept"), [(2, "within the first epoch"), (7, "epoch 1")])
+def test_an_interrupt_leaves_the_best_weights_so_far(colour_folders, tmp_path, monkeypatch, step, kept):
+    interrupt_at_step(monkeypatch, step)
+    out = tmp_path / "run"
+    with pytest.raises(Interrupted, match=f"best weights so far, {kept}"):
+        st.train(colour_folders(), st.TrainConfig(**QUICK, out=str(out)))
+    run = st.load(out)
+    assert run.record.status == "interrupted"
+    assert run.record.epochs == (0 if step == 2 else 1)
+    measured = run.evaluate(tmp_path / "colours")["metrics"]["accuracy"]
+    assert measured == run.record.metrics["accuracy"]
+
+
+def test_an_interrupt_before_the_first_step_leaves_nothing(colour_folders, tmp_path, monkeypatch):
+    def no_batches(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(assembly.Batches, "shuffled", no_batches)
+    with pytest.raises(Interrupted, match="nothing is kept"):
+        st.train(colour_folders(), st.TrainConfig(**QUICK, out=str(tmp_path / "deep" / "run")))
+    assert not (tmp_path / "deep").exists()
+
+
+def test_training_that_diverges_stops_and_keeps_nothing_that_is_not_finite(colour_folders, tmp_path):
+    with pytest.raises(TrainingError, match=r"the loss became .* try --lr"):
+        st.train(colour_folders(), st.TrainConfig(**QUICK | {"lr": 1e30}, out=str(tmp_path / "run")))
+    if (tmp_path / "run").exists():
+        assert all(value.isfinite().all() for value in st.load(tmp_path / "run").model.state_dict().values())
+
+
+@pytest.mark.parametrize("broken", ["red/3.png", "blue/0.png"])
+def test_a_broken_image_is_named_and_nothing_is_written(colour_folders, tmp_path, broken):
+    folder = colour_folders()
+    content = (folder / broken).read_bytes()
+    (folder / broken).write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=rf"{broken}: damaged image .* Repair or remove it"):
+        st.train(folder, st.TrainConfig(**QUICK, out=str(tmp_path / "deep" / "run")))
+    assert not (tmp_path / "deep").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda run: (run / "run.json").unlink(), r"no run here \(there is no run.json\)"),
+        (lambda run: (run / "run.json").write_text('{"format": 1, "task"'), r"run.json: damaged"),
+        (lambda run: (run / "run.json").write_text('{"format": 99}'), r"written in format 99"),
+        (lambda run: (run / "run.json").write_text('{"format": 1, "wrong": 2}'), r"run.json: damaged"),
+        (lambda run: (run / "run.json").write_text("[]"), r"run.json: damaged"),
+        (lambda run: (run / "model.safetensors").unlink(), r"the weights, model.safetensors, are missing"),
+        (lambda run: (run / "model.safetensors").write_bytes(b"x" * 100), r"model.safetensors: damaged"),
+    ],
+)
+def test_a_damaged_run_is_refused_with_its_file(colour_run, spoil, message):
+    spoil(colour_run.folder)
+    with pytest.raises(RunError, match=message):
+        st.load(colour_run.folder)
+
+
+def test_a_truncated_weights_file_is_refused(colour_run):
+    path = colour_run.folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(RunError, match="damaged"):
+        st.load(colour_run.folder)
+
+
+def test_more_than_memory_holds_is_refused_before_decoding(colour_folders, tmp_path):
+    with pytest.raises(DataError, match=r"GB decoded, but this machine has .* smaller --size"):
+        st.train(colour_folders(), st.TrainConfig(model="resnet18", size=10**6, out=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_network_of_a_run_is_an_ordinary_module(colour_run):
+    images = torch.from_numpy(np.zeros((2, 3, 8, 8), np.float32))
+    assert isinstance(colour_run.model, torch.nn.Module)
+    assert colour_run.model(images).shape == (2, 3)
+    assert not colour_run.model.training

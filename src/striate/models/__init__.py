@@ -52,6 +52,15 @@ def find(name: str) -> Architecture:
     return MODELS[name]
 
 
+def suggest(size_px: int, channels: int) -> str:
+    """Name the architecture for images of a size, where none is asked for."""
+    if size_px > 64:
+        return "resnet18"
+    if channels == 1 and MODELS["lenet5"].min_size_px <= size_px <= MODELS["lenet5"].size_px:
+        return "lenet5"
+    return "resnet20"
+
+
 def check_size(name: str, size_px: int) -> None:
     """Raise ModelError where an architecture cannot take images of `size_px` by `size_px`."""
     smallest = find(name).min_size_px

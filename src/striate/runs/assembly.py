@@ -74,8 +74,7 @@ def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, int, int]:
     natural_px, channels = natural_form(dataset.split("train"))
     name = config.model
     if name == "auto":
-        side_px = config.size or natural_px
-        name = "resnet18" if side_px > 64 else "lenet5" if channels == 1 and 16 <= side_px <= 32 else "resnet20"
+        name = models.suggest(config.size or natural_px, channels)
     architecture = models.find(name)
     size_px = config.size or max(architecture.min_size_px, min(architecture.size_px, natural_px))
     models.check_size(name, size_px)
@@ -148,14 +147,9 @@ def _train_and_keep(
     model: nn.Module, task: Task, config: TrainConfig, stores: Mapping[SplitName, Store], writer: RunWriter
 ) -> None:
     """Train a model, keep the best of it, and measure that on the test images where there are any."""
-    device = next(model.parameters()).device
+    form, device = writer.record.preprocessing, next(model.parameters()).device
     batches = {
-        split: Batches(
-            store=store,
-            preprocessing=writer.record.preprocessing,
-            batch_size=config.batch_size,
-            device=device,
-        )
+        split: Batches(store=store, preprocessing=form, batch_size=config.batch_size, device=device)
         for split, store in stores.items()
     }
     state = start(model, config)
@@ -187,15 +181,13 @@ def _train_and_keep(
 
 def _announce(record: RunRecord, model: nn.Module) -> None:
     """Say what is about to be trained on what."""
-    form, counts = (
-        record.preprocessing,
-        {name: count for name, count in record.data.items() if name != "location"},
+    form = record.preprocessing
+    counts = " + ".join(f"{count:,} {split}" for split, count in record.data.items() if split != "location")
+    say(
+        f"{record.data['location']}: {counts} images, {len(record.classes)} classes, "
+        f"{form.size_px}x{form.size_px} {'grey' if form.channels == 1 else 'RGB'}"
     )
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    say(
-        f"{record.data['location']}: {' + '.join(f'{count:,} {name}' for name, count in counts.items())} images, "
-        f"{len(record.classes)} classes, {form.size_px}x{form.size_px} {'grey' if form.channels == 1 else 'RGB'}"
-    )
     say(f"{record.model}: {parameters:,} parameters, on {record.environment['device']}")
 
 

@@ -92,7 +92,7 @@ def training_display(epochs: int, steps_per_epoch: int, brief: Callable[[dict[st
 def duration(seconds: float) -> str:
     """Write a time as a clock would.
 
-    >>> duration(75), duration(3675)
+    >>> duration(75.0), duration(3675.0)
     ('1:15', '1:01:15')
     """
     minutes, rest = divmod(round(seconds), 60)

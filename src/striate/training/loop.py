@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -68,11 +69,7 @@ def train_step(state: TrainState, task: Task, batch: Batch, lr: float) -> float:
     loss_sum, count = task.loss(state.model(batch.images), batch.targets)
     loss = loss_sum / count
     value = loss.item()
-    if not torch.isfinite(loss):
-        raise TrainingError(
-            f"the loss became {value} at step {state.steps_taken + 1}; most often the learning rate is too high: "
-            f"try --lr {state.optimiser.defaults['lr'] / 10:g}."
-        )
+    _check_finite(value, f"loss became {value} at step {state.steps_taken + 1}", state)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     state.optimiser.step()
@@ -103,6 +100,9 @@ def fit(
         train_batches: from an epoch, counted from 0, to its batches.
         val_batches: gives the validation images, each once.
         on_step: called after every step with its number of images and its loss.
+
+    Raises:
+        TrainingError: a loss, of training or validation, is not finite.
     """
     steps = steps_per_epoch * config.epochs
     for epoch in range(config.epochs):
@@ -121,16 +121,27 @@ def fit(
             if epoch > 0 or images == 0:
                 raise
             interrupt = caught
+        train_seconds = time.perf_counter() - began
+        metrics = evaluate(state.model, task, val_batches()).compute()
+        _check_finite(metrics["loss"], f"validation loss became {metrics['loss']} in epoch {epoch + 1}", state)
         yield EpochResult(
             epoch=0 if interrupt else epoch + 1,
             lr=lr,
             train_loss=loss_sum / images,
             images=images,
-            train_seconds=time.perf_counter() - began,
-            metrics=evaluate(state.model, task, val_batches()).compute(),
+            train_seconds=train_seconds,
+            metrics=metrics,
         )
         if interrupt:
             raise interrupt
+
+
+def _check_finite(loss: float, event: str, state: TrainState) -> None:
+    """Raise TrainingError where a loss is infinite or not a number."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the {event}; most often the learning rate is too high: try --lr {state.optimiser.defaults['lr'] / 10:g}."
+        )
 
 
 @torch.inference_mode()

@@ -15,8 +15,8 @@ def one_cycle(step: int, steps: int) -> float:
         step: counts from 0 to `steps` - 1.
         steps: of the whole training, 1 or more.
 
-    >>> [round(one_cycle(step, 11), 3) for step in (0, 2, 10)]
-    [0.04, 0.966, 0.0]
+    >>> [round(one_cycle(step, 10), 3) for step in (0, 2, 9)]
+    [0.04, 1.0, 0.0]
     """
     first, last = 1 / 25, 1 / 250_000
     peak_at = 0.3 * steps - 1

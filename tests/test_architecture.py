@@ -1,0 +1,101 @@
+"""The plan of the house holds."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from pkgutil import resolve_name
+
+import pytest
+
+import striate as st
+from striate.cli import COMMANDS
+from striate.data.sources import SOURCES
+from striate.models import MODELS
+from striate.tasks import TASKS
+from striate.tasks.base import Task
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "striate"
+
+
+def test_imports_go_down_the_floors_only():
+    result = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "4 kept, 0 broken" in result.stdout
+
+
+def test_the_public_names_are_these():
+    assert st.__all__ == [
+        "Dataset",
+        "InputError",
+        "Run",
+        "StriateError",
+        "TrainConfig",
+        "TrainingError",
+        "load",
+        "models",
+        "open_data",
+        "train",
+    ]
+    for name in st.__all__:
+        assert getattr(st, name) is not None
+        assert name in dir(st)
+    assert callable(st.train)  # and no submodule of that name hides it
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = st.nonsense
+
+
+def test_every_line_of_every_table_leads_somewhere():
+    for architecture in MODELS.values():
+        assert callable(resolve_name(architecture.home))
+    for home in TASKS.values():
+        assert isinstance(resolve_name(home)(("a", "b")), Task)
+    for home in SOURCES.values():
+        source = resolve_name(home)
+        assert source.DESCRIPTION
+        assert source.matches("no such place") is False
+        assert callable(source.read)
+    for name in COMMANDS:
+        assert callable(resolve_name(f"striate.cli.{name}:Command").run)
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_files_and_functions_stay_short_and_nothing_is_pickled(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            documentation = ast.get_docstring(node, clean=False) or ""
+            lines = node.end_lineno - node.lineno + 1 - len(documentation.splitlines())
+            assert lines <= 50, f"{node.name} has {lines} lines"
+    for forbidden in ("torch.load(", " torch.save(", "import pickle", "if task ==", "task.name ==", "shell=True"):
+        assert forbidden not in text
+
+
+def test_no_module_but_the_command_line_prints():
+    for path in SOURCE.rglob("*.py"):
+        if path.parent.name != "cli" and path.name != "progress.py":
+            calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+            assert not any(isinstance(call.func, ast.Name) and call.func.id == "print" for call in calls), path
+
+
+def test_examples_in_docstrings_run():
+    import doctest
+    import importlib
+
+    tried = 0
+    for path in SOURCE.rglob("*.py"):
+        if path.name != "__main__.py":
+            name = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+            outcome = doctest.testmod(importlib.import_module(name))
+            assert outcome.failed == 0, name
+            tried += outcome.attempted
+    assert tried >= 8

@@ -12,7 +12,7 @@ import pytest
 
 import striate as st
 from striate.cli import COMMANDS
-from striate.data.sources import SOURCES
+from striate.data.sources import SAMPLES, SOURCES
 from striate.models import MODELS
 from striate.tasks import TASKS
 from striate.tasks.base import Task
@@ -63,6 +63,8 @@ def test_every_line_of_every_table_leads_somewhere():
         assert source.DESCRIPTION
         assert source.matches("no such place") is False
         assert callable(source.read)
+    for home in SAMPLES.values():
+        assert callable(resolve_name(home).read)
     for name in COMMANDS:
         assert callable(resolve_name(f"striate.cli.{name}:Command").run)
 

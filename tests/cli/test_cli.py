@@ -164,6 +164,22 @@ def workshop(colour_folders, colour_run, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train"], "DATA is missing."),
+        (["train", "mnist", "--epoch", "3"], "Unrecognized options: --epoch, 3 (did you mean --epochs?)."),
+        (["train", "mnist", "--epochs", "x"], "--epochs: 'x' is no whole number."),
+        (["train", "mnist", "--size", "x"], "--size: 'x' is not INT|{auto}."),
+        (["train", "mnist", "--lr", "x"], "--lr: 'x' is no number."),
+        (["train", "mnist", "--batch-size", "1"], "batch_size (=1) must be 2 or more."),
+    ],
+)
+def test_a_slip_on_the_command_line_is_answered_in_one_plain_line(words, message, capsys):
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"striate: {message} See striate train --help.\n"
+
+
 def listing(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 

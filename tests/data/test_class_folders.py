@@ -144,6 +144,14 @@ def test_what_is_no_data_set_is_said_to_be_none(tmp_path, monkeypatch, location,
         st.open_data(location)
 
 
+def test_a_folder_named_as_a_sample_is_not_mistaken_for_it(colour_folders, tmp_path, monkeypatch):
+    colour_folders("mnist")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"write \./mnist"):
+        st.open_data("mnist")
+    assert st.open_data("./mnist").classes == ("blue", "green", "red")
+
+
 def test_one_class_alone_cannot_be_trained_but_can_be_listed(colour_folders):
     data = st.open_data(colour_folders(classes=("red",)))
     with pytest.raises(DataError, match="one class only"):

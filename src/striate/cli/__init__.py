@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
@@ -81,14 +82,24 @@ def _parse(name: str, words: list[str]) -> Any:
 
 
 def _unbox(text: str) -> str:
-    """Make one line of the box that tyro draws around what is wrong; what is below its rule is said elsewhere."""
+    """Say in one line what tyro says in a box."""
     lines = [line.strip("│ ") for line in text.splitlines() if line.startswith("│")]
-    told = []
-    for line in lines:
-        if line.startswith("───") or line.startswith("For full"):
-            break
-        told.append(line)
-    return " ".join(told).rstrip(".") + "."
+    rule = next((place for place, line in enumerate(lines) if line.startswith("───")), len(lines))
+    problem = " ".join(lines[:rule])
+    for pattern, plainly in _PLAIN_WORDS:
+        problem = re.sub(pattern, plainly, problem)
+    meant = re.search(r"Perhaps you meant: +(--[\w-]+)", " ".join(lines[rule:]))
+    return problem.rstrip(".") + (f" (did you mean {meant[1]}?)." if meant else ".")
+
+
+_PLAIN_WORDS = (
+    (r"Error parsing (--\S+): no type matching (\S+) could be instantiated from \['(.*?)'\].*", r"\1: '\3' is not \2"),
+    (r"Error parsing (?!--)\w+: ", ""),
+    (r"Error parsing (--\S+): ", r"\1: "),
+    (r"invalid literal for int\(\) with base 10: ('.*')", r"\1 is no whole number"),
+    (r"could not convert string to float: ('.*')", r"\1 is no number"),
+    (r"Missing from [\w ]+: (\S+).*", r"\1 is missing"),
+)
 
 
 def _complain(message: str, code: int) -> int:

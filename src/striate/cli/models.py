@@ -35,5 +35,8 @@ class Command:
         if self.json:
             print_json(rows)
             return
-        print_table(list(rows[0]), [list(row.values()) for row in rows])
-        print("\nparameters: for 10 classes of RGB images; sizes: made for, and the smallest taken")
+        print_table(
+            ["model", "parameters", "made for", "at least", "source"],
+            [[f"{value}x{value}" if "size" in name else value for name, value in row.items()] for row in rows],
+        )
+        print("\nParameters are those for 10 classes of RGB images.")

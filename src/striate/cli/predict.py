@@ -23,12 +23,20 @@ class Command:
     run_folder: RunFolder
     images: Annotated[
         tyro.conf.Positional[tuple[str, ...]],
-        tyro.conf.arg(metavar="IMAGE|FOLDER…", help="Image files, or folders of them (at any depth)."),
+        tyro.conf.arg(
+            metavar="IMAGE|FOLDER…",
+            help="Image files, or folders of them (at any depth).",
+            help_behavior_hint="(one or more)",
+        ),
     ]
     top: int = 5
     """How many of the likeliest classes the JSON lists for an image."""
-    out: str | None = None
-    """A file to write the predictions to: .csv (image, class, probability) or .json."""
+    out: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="FILE", help="A .csv (image, class, probability) or .json to write.", help_behavior_hint=""
+        ),
+    ] = None
     json: JsonFlag = False
 
     def __post_init__(self) -> None:

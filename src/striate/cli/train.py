@@ -13,14 +13,14 @@ class Command:
     """Train a network on labelled images, and keep it as a run: a folder that predict and evaluate take."""
 
     data: Data
-    config: TrainConfig
+    training: TrainConfig
     json: JsonFlag = False
 
     def run(self) -> None:
         """Train, and say how good the network is and where it is."""
         from striate.runs import train
 
-        run = train(self.data, self.config)
+        run = train(self.data, self.training)
         if self.json:
             print_json(run.summary())
             return

@@ -16,7 +16,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from striate.data.dataset import Dataset
-from striate.data.sources import SOURCES
+from striate.data.sources import SAMPLES, SOURCES
 from striate.errors import DataError, nearest
 
 __all__ = ["Dataset", "open_data"]
@@ -26,7 +26,7 @@ def open_data(location: str | Path) -> Dataset:
     """List the labelled images of a folder or of a built-in sample; nothing is decoded yet.
 
     Args:
-        location: a folder in one of the layouts of `SOURCES`, or a sample's name, such as `mnist`.
+        location: a folder in one of the layouts of `SOURCES`, or a name in `SAMPLES`, such as `mnist`.
 
     Raises:
         DataError: there is nothing there, its layout is unknown, or its classes make no sense.
@@ -34,16 +34,27 @@ def open_data(location: str | Path) -> Dataset:
     >>> open_data("mnist").classes[:3]
     ('0', '1', '2')
     """
-    given = str(location)
-    sources = {name: resolve_name(home) for name, home in SOURCES.items()}
-    for source in sources.values():
-        if source.matches(given):
-            dataset: Dataset = source.read(given)
-            return dataset
-    path = Path(given)
+    given, path = str(location), Path(location)
+    if given in SAMPLES:
+        if path.exists():
+            raise DataError(
+                f"{given}: a built-in sample, and something here of that name; for the latter write ./{given}."
+            )
+        return _read(SAMPLES[given], given)
+    layouts = {home: resolve_name(home) for home in SOURCES.values()}
+    for home, layout in layouts.items():
+        if layout.matches(given):
+            return _read(home, given)
     if path.is_dir():
-        layouts = "; or ".join(source.DESCRIPTION for source in sources.values())
-        raise DataError(f"{given}: a folder without class folders; wanted: {layouts}.")
+        wanted = "; or ".join(layout.DESCRIPTION for layout in layouts.values())
+        raise DataError(f"{given}: a folder without class folders; wanted: {wanted}.")
     if path.exists():
         raise DataError(f"{given}: a file, where a folder of class folders is wanted.")
-    raise DataError(f"{given}: no such folder{nearest(given, sources)}; give a folder of class folders, or mnist.")
+    samples = ", ".join(SAMPLES)
+    raise DataError(f"{given}: no such folder{nearest(given, SAMPLES)}; give a folder of class folders, or {samples}.")
+
+
+def _read(home: str, location: str) -> Dataset:
+    """List a location by the module that knows how."""
+    dataset: Dataset = resolve_name(home).read(location)
+    return dataset

@@ -74,9 +74,10 @@ def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, int, int]:
     natural_px, channels = natural_form(dataset.split("train"))
     name = config.model
     if name == "auto":
-        name = models.suggest(config.size or natural_px, channels)
+        name = models.suggest(natural_px if config.size == "auto" else config.size, channels)
     architecture = models.find(name)
-    size_px = config.size or max(architecture.min_size_px, min(architecture.size_px, natural_px))
+    own_px = max(architecture.min_size_px, min(architecture.size_px, natural_px))
+    size_px = own_px if config.size == "auto" else config.size
     models.check_size(name, size_px)
     return name, size_px, channels
 
@@ -194,7 +195,7 @@ def _announce(record: RunRecord, model: nn.Module) -> None:
 @contextmanager
 def _new_run_folder(config: TrainConfig, dataset: Dataset, model: str) -> Iterator[Path]:
     """Make the run's folder; if the block leaves no run in it, it goes again. Raises OutputError."""
-    with atomic.new_folder(Path(config.out) if config.out else _free_name(dataset, model)) as folder:
+    with atomic.new_folder(_free_name(dataset, model) if config.out == "auto" else Path(config.out)) as folder:
         try:
             yield folder
         except BaseException:

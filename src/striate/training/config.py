@@ -11,15 +11,14 @@ from striate.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How to train. The same fields are the command's flags and the run's record.
+    """How to train: the flags of the command, and what its run records.
 
     Raises:
         ConfigError: a value makes no sense.
     """
 
     model: str = "auto"
-    """An architecture, as `striate models` lists them. auto: lenet5 for small grey images, resnet20 for
-    other images up to 64 pixels, resnet18 for larger ones."""
+    """See striate models. auto: lenet5 for small grey images, resnet20 up to 64 pixels, resnet18 beyond."""
 
     epochs: int = 20
     """How often every training image is seen."""
@@ -27,9 +26,8 @@ class TrainConfig:
     batch_size: int = 64
     """Images a step of gradient descent."""
 
-    size: int | None = None
-    """Side in pixels of the square that every image becomes. None: the images' own size, at most the
-    one that the architecture was made for."""
+    size: int | Literal["auto"] = "auto"
+    """Side in pixels that images get. auto: their own, at most what the model was made for."""
 
     lr: float = 0.05
     """Peak of the one-cycle learning rate."""
@@ -41,20 +39,19 @@ class TrainConfig:
     """Pull of every weight towards zero (L2)."""
 
     augment: Literal["auto", "none", "shift", "shift+flip"] = "auto"
-    """How an image is changed each time it is seen: moved by up to an eighth of its side, mirrored.
-    auto: shift+flip, or shift for the sample mnist. Choose shift where left and right matter."""
+    """Move images by up to an eighth, mirror half of them. auto: both, but no mirror images of digits (mnist)."""
 
     seed: int = 0
     """Decides the first weights and the order of the images: the same seed gives the same network."""
 
-    out: str | None = None
-    """The run's folder, a new one. None: runs/TASK/DATA-MODEL, with a number where that is taken."""
+    out: str = "auto"
+    """The run's folder, a new one. auto: runs/TASK/DATA-MODEL, with a number where that is taken."""
 
     def __post_init__(self) -> None:
         for name, fits, wanted in (
             ("epochs", self.epochs >= 1, "1 or more"),
             ("batch_size", self.batch_size >= 2, "2 or more"),
-            ("size", self.size is None or self.size >= 1, "1 or more"),
+            ("size", self.size == "auto" or self.size >= 1, "1 or more, or auto"),
             ("lr", math.isfinite(self.lr) and self.lr > 0, "a positive number"),
             ("momentum", 0 <= self.momentum < 1, "at least 0 and below 1"),
             ("weight_decay", math.isfinite(self.weight_decay) and self.weight_decay >= 0, "0 or more"),

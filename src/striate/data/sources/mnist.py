@@ -15,13 +15,6 @@ import numpy as np
 from striate.data.dataset import Dataset, ImageArray, Samples
 from striate.errors import DataError
 
-DESCRIPTION = "mnist: 5,000 handwritten digits, a built-in sample"
-
-
-def matches(location: str) -> bool:
-    """Tell whether the sample is asked for by its name."""
-    return location == "mnist"
-
 
 def read(location: str) -> Dataset:
     """Read the sample; every fifth image of each digit is held out.

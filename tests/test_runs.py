@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from PIL import Image
 
 import striate as st
+from striate.cli import main
 from striate.errors import DataError, Interrupted, OutputError, RunError, TrainingError
 from striate.runs import assembly
 from tests.conftest import QUICK
@@ -153,6 +156,18 @@ def test_grey_pictures_train_a_network_of_one_channel(tmp_path, colour_folders):
     assert run.record.preprocessing.channels == 1
     assert run.record.model == "lenet5"
     assert run.record.preprocessing.size_px == 20  # the pictures' own shorter side
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a file name")
+def test_names_that_are_no_utf8_or_hold_anything_go_all_the_way(colour_folders, tmp_path, capsys):
+    folder = colour_folders(classes=("red", "grün und blau, 100 %"))
+    for path in list((folder / "red").iterdir()):
+        path.rename(os.fsdecode(os.fsencode(path).replace(b"png", b"caf\xe9 [1].png")))
+    run = st.train(folder, st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
+    assert run.evaluate(folder)["samples"] == run.record.data["val"]
+    assert main(["predict", str(run.folder), str(folder), "--out", str(tmp_path / "p.csv")]) == 0
+    assert main(["predict", str(run.folder), str(folder), "--json"]) == 0
+    assert {row["class"] for row in json.loads(capsys.readouterr().out.split("\n", 1)[1])} <= set(run.classes)
 
 
 def test_every_run_gets_a_folder_of_its_own(colour_folders, tmp_path, monkeypatch):

@@ -20,7 +20,8 @@ def write(path: Path, content: bytes | str) -> None:
     Raises:
         OutputError: the folder is missing or cannot be written, or the disk is full.
     """
-    data = content.encode() if isinstance(content, str) else content
+    # a file name that is no UTF-8 has lone surrogates in Python; backslashes spell them as JSON does
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     temporary: Path | None = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

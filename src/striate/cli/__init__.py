@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if words[0] not in COMMANDS:
         return _complain(f"unknown command {words[0]!r}{nearest(words[0], COMMANDS)}; see striate --help.", 2)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a class or file may be named what the terminal cannot show
     try:
         _parse(words[0], words[1:]).run()
         sys.stdout.flush()

@@ -9,6 +9,7 @@ which file it is, their callers know.
 from __future__ import annotations
 
 import io
+import warnings
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,6 +19,9 @@ from striate.errors import ImageError
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gigabyte as RGB
+
+# Pillow warns of what is refused here with an error
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _SIGNATURES = (
     b"\xff\xd8\xff",  # JPEG

@@ -48,7 +48,7 @@ class LiveLines(EpochLines):
     def __init__(self, epochs: int, brief: Callable[[dict[str, Any]], str], progress: Progress, steps: int) -> None:
         super().__init__(epochs, brief)
         self.progress = progress
-        self.bar = progress.add_task("epoch 1", total=steps, loss=0.0, images_per_s=0.0)
+        self.bar = progress.add_task("epoch 1", total=steps, loss=0.0, images_per_s=0.0, figures="")
         self.images = 0
         self.epoch_began = self.began
 
@@ -61,7 +61,8 @@ class LiveLines(EpochLines):
     def end_epoch(self, result: EpochResult) -> None:
         """Write the epoch's line above the bar."""
         super().end_epoch(result)
-        self.progress.update(self.bar, description=f"epoch {min(result.epoch + 1, self.epochs)}")
+        description = f"epoch {min(result.epoch + 1, self.epochs)}"
+        self.progress.update(self.bar, description=description, figures=f"  {self.brief(result.metrics)}")
         self.images, self.epoch_began = 0, time.perf_counter()
 
     def write(self, line: str) -> None:
@@ -81,7 +82,7 @@ def training_display(epochs: int, steps_per_epoch: int, brief: Callable[[dict[st
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}  {task.fields[images_per_s]:,.0f} images/s "),
+        TextColumn("loss {task.fields[loss]:.3f}{task.fields[figures]}  {task.fields[images_per_s]:,.0f} images/s "),
         TimeRemainingColumn(compact=True),
         TextColumn("left"),
     )

@@ -44,9 +44,9 @@ def read(location: str) -> Dataset:
     splits: dict[SplitName, Int64[np.ndarray, " chosen"]] = {}
     for split, folder in (folders or {"train": root}).items():
         begin = len(paths)
-        for path, name in _labelled_images(folder, classes):
-            paths.append(path)
-            targets.append(classes.index(name))
+        for target, images in _labelled_images(folder, classes):
+            paths += images
+            targets += [target] * len(images)
         splits[split] = np.arange(begin, len(paths))
     samples = Samples(
         names=tuple(path.relative_to(root).as_posix() for path in paths),
@@ -70,8 +70,8 @@ def read(location: str) -> Dataset:
     )
 
 
-def _labelled_images(folder: Path, classes: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
-    """Yield the images of a folder of class folders, each with its class."""
+def _labelled_images(folder: Path, classes: tuple[str, ...]) -> Iterator[tuple[int, list[Path]]]:
+    """Yield the class folders of a folder: the index of the class, and its images."""
     class_folders = subfolders(folder)
     if not class_folders:
         raise DataError(f"{folder}: there are no class folders; wanted: {DESCRIPTION}.")
@@ -87,8 +87,7 @@ def _labelled_images(folder: Path, classes: tuple[str, ...]) -> Iterator[tuple[P
             raise DataError(f"{listing(others)}: no image; move what is no image out of the class folders.")
         if not images:
             raise DataError(f"{class_folder}: the class is empty; add images or remove the folder.")
-        for path in images:
-            yield path, name
+        yield classes.index(name), images
 
 
 def _split_folders(root: Path) -> dict[SplitName, Path]:

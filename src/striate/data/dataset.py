@@ -220,4 +220,4 @@ def hold_out(
 
 def _unit_hash(text: str) -> float:
     """Hash a text to a number in [0, 1)."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest()) / 2**64

@@ -5,7 +5,17 @@ from __future__ import annotations
 from jaxtyping import install_import_hook
 
 _hook = install_import_hook(
-    ["striate.data", "striate.models", "striate.tasks", "striate.training", "striate.runs"], "beartype.beartype"
+    # not training.config: its own checks are what a user meets
+    [
+        "striate.data",
+        "striate.models",
+        "striate.tasks",
+        "striate.training.loop",
+        "striate.training.display",
+        "striate.training.schedules",
+        "striate.runs",
+    ],
+    "beartype.beartype",
 )
 
 import io  # noqa: E402

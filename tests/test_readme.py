@@ -41,6 +41,10 @@ def test_commands_and_python_run_as_written(colour_folders, picture, tmp_path, m
     assert "accuracy" in capsys.readouterr().out
 
 
+def test_nothing_is_left_to_fill_in():
+    assert not re.search(r"^(CAPTURE|MEASURED)|TODO|TBD|XXX", README, re.MULTILINE)
+
+
 def test_links_lead_to_files():
     for name in ("README.md", "CONTRIBUTING.md", "docs/architecture.md"):
         page = ROOT / name

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import torch
 from PIL import Image
 
 import striate as st
+from striate import atomic
 from striate.cli import main
 from striate.errors import DataError, Interrupted, OutputError, RunError, TrainingError
 from striate.runs import assembly
@@ -87,11 +91,23 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(colour_fol
     assert not same_weights(runs[0], runs[2])
 
 
-def test_predictions_are_equal_before_and_after_saving_and_loading(colour_run, colour_folders):
+def test_predictions_are_equal_before_and_after_saving_and_loading(colour_folders, tmp_path, monkeypatch):
+    in_memory = {}
+    keep = assembly.RunWriter.keep
+
+    def keep_and_copy(self, result, model):
+        keep(self, result, model)
+        in_memory[result.epoch] = copy.deepcopy(model).eval()
+
+    monkeypatch.setattr(assembly.RunWriter, "keep", keep_and_copy)
+    run = st.train(colour_folders(), st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
     folder = colour_folders("others", seed=9, images=5)
-    loaded = st.load(colour_run.folder)
-    assert same_weights(loaded, colour_run)
-    assert loaded.predict(folder) == colour_run.predict(folder)
+    never_saved = dataclasses.replace(run, model=in_memory[run.record.best_epoch])
+    assert st.load(run.folder).predict(folder) == never_saved.predict(folder)
+    others = [epoch for epoch in in_memory if epoch != run.record.best_epoch]
+    assert all(
+        dataclasses.replace(run, model=in_memory[epoch]).predict(folder) != run.predict(folder) for epoch in others
+    )
 
 
 def test_classes_come_from_the_run_and_not_from_the_folder_given(colour_run, tmp_path, picture):
@@ -116,7 +132,41 @@ def test_what_was_trained_on_is_left_out_of_an_evaluation(colour_run, colour_fol
     assert f"left out: {36 - held_out} of 36 images" in capsys.readouterr().err
     assert colour_run.evaluate(tmp_path / "colours", split="train")["samples"] == 36 - held_out
     fresh = colour_folders("fresh", seed=50, images=4)
+    capsys.readouterr()
     assert colour_run.evaluate(fresh)["samples"] == 12
+    assert capsys.readouterr().err == ""
+
+
+def test_an_evaluation_says_when_its_images_chose_the_epoch(colour_run, tmp_path, capsys):
+    held_out = colour_run.record.data["val"]
+    colour_run.evaluate(tmp_path / "colours")
+    assert f"{held_out} of the {held_out} images also chose the network's best epoch" in capsys.readouterr().err
+
+
+def test_copies_of_training_images_do_not_count_as_held_out(colour_folders, tmp_path, capsys):
+    folder = colour_folders(images=20)
+    data = st.open_data(folder)
+    copied = [name for name in data.split("train").names if "red" in name][:3]
+    root = tmp_path / "data"
+    for split in ("train", "val"):
+        for name in data.split(split).names:
+            (root / split / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / name, root / split / name)
+    for name in copied:
+        shutil.copy(folder / name, root / "val" / "red" / f"copy_{Path(name).name}")
+    run = st.train(root, st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
+    assert run.record.data["val"] == len(data.split("val"))
+    assert "left out: 3 of" in capsys.readouterr().err
+    assert run.evaluate(root)["metrics"]["accuracy"] == run.record.metrics["accuracy"]
+    shutil.rmtree(root / "val")
+    shutil.copytree(root / "train", root / "val")
+    with pytest.raises(DataError, match="every image of val is a copy of one in train"):
+        st.train(root, st.TrainConfig(**QUICK, out=str(tmp_path / "none")))
+
+
+def test_an_empty_split_cannot_be_measured(colour_run, colour_folders):
+    with pytest.raises(DataError, match="there is no val split; there are: train"):
+        colour_run.evaluate(colour_folders("single", images=1), split="val")
 
 
 def test_an_evaluation_matches_classes_by_name(colour_run, colour_folders):
@@ -216,6 +266,44 @@ def test_an_interrupt_leaves_the_best_weights_so_far(colour_folders, tmp_path, m
     assert measured == run.record.metrics["accuracy"]
 
 
+def test_an_interrupt_while_weights_are_written_waits_until_they_are(colour_folders, tmp_path, monkeypatch):
+    real = atomic.write
+
+    def write(path, content):
+        if path.name == "model.safetensors":
+            os.kill(os.getpid(), signal.SIGINT)
+        real(path, content)
+
+    monkeypatch.setattr(atomic, "write", write)
+    with pytest.raises(Interrupted, match="best weights so far, epoch 1"):
+        st.train(colour_folders(), st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
+    assert st.load(tmp_path / "run").record.epochs == 1
+
+
+def test_two_trainings_cannot_share_a_folder(tmp_path):
+    with (
+        atomic.new_folder(tmp_path / "run"),
+        pytest.raises(OutputError, match="there is something already"),
+        atomic.new_folder(tmp_path / "run"),
+    ):
+        pytest.fail("got in")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    atomic.write(path, "old")
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="No space left"):
+        atomic.write(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_an_interrupt_before_the_first_step_leaves_nothing(colour_folders, tmp_path, monkeypatch):
     def no_batches(*arguments):
         raise KeyboardInterrupt
@@ -226,11 +314,10 @@ def test_an_interrupt_before_the_first_step_leaves_nothing(colour_folders, tmp_p
     assert not (tmp_path / "deep").exists()
 
 
-def test_training_that_diverges_stops_and_keeps_nothing_that_is_not_finite(colour_folders, tmp_path):
-    with pytest.raises(TrainingError, match=r"the loss became .* try --lr"):
+def test_training_that_diverges_at_once_says_so_and_leaves_nothing(colour_folders, tmp_path):
+    with pytest.raises(TrainingError, match=r"the (validation )?loss became .* try --lr .*nothing is kept: no epoch"):
         st.train(colour_folders(), st.TrainConfig(**QUICK | {"lr": 1e30}, out=str(tmp_path / "run")))
-    if (tmp_path / "run").exists():
-        assert all(value.isfinite().all() for value in st.load(tmp_path / "run").model.state_dict().values())
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("broken", ["red/3.png", "blue/0.png"])
@@ -243,6 +330,19 @@ def test_a_broken_image_is_named_and_nothing_is_written(colour_folders, tmp_path
     assert not (tmp_path / "deep").exists()
 
 
+def change(run: Path, **fields: object) -> None:
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | fields))
+
+
+@pytest.mark.parametrize("content", ["{}", '{"train": 5}', "[]", "", '{"train": {}}'])
+def test_a_damaged_list_of_training_images_is_refused(colour_run, tmp_path, content):
+    (colour_run.folder / "split.json").write_text(content)
+    with pytest.raises(RunError, match=r"split.json: missing or damaged"):
+        colour_run.evaluate(tmp_path / "colours")
+    assert colour_run.evaluate(tmp_path / "colours", split="val")["samples"] > 0
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -251,6 +351,11 @@ def test_a_broken_image_is_named_and_nothing_is_written(colour_folders, tmp_path
         (lambda run: (run / "run.json").write_text('{"format": 99}'), r"written in format 99"),
         (lambda run: (run / "run.json").write_text('{"format": 1, "wrong": 2}'), r"run.json: damaged"),
         (lambda run: (run / "run.json").write_text("[]"), r"run.json: damaged"),
+        (lambda run: change(run, task="segment"), r"knows no segment with resnet20"),
+        (lambda run: change(run, model="resnet9000"), r"knows no classify with resnet9000"),
+        (lambda run: change(run, classes=["only one"]), r"model.safetensors: damaged, or of another network"),
+        (lambda run: change(run, preprocessing={"size_px": "8", "channels": 3, "mean": [0], "std": [1]}), r"damaged"),
+        (lambda run: change(run, preprocessing={"size_px": 8, "channels": 3, "mean": [0], "std": [1]}), r"damaged"),
         (lambda run: (run / "model.safetensors").unlink(), r"the weights, model.safetensors, are missing"),
         (lambda run: (run / "model.safetensors").write_bytes(b"x" * 100), r"model.safetensors: damaged"),
     ],

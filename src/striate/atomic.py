@@ -12,7 +12,7 @@ from striate.errors import OutputError
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Replace `path` by `content` (text as UTF-8) in one step.
+    """Replace `path` by `content` in one step; text as UTF-8, file names in it as the bytes that they are.
 
     The bytes go to a temporary name in the same folder, are flushed to disk and then renamed, so
     that a crash, a kill or a full disk leaves the previous file as it was.
@@ -20,8 +20,7 @@ def write(path: Path, content: bytes | str) -> None:
     Raises:
         OutputError: the folder is missing or cannot be written, or the disk is full.
     """
-    # a file name that is no UTF-8 has lone surrogates in Python; backslashes spell them as JSON does
-    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
     temporary: Path | None = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -53,35 +52,50 @@ def _flush_folder(folder: Path) -> None:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError:
+            pass  # some network file systems cannot; the file itself is written
         finally:
             os.close(handle)
 
 
+def check_writable(path: Path) -> None:
+    """Raise OutputError where a file could not be written, before the work that it is to hold."""
+    if path.is_dir():
+        raise OutputError(f"{path}: a folder; give the name of a file.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: cannot be written (there is no such folder to write to); choose another place.")
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Make a folder that nobody has written to, for a block to fill.
+    """Make a folder that nobody else has written to, or is about to, for a block to fill.
 
-    If the block fails before it has put anything there, the folder goes again, and with it those
-    above it that were made for it.
+    While the block runs, a hidden file marks the folder as taken. If the block fails before it has put
+    anything there, the folder goes again, and with it those above it that were made for it.
 
     Raises:
         OutputError: there is something at `path` already, or it cannot be made.
     """
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    missing: list[Path] = []
+    taken = path / ".being-written"
     try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise OutputError(f"{path}: there is something already; choose another place, or remove it.")
+            raise FileExistsError
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass  # a folder can exist and yet take no file
+        taken.touch(exist_ok=False)
+    except FileExistsError:
+        raise OutputError(f"{path}: there is something already; choose another place, or remove it.") from None
     except OSError as error:
         _remove_empty(missing)
         raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place.") from None
     try:
         yield path
     except BaseException:
+        taken.unlink(missing_ok=True)
         _remove_empty(missing)
         raise
+    taken.unlink(missing_ok=True)
 
 
 def _remove_empty(folders: list[Path]) -> None:

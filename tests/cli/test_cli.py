@@ -119,6 +119,11 @@ MISTAKES = {
     "class that train lacks": ["train", "split"],
     "unknown model": ["train", "good", "--model", "resnet81"],
     "size too small": ["train", "good", "--model", "lenet5", "--size", "8"],
+    "size beyond memory": ["train", "good", "--model", "lenet5", "--size", "1000000"],
+    "weights beyond memory": ["train", "good", "--model", "lenet5", "--size", "20000"],
+    "name too long": ["train", "n" * 300],
+    "output name too long": ["train", "good", *QUICK, "--out", "n" * 300],
+    "image name too long": ["predict", "RUN", "n" * 300],
     "size of zero": ["train", "good", "--size", "0"],
     "no number": ["train", "good", "--epochs", "many"],
     "no epochs": ["train", "good", "--epochs", "0"],
@@ -128,7 +133,6 @@ MISTAKES = {
     "output under a file": ["train", "good", *QUICK, "--out", "file.txt/run"],
     "output is a file": ["train", "good", *QUICK, "--out", "file.txt"],
     "output is full": ["train", "good", *QUICK, "--out", "good"],
-    "output where nothing can be": ["train", "good", *QUICK, "--out", "/proc/run"],
     "no run": ["evaluate", "nowhere", "good"],
     "run is no run": ["evaluate", "good", "good"],
     "nothing to predict": ["predict", "nowhere"],
@@ -172,10 +176,12 @@ def workshop(colour_folders, colour_run, tmp_path, monkeypatch) -> Path:
         (["train", "mnist", "--epochs", "x"], "--epochs: 'x' is no whole number."),
         (["train", "mnist", "--size", "x"], "--size: 'x' is not INT|{auto}."),
         (["train", "mnist", "--lr", "x"], "--lr: 'x' is no number."),
-        (["train", "mnist", "--batch-size", "1"], "batch_size (=1) must be 2 or more."),
+        (["train", "mnist", "--batch-size", "1"], "batch_size (=1) must be a whole number, 2 or more."),
     ],
 )
-def test_a_slip_on_the_command_line_is_answered_in_one_plain_line(words, message, capsys):
+@pytest.mark.parametrize("utf8", [True, False])
+def test_a_slip_on_the_command_line_is_answered_in_one_plain_line(words, message, utf8, capsys, monkeypatch):
+    monkeypatch.setattr("tyro._fmtlib._should_use_utf8_drawing_chars", lambda: utf8)
     assert main(words) == 2
     assert capsys.readouterr().err == f"striate: {message} See striate train --help.\n"
 
@@ -200,6 +206,26 @@ def test_a_mistake_is_answered_in_two_lines_with_exit_2_and_nothing_half_written
     assert "Traceback" not in message
     assert "[Errno" not in message
     assert listing(workshop) == before
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_json_is_json_whatever_the_terminal(encoding, colour_folders, tmp_path):
+    folder = colour_folders(classes=("café", "🐱"))
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "striate", "train", str(folder), *QUICK, "--epochs", "1", "--out", "run"]
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment, capture_output=True)
+    predict = [sys.executable, "-m", "striate", "predict", "run", str(folder / "🐱"), "--json", "--top", "2"]
+    result = subprocess.run(predict, check=True, cwd=tmp_path, env=environment, capture_output=True)
+    assert {name for row in json.loads(result.stdout) for name, _ in row["top"]} == {"café", "🐱"}
+    told = subprocess.run([*predict[:-3]], check=True, cwd=tmp_path, env=environment, capture_output=True)
+    assert b"0.png" in told.stdout
+    subprocess.run([*predict[:3], "--help"], check=True, env=environment, capture_output=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_an_output_where_nothing_can_be_made_is_refused(colour_folders, capsys):
+    assert main(["train", str(colour_folders()), *QUICK, "--out", "/proc/run"]) == 2
+    assert "/proc/run: cannot be written" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")

@@ -18,7 +18,7 @@ FORM = Preprocessing(size_px=6, channels=3, mean=(0.2, 0.4, 0.6), std=(0.1, 0.2,
 
 def make_store(samples: int) -> Store:
     images = np.random.default_rng(0).integers(0, 256, (samples, 6, 6, 3), dtype=np.uint8)
-    return Store(images=images, targets=np.arange(samples), digests=("",) * samples)
+    return Store(names=("",) * samples, images=images, targets=np.arange(samples), digests=("",) * samples)
 
 
 def make_batches(samples: int = 10, batch_size: int = 4) -> Batches:

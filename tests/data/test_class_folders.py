@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 import striate as st
+from striate.data.dataset import hold_out
 from striate.errors import DataError
 
 
@@ -134,6 +137,7 @@ def test_what_is_wrong_is_named_with_the_way_out(colour_folders, spoil, message)
         ("mnits", r"no such folder \(did you mean mnist\?\)"),
         ("file.csv", "a file, where a folder"),
         ("bare", "a folder without class folders; wanted"),
+        ("n" * 300, "cannot be read"),
     ],
 )
 def test_what_is_no_data_set_is_said_to_be_none(tmp_path, monkeypatch, location, message):
@@ -142,6 +146,64 @@ def test_what_is_no_data_set_is_said_to_be_none(tmp_path, monkeypatch, location,
     Path("bare").mkdir()
     with pytest.raises(DataError, match=message):
         st.open_data(location)
+
+
+def rename_splits(root: Path, **names: str) -> Path:
+    for old, new in names.items():
+        (root / old).rename(root / new)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"train": "Train", "val": "Test"}, "what is Test, Train"),
+        ({"train": "training", "val": "testing"}, "what is testing, training"),
+        ({"train": "images", "val": "masks"}, "what is images, masks"),
+        ({"val": "Val"}, "what is Val"),
+        ({"val": "dev"}, r"what is dev\? Call splits train, val and test"),
+    ],
+)
+def test_what_looks_like_a_split_is_not_taken_for_a_class_nor_passed_over(colour_folders, names, message):
+    root = colour_folders("data/train").parent
+    colour_folders("data/val")
+    with pytest.raises(DataError, match=message):
+        st.open_data(rename_splits(root, **names))
+
+
+def test_a_class_may_be_called_test_but_not_train(colour_folders, capsys):
+    assert st.open_data(colour_folders("ab", classes=("control", "test"))).classes == ("control", "test")
+    with pytest.raises(DataError, match="train has no class folders; if it is a class itself"):
+        st.open_data(colour_folders("vehicles", classes=("car", "bus", "train")))
+    root = colour_folders("data/train").parent
+    (root / "docs").mkdir()
+    assert st.open_data(root).classes == ("blue", "green", "red")
+    assert "passed over, beside train: docs" in capsys.readouterr().err
+
+
+@given(sizes=some.lists(some.integers(1, 60), min_size=1, max_size=4), seed=some.integers(0, 1000))
+def test_of_every_class_about_the_due_share_is_held_out(sizes, seed):
+    targets = np.repeat(np.arange(len(sizes)), sizes)
+    names = [f"{seed}/{index}" for index in range(len(targets))]
+    held = hold_out(names, targets, 0.2)
+    for target, size in enumerate(sizes):
+        count = held[targets == target].sum()
+        assert count <= size - 1
+        assert count >= min(1, size - 1)
+        assert abs(count - 0.2 * size) <= 0.1 * size + 1
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    np.testing.assert_array_equal(hold_out([names[i] for i in shuffled], targets[shuffled], 0.2), held[shuffled])
+
+
+def test_images_behind_links_count_and_circles_end(colour_folders, tmp_path):
+    folder = colour_folders()
+    other = colour_folders("other", seed=5)
+    try:
+        (folder / "red" / "more").symlink_to(other / "red", target_is_directory=True)
+        (folder / "red" / "circle").symlink_to(folder / "red", target_is_directory=True)
+    except OSError:
+        pytest.skip("no links here")
+    assert len(st.open_data(folder).samples) == 36 + 12
 
 
 def test_a_folder_named_as_a_sample_is_not_mistaken_for_it(colour_folders, tmp_path, monkeypatch):
@@ -160,6 +222,6 @@ def test_one_class_alone_cannot_be_trained_but_can_be_listed(colour_folders):
 
 def test_one_image_a_class_is_too_little_to_hold_any_out(colour_folders):
     data = st.open_data(colour_folders(images=1))
-    assert (len(data.split("train")), len(data.split("val"))) == (3, 0)
+    assert (len(data.splits["train"]), len(data.splits["val"])) == (3, 0)
     with pytest.raises(DataError, match="too few"):
         data.check_trainable()

@@ -82,6 +82,13 @@ def test_16_bit_grey_is_scaled_and_not_clipped():
     np.testing.assert_array_equal(decode(encode(Image.fromarray(values)), channels=1)[..., 0], expected)
 
 
+@pytest.mark.parametrize(("highest", "factor"), [(200, 1), (60_000, 1 / 257)])
+def test_wide_integers_that_hold_8_or_16_bits_are_taken_as_such(highest, factor):
+    values = np.linspace(0, highest, 64).astype(np.int32).reshape(8, 8)
+    expected = np.rint(values * factor).astype(np.uint8)
+    np.testing.assert_array_equal(decode(encode(Image.fromarray(values), "TIFF"), channels=1)[..., 0], expected)
+
+
 def test_float_images_are_scaled_by_their_own_range():
     values = np.linspace(-3, 5, 64, dtype=np.float32).reshape(8, 8)
     pixels = decode(encode(Image.fromarray(values), "TIFF"), channels=1)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
+import os
+import signal
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import nn
@@ -43,6 +49,7 @@ def test_one_cycle_is_torchs_step_for_step(steps):
 def test_one_cycle_is_sane_for_any_number_of_steps(steps):
     factors = [one_cycle(step, steps) for step in range(steps)]
     assert all(0 < factor <= 1 for factor in factors)
+    assert max(factors) > 0.7
 
 
 def test_a_step_is_nesterovs_written_out():
@@ -84,63 +91,80 @@ def test_evaluation_leaves_mode_and_weights_as_they_were():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def run_fit(config: TrainConfig, on_step=lambda images, loss: None) -> list[EpochResult]:
+def run_fit(config: TrainConfig, on_step=lambda images, loss: None, on_validation=lambda: None):
+    """Yield the epochs of a training on four batches."""
     batches = [a_batch(seed) for seed in range(4)]
-    return list(
-        fit(
-            start(a_model(), config),
-            TASK,
-            config,
-            steps_per_epoch=4,
-            train_batches=lambda epoch: batches,
-            val_batches=lambda: batches[:1],
-            on_step=on_step,
-        )
+
+    def val_batches():
+        on_validation()
+        return batches[:1]
+
+    return fit(
+        start(a_model(), config),
+        TASK,
+        config,
+        steps_per_epoch=4,
+        train_batches=lambda epoch: batches,
+        val_batches=val_batches,
+        on_step=on_step,
     )
 
 
 def test_training_learns_and_counts():
-    results = run_fit(TrainConfig(epochs=30, lr=0.3))
+    results = list(run_fit(TrainConfig(epochs=30, lr=0.3)))
     assert [result.epoch for result in results] == list(range(1, 31))
     assert results[-1].train_loss < results[0].train_loss / 2
     assert results[-1].metrics["accuracy"] == 1
     assert all(result.images == 24 and result.images_per_s > 0 for result in results)
 
 
-@pytest.mark.parametrize(("interrupt_at", "epochs"), [(2, [0]), (4 + 2, [1])])
-def test_an_interrupt_in_the_first_epoch_still_yields_its_weights(interrupt_at, epochs):
-    seen: list[EpochResult] = []
-    steps = 0
-
-    def on_step(images: int, loss: float) -> None:
-        nonlocal steps
-        steps += 1
-        if steps == interrupt_at:
-            raise KeyboardInterrupt
-
-    def follow() -> None:
-        batches = [a_batch(seed) for seed in range(4)]
-        config = TrainConfig(epochs=3)
-        for result in fit(
-            start(a_model(), config),
-            TASK,
-            config,
-            steps_per_epoch=4,
-            train_batches=lambda epoch: batches,
-            val_batches=lambda: batches[:1],
-            on_step=on_step,
-        ):
-            seen.append(result)
-
+def follow(epochs: Iterator[EpochResult]) -> list[int]:
+    """Collect the numbers of the epochs that come before an interrupt."""
+    seen: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        follow()
-    assert [result.epoch for result in seen] == epochs
+        collections.deque((seen.append(result.epoch) for result in epochs), maxlen=0)
+    return seen
+
+
+def interrupt_at_call(wanted: int):
+    calls = itertools.count(1)
+
+    def call(*arguments) -> None:
+        if next(calls) == wanted:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return call
+
+
+@pytest.mark.parametrize(("step", "epochs"), [(2, [0]), (4 + 2, [1])])
+def test_an_interrupt_in_the_first_epoch_still_yields_its_weights(step, epochs):
+    assert follow(run_fit(TrainConfig(epochs=3), on_step=interrupt_at_call(step))) == epochs
+
+
+@pytest.mark.parametrize(("validation", "epochs"), [(1, [1]), (2, [1])])
+def test_an_interrupt_in_the_first_validation_waits_for_its_end(validation, epochs):
+    assert follow(run_fit(TrainConfig(epochs=3), on_validation=interrupt_at_call(validation))) == epochs
+
+
+def test_a_second_interrupt_is_not_held_back():
+    def impatient() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    assert follow(run_fit(TrainConfig(epochs=3), on_validation=impatient)) == []
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {"epochs": 0},
+        {"epochs": 2.5},
+        {"epochs": True},
+        {"size": "big"},
+        {"lr": "0.1"},
+        {"augment": "fliip"},
+        {"model": 5},
+        {"out": ""},
         {"batch_size": 1},
         {"size": 0},
         {"lr": 0.0},

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from pkgutil import resolve_name
 from typing import Any
@@ -30,6 +32,9 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a class or file may be named what a terminal cannot show
+    warnings.filterwarnings("ignore", module="PIL")  # of metadata; what keeps an image from use is an error of ours
     if not words or words[0] in ("-h", "--help"):
         print(_help())
         return 0 if words else 2
@@ -38,8 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if words[0] not in COMMANDS:
         return _complain(f"unknown command {words[0]!r}{nearest(words[0], COMMANDS)}; see striate --help.", 2)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a class or file may be named what the terminal cannot show
     try:
         _parse(words[0], words[1:]).run()
         sys.stdout.flush()
@@ -52,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # a file system says no where nobody asked it before
+        return _complain(f"{error.filename or 'the file system'}: {error.strerror}.", 2)
     return 0
 
 
@@ -84,13 +89,16 @@ def _parse(name: str, words: list[str]) -> Any:
 
 
 def _unbox(text: str) -> str:
-    """Say in one line what tyro says in a box."""
-    lines = [line.strip("│ ") for line in text.splitlines() if line.startswith("│")]
-    rule = next((place for place, line in enumerate(lines) if line.startswith("───")), len(lines))
-    problem = " ".join(lines[:rule])
+    """Say in one line what tyro says in a box: a title, a problem, a rule, and what may help.
+
+    On a terminal that is no UTF-8 the box is drawn with hyphens, and a rule stands under its title too.
+    """
+    rows = [row.strip(" │") for row in text.splitlines() if row.strip() and row[0] not in "╭╰"]
+    parts = [" ".join(part) for rule, part in itertools.groupby(rows, lambda row: set(row) <= {"─", "-"}) if not rule]
+    problem, *more = parts if text.startswith("╭") else parts[1:] or [text.strip()]
     for pattern, plainly in _PLAIN_WORDS:
         problem = re.sub(pattern, plainly, problem)
-    meant = re.search(r"Perhaps you meant: +(--[\w-]+)", " ".join(lines[rule:]))
+    meant = re.search(r"Perhaps you meant: +(--[\w-]+)", " ".join(more))
     return problem.rstrip(".") + (f" (did you mean {meant[1]}?)." if meant else ".")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import tyro
+
+from striate import strict_json
 
 JsonFlag = Annotated[
     bool, tyro.conf.arg(name="json", help="Print one JSON document on stdout, and nothing else there.")
@@ -22,7 +23,7 @@ Data = Annotated[
 
 def print_json(document: object) -> None:
     """Print one JSON document."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    print(strict_json.dumps(document))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from striate import atomic
+from striate import atomic, strict_json
 from striate.cli.output import JsonFlag, RunFolder, print_json, print_table
 from striate.errors import ConfigError
 
@@ -42,23 +41,23 @@ class Command:
     def __post_init__(self) -> None:
         if not self.images:
             raise ConfigError("no image is given: striate predict RUN IMAGE|FOLDER….")
-        if self.top < 1:
-            raise ConfigError(f"top (={self.top}) must be 1 or more.")
-        if self.out and Path(self.out).suffix not in _FORMATS:
+        if self.out is not None and Path(self.out).suffix.lower() not in _FORMATS:
             raise ConfigError(f"out (={self.out}) must end in {' or '.join(_FORMATS)}.")
 
     def run(self) -> None:
         """Predict, and print or write what was found."""
         from striate.runs import load
 
+        path = Path(self.out) if self.out else None
+        if path:
+            atomic.check_writable(path)
         predictions = load(self.run_folder).predict(self.images, top=self.top)
-        if self.out:
-            path = Path(self.out)
-            atomic.write(path, _FORMATS[path.suffix](predictions))
+        if path:
+            atomic.write(path, _FORMATS[path.suffix.lower()](predictions))
         if self.json:
             print_json(predictions)
-        elif self.out:
-            print(f"{len(predictions):,} predictions in {self.out}")
+        elif path:
+            print(f"{len(predictions):,} predictions in {path}")
         else:
             header, rows = _table(predictions)
             print_table(header, rows)
@@ -80,7 +79,7 @@ def _csv(predictions: list[dict[str, Any]]) -> str:
 
 
 def _json(predictions: list[dict[str, Any]]) -> str:
-    return json.dumps(predictions, indent=2, ensure_ascii=False) + "\n"
+    return strict_json.dumps(predictions) + "\n"
 
 
 _FORMATS = {".csv": _csv, ".json": _json}

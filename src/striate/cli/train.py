@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from striate.cli.output import Data, JsonFlag, print_json
@@ -25,12 +26,12 @@ class Command:
             print_json(run.summary())
             return
         record = run.record
+        print(run.task.describe(record.metrics))
         images = f"{record.data[record.metrics_split]:,} {record.metrics_split} images"
-        chose = ", the ones that the best epoch was chosen by" if record.metrics_split == "val" else ""
-        print(f"{run.task.describe(record.metrics)}; on {images}{chose}")
-        print(
-            f"weights of epoch {record.best_epoch} of {record.epochs}; "
-            f"{record.seconds:.1f} s, {record.images_per_s:,.0f} images/s"
-        )
+        if record.metrics_split == "val":
+            print(f"on the {images} that also chose the best epoch, {record.best_epoch} of {record.epochs}")
+        else:
+            print(f"on the {images}, with the weights of epoch {record.best_epoch} of {record.epochs}")
+        print(f"{record.seconds:.1f} s, {record.images_per_s:,.0f} images/s")
         print(f"saved: {run.folder}")
-        print(f"next:  striate predict {run.folder} IMAGE")
+        print(f"next:  striate predict {shlex.quote(str(run.folder))} IMAGE")

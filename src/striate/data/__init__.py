@@ -34,7 +34,16 @@ def open_data(location: str | Path) -> Dataset:
     >>> open_data("mnist").classes[:3]
     ('0', '1', '2')
     """
-    given, path = str(location), Path(location)
+    given = str(location)
+    try:
+        return _find(given)
+    except OSError as error:
+        raise DataError(f"{error.filename or given}: cannot be read ({error.strerror}).") from None
+
+
+def _find(given: str) -> Dataset:
+    """Settle who reads a location, and have it read."""
+    path = Path(given)
     if given in SAMPLES:
         if path.exists():
             raise DataError(

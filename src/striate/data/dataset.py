@@ -114,11 +114,6 @@ class Samples:
             targets=self.targets[indices],
         )
 
-    def digest(self, index: int) -> str:
-        """Return a 64-bit hash of an image's content, as 16 hexadecimal digits; raises ImageError."""
-        with self._place_in_errors(index):
-            return _digest(self.images.read(index))
-
     def header(self, index: int) -> Image.Image:
         """Return an image that is opened and not decoded; raises ImageError."""
         with self._place_in_errors(index):
@@ -127,10 +122,11 @@ class Samples:
     def decode(
         self, index: int, *, size_px: int, channels: int
     ) -> tuple[UInt8[np.ndarray, "height width channels"], str]:
-        """Return an image's pixels, as `to_pixels` makes them, and its digest; raises ImageError."""
+        """Return an image's pixels, as `to_pixels` makes them, and a 64-bit hash of its content; raises ImageError."""
         with self._place_in_errors(index):
             content = self.images.read(index)
-            return to_pixels(self.images.open(content), size_px=size_px, channels=channels), _digest(content)
+            pixels = to_pixels(self.images.open(content), size_px=size_px, channels=channels)
+            return pixels, hashlib.blake2b(content, digest_size=8).hexdigest()
 
     @contextmanager
     def _place_in_errors(self, index: int) -> Iterator[None]:
@@ -168,9 +164,10 @@ class Dataset:
     mirror_safe: bool = True
 
     def split(self, name: SplitName) -> Samples:
-        """Return a split by its name; raises DataError where the data have none of that name."""
-        if name not in self.splits:
-            raise DataError(f"{self.location}: there is no {name} split; there are: {', '.join(self.splits)}.")
+        """Return a split by its name; raises DataError where the data have none of that name, or an empty one."""
+        if name not in self.splits or len(self.splits[name]) == 0:
+            filled = ", ".join(split for split, indices in self.splits.items() if len(indices))
+            raise DataError(f"{self.location}: there is no {name} split; there are: {filled}.")
         return self.samples.take(self.splits[name])
 
     def check_trainable(self) -> None:
@@ -192,29 +189,32 @@ class Dataset:
                 )
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
-
-
 def hold_out(
     names: Sequence[str], targets: Int64[np.ndarray, " samples"], fraction: float
 ) -> Bool[np.ndarray, " samples"]:
-    """Choose which samples to set aside: a function of each name alone.
+    """Choose which samples to set aside, by the hash of each one's name.
 
-    A sample is held out where the hash of its name, read as a number in [0, 1), is below `fraction`:
-    files that are added later move none of the others. But a class keeps at least one image that is not
-    held out, and of two or more at least one is: the largest and the smallest hash decide.
+    A sample is held out where that hash, read as a number in [0, 1), is below `fraction`: files that are
+    added later move none of the others. What chance does to small classes is bounded: of every class at
+    least half of its due share is held out, and at most one and a half times that, the lowest hashes first;
+    of two images or more at least one, and never all.
+
+    Args:
+        names: unique.
+        targets: the class of each.
+        fraction: 0 to 1: the share to hold out.
 
     Returns: True for the samples that are held out, one per name.
     """
     position = np.array([_unit_hash(name) for name in names])
-    held = position < fraction
+    held = np.zeros(len(names), dtype=bool)
     for target in np.unique(targets):
         members = np.flatnonzero(targets == target)
-        if len(members) > 1:
-            held[members[np.argmin(position[members])]] = True
-        if held[members].all():
-            held[members[np.argmax(position[members])]] = False
+        members = members[np.argsort(position[members])]
+        due, size = fraction * len(members), len(members)
+        least, most = max(round(due / 2), min(1, size - 1)), min(round(due * 1.5), size - 1)
+        count = int(np.sum(position[members] < fraction))
+        held[members[: max(least, min(count, most))]] = True
     return held
 
 

@@ -9,7 +9,6 @@ which file it is, their callers know.
 from __future__ import annotations
 
 import io
-import warnings
 
 import numpy as np
 from jaxtyping import UInt8
@@ -19,9 +18,6 @@ from striate.errors import ImageError
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gigabyte as RGB
-
-# Pillow warns of what is refused here with an error
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _SIGNATURES = (
     b"\xff\xd8\xff",  # JPEG
@@ -98,14 +94,19 @@ def _flatten(image: Image.Image) -> Image.Image:
 
 
 def _scale_to_8_bit(image: Image.Image) -> Image.Image:
-    """Scale 16-bit integers by 255/65535; wider integers and floats by their own range, as they have no fixed one."""
-    values = np.asarray(image, dtype=np.float64)
-    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-        values = np.nan_to_num(values)
-        span = values.max() - values.min()
-        values = (values - values.min()) * (255 / span if span > 0 else 0)
-    else:
-        values = values * (255 / 65535)
+    """Scale numbers of more than 8 bits to 0 … 255.
+
+    16-bit integers by 255/65535. Wider integers as 16- or 8-bit ones where their values fit, since that is
+    what they most often hold; other integers, and floats, by their own lowest and highest value, as they
+    have no fixed range.
+    """
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    low, high = values.min(), values.max()
+    if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0 and 255 < high <= 65535):
+        low, high = 0, 65535
+    elif image.mode == "I" and low >= 0 and high <= 255:
+        low, high = 0, 255
+    values = (values - low) * (255 / (high - low) if high > low else 0)
     return Image.fromarray(np.rint(values).astype(np.uint8))
 
 

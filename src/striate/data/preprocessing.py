@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import median_low
-from typing import Literal
 
 import numpy as np
 import torch
@@ -26,14 +25,21 @@ class Preprocessing:
         channels: 1 for grey, 3 for RGB.
         mean: of the training images, a channel each, on a scale of 0 black to 1 white.
         std: standard deviation, likewise.
-        fit: how a picture that is not square becomes one.
+
+    Raises:
+        ValueError: the fields do not go together.
     """
 
     size_px: int
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    fit: Literal["crop"] = "crop"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.size_px, int) or self.size_px < 1 or self.channels not in (1, 3):
+            raise ValueError(f"no images have size_px={self.size_px!r}, channels={self.channels!r}")
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError("mean and std need a number a channel")
 
     def normalise(
         self, pixels: UInt8[np.ndarray, "batch height width channels"], device: torch.device
@@ -49,9 +55,9 @@ class Preprocessing:
 
 
 def natural_form(samples: Samples) -> tuple[int, int]:
-    """Return what most of the images are like: the shorter side in pixels, and 1 (grey) or 3 channels.
+    """Return the shorter side, in pixels, of the middle one of the images, and 3 channels if any has colour, else 1.
 
-    Looks at the headers of a few images, evenly spread; decodes none.
+    Looks at the headers of at most 64 images, evenly spread; decodes none.
 
     Raises:
         ImageError: one of them is no image.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,14 +13,16 @@ from jaxtyping import Int64, UInt8
 
 from striate.data.dataset import Samples
 from striate.errors import DataError, ImageError, listing
+from striate.machine import fits_into_memory, memory_bytes
 
 _CHUNK = 64  # images a task of the pool: enough to make its overhead vanish, few enough for a smooth bar
 
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """Decoded images (0 to 255), their classes, and the content hash of what each came from."""
+    """Decoded images (0 to 255), their names and classes, and the content hash of what each came from."""
 
+    names: tuple[str, ...]
     images: UInt8[np.ndarray, "samples height width channels"]
     targets: Int64[np.ndarray, " samples"]
     digests: tuple[str, ...]
@@ -27,6 +30,18 @@ class Store:
     def __len__(self) -> int:
         """Count the samples."""
         return len(self.targets)
+
+    def without(self, digests: Collection[str]) -> Store:
+        """Return the samples whose content is not among the given hashes; the store itself where none is."""
+        kept = np.array([digest not in digests for digest in self.digests], dtype=bool)
+        if kept.all():
+            return self
+        return Store(
+            names=tuple(itertools.compress(self.names, kept)),
+            images=self.images[kept],
+            targets=self.targets[kept],
+            digests=tuple(itertools.compress(self.digests, kept)),
+        )
 
 
 def build_store(
@@ -44,7 +59,7 @@ def build_store(
         DataError: images are damaged (the first few are named), or all together do not fit into memory.
     """
     shape = (len(samples), size_px, size_px, channels)
-    _check_memory(shape)
+    check_memory(len(samples), size_px=size_px, channels=channels)
     images = np.empty(shape, dtype=np.uint8)
     digests = [""] * len(samples)
 
@@ -70,17 +85,14 @@ def build_store(
     if failures:
         named = listing((str(failure).rstrip(".") for failure in failures), most=2)
         raise DataError(f"{named}. Repair or remove {'it' if len(failures) == 1 else 'them'}.")
-    return Store(images=images, targets=samples.targets, digests=tuple(digests))
+    return Store(names=samples.names, images=images, targets=samples.targets, digests=tuple(digests))
 
 
-def _check_memory(shape: tuple[int, int, int, int]) -> None:
-    """Refuse what cannot fit before a single image is decoded."""
-    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
-        return  # Windows: the allocation itself has to tell
-    wanted = float(np.prod(shape, dtype=np.float64))
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if wanted > memory:
+def check_memory(images: int, *, size_px: int, channels: int) -> None:
+    """Raise DataError where so many decoded images cannot fit into this machine's memory."""
+    wanted = images * size_px**2 * channels
+    if not fits_into_memory(wanted):
         raise DataError(
-            f"{shape[0]:,} images of {shape[1]}x{shape[2]} take {wanted / 1e9:,.1f} GB decoded, but this machine "
-            f"has {memory / 1e9:,.1f} GB of memory; choose a smaller --size."
+            f"{images:,} images of {size_px}x{size_px} take {wanted / 1e9:,.1f} GB decoded, but this machine "
+            f"has {(memory_bytes() or 0) / 1e9:,.1f} GB of memory; choose a smaller --size."
         )

@@ -6,10 +6,12 @@ A new architecture is one file here and one line in `MODELS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from striate.errors import ModelError, nearest
+from striate.machine import fits_into_memory
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +26,8 @@ class Architecture:
     Attributes:
         home: the function that builds it, as `module:name`; called with `classes`, `channels` and `size_px`.
         size_px: the side of the images that it was made for.
-        min_size_px: the smallest that its geometry allows.
+        min_size_px: the smallest that is taken: where any would pass through, the side at which a unit of
+            the last feature map is still a place of its own (the stride of all layers together).
         source: where it was published.
     """
 
@@ -40,7 +43,7 @@ MODELS: dict[str, Architecture] = {
         home="striate.models.resnet:resnet18", size_px=224, min_size_px=32, source="He et al. 2015"
     ),
     "resnet20": Architecture(
-        home="striate.models.resnet:resnet20", size_px=32, min_size_px=8, source="He et al. 2015, section 4.2"
+        home="striate.models.resnet:resnet20", size_px=32, min_size_px=4, source="He et al. 2015, section 4.2"
     ),
 }
 
@@ -81,10 +84,11 @@ def create(name: str, *, classes: int, channels: int = 3, size_px: int | None = 
         classes: how many logits there are.
         channels: of the images: 1 for grey, 3 for RGB.
         size_px: side of the images; the size that the architecture was made for where it is left out.
-        seed: decides the weights; torch's global generator is neither used nor moved.
+        seed: decides the weights; torch's global generator is left as it was.
 
     Raises:
-        ModelError: the name is unknown, or the size is too small for the architecture.
+        ModelError: the name is unknown, the size is too small for the architecture, or the weights that
+            it leads to do not fit into memory.
 
     >>> create("resnet18", classes=10).fc
     Linear(in_features=512, out_features=10, bias=True)
@@ -92,9 +96,14 @@ def create(name: str, *, classes: int, channels: int = 3, size_px: int | None = 
     import torch
 
     architecture = find(name)
-    size_px = size_px or architecture.size_px
+    size_px = architecture.size_px if size_px is None else size_px
     check_size(name, size_px)
+    build = partial(resolve_name(architecture.home), classes=classes, channels=channels, size_px=size_px)
+    with torch.device("meta"):  # shapes alone
+        weights_bytes = 4 * sum(parameter.numel() for parameter in build().parameters())
+    if not fits_into_memory(weights_bytes):
+        raise ModelError(f"{name} for {size_px}x{size_px} images has {weights_bytes / 1e9:,.1f} GB of weights.")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model: nn.Module = resolve_name(architecture.home)(classes=classes, channels=channels, size_px=size_px)
+        torch.default_generator.manual_seed(seed)
+        model: nn.Module = build()
     return model

@@ -108,17 +108,20 @@ class CifarResNet(nn.Module):
 
 
 def draw_weights(model: nn.Module) -> None:
-    """Draw the convolutions' weights after He et al. (2015): normal, variance 2 / (outputs · kernel area)."""
+    """Draw the convolutions' weights: normal, variance 2 / (output channels · kernel area).
+
+    He, Zhang, Ren, Sun, "Delving deep into rectifiers", 2015, equation 14.
+    """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def resnet18(*, classes: int, channels: int, size_px: int) -> nn.Module:
-    """Build ResNet-18 (table 1); any image size will do."""
+    """Build ResNet-18 (table 1); its weights are the same for every image size."""
     return ResNet(blocks=(2, 2, 2, 2), classes=classes, channels=channels)
 
 
 def resnet20(*, classes: int, channels: int, size_px: int) -> nn.Module:
-    """Build ResNet-20 for CIFAR (section 4.2, n = 3), with parameter-free shortcuts; any image size will do."""
+    """Build ResNet-20 for CIFAR (section 4.2, n = 3), with parameter-free shortcuts, for any image size."""
     return CifarResNet(blocks=3, classes=classes, channels=channels)

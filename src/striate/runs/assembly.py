@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,18 +12,19 @@ from pathlib import Path
 import safetensors.torch
 from torch import nn
 
-from striate import atomic, models
+from striate import atomic, models, strict_json
 from striate.data import Dataset, open_data
 from striate.data.augment import Augment
 from striate.data.batches import Batches
 from striate.data.dataset import SplitName
 from striate.data.preprocessing import Preprocessing, channel_statistics, natural_form
-from striate.data.store import Store
-from striate.errors import Interrupted, TrainingError
+from striate.data.store import Store, check_memory
+from striate.errors import DataError, Interrupted, TrainingError
+from striate.interrupts import hold_interrupt
 from striate.progress import progress_bar, say
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import RunRecord, environment
-from striate.runs.run import SPLIT, WEIGHTS, Run, decode, default_device, load
+from striate.runs.run import LOG, SPLIT, WEIGHTS, Run, decode, default_device, load
 from striate.tasks import create_task
 from striate.tasks.base import Task
 from striate.training.config import TrainConfig
@@ -37,8 +37,8 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
 
     Raises:
         InputError: data, model or options cannot be used; nothing has been written.
-        TrainingError: the loss is not finite any more; the best weights so far are kept.
-        Interrupted: a KeyboardInterrupt came; the best weights so far are kept.
+        TrainingError: the loss is not finite any more; the best weights so far, if there are any, are kept.
+        Interrupted: a KeyboardInterrupt came; the best weights so far, if there are any, are kept.
     """
     began = time.perf_counter()
     config = config or TrainConfig()
@@ -48,10 +48,11 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
     dataset.check_trainable()
     task = create_task(dataset.task, dataset.classes)
     name, size_px, channels = choose_form(dataset, config)
+    check_memory(len(dataset.samples), size_px=size_px, channels=channels)
     model = models.create(name, classes=task.outputs, channels=channels, size_px=size_px, seed=config.seed)
     device = default_device()
     with _new_run_folder(config, dataset, name) as folder:
-        stores = {split: decode(dataset.split(split), size_px=size_px, channels=channels) for split in dataset.splits}
+        stores = _decode_splits(dataset, size_px, channels)
         mean, std = channel_statistics(stores["train"].images)
         record = RunRecord(
             task=dataset.task,
@@ -64,9 +65,25 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
             environment=environment(device),
         )
         _announce(record, model)
-        writer = RunWriter(folder, record, task, _split_json(dataset, stores), began)
+        writer = RunWriter(folder, record, task, _split_json(stores), began)
         _train_and_keep(model.to(device), task, config, stores, writer)
     return load(folder)
+
+
+def _decode_splits(dataset: Dataset, size_px: int, channels: int) -> dict[SplitName, Store]:
+    """Decode all splits, and leave copies of training images out of the others: they would flatter."""
+    stores = {split: decode(dataset.split(split), size_px=size_px, channels=channels) for split in dataset.splits}
+    trained_on = set(stores["train"].digests)
+    for split in dataset.splits:
+        if split != "train":
+            fresh = stores[split].without(trained_on)
+            copies = len(stores[split]) - len(fresh)
+            if not len(fresh):
+                raise DataError(f"{dataset.location}: every image of {split} is a copy of one in train; give others.")
+            if copies:
+                say(f"left out: {copies:,} of {len(stores[split]):,} {split} images, copies of training images")
+            stores[split] = fresh
+    return stores
 
 
 def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, int, int]:
@@ -114,7 +131,8 @@ class RunWriter:
         """Write down an epoch, and its weights if they are the best; raises OutputError."""
         self.images += result.images
         self.train_seconds += result.train_seconds
-        self.lines.append(json.dumps(asdict(result) | {"images_per_s": result.images_per_s}))
+        self.lines.append(strict_json.dumps(asdict(result) | {"images_per_s": result.images_per_s}, indent=None))
+        atomic.write(self.folder / LOG, "".join(f"{line}\n" for line in self.lines))
         best = self.record.metrics
         if not best:
             atomic.write(self.folder / SPLIT, self.split_json)
@@ -122,13 +140,12 @@ class RunWriter:
             weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
             atomic.write(self.folder / WEIGHTS, safetensors.torch.save(weights))
             self.record = replace(self.record, metrics=result.metrics, best_epoch=result.epoch)
-        atomic.write(self.folder / "metrics.jsonl", "".join(f"{line}\n" for line in self.lines))
         self.write_record(epochs=result.epoch)
 
     def stop(self, status: str) -> str:
         """Write down why training stops early, and say what is kept of it."""
         if not self.record.metrics:
-            return "nothing is kept: no step had been taken"
+            return "nothing is kept: no epoch had been measured"
         self.write_record(status=status)
         epoch = f"epoch {self.record.best_epoch}" if self.record.best_epoch else "within the first epoch"
         return f"the best weights so far, {epoch}, {self.task.brief(self.record.metrics)}, are in {self.folder}"
@@ -166,8 +183,11 @@ def _train_and_keep(
                 val_batches=batches["val"].in_order,
                 on_step=display.step,
             ):
-                writer.keep(result, model)
+                with hold_interrupt() as held:
+                    writer.keep(result, model)
                 display.end_epoch(result)
+                if held:
+                    raise KeyboardInterrupt
         if "test" in stores:
             model.load_state_dict(safetensors.torch.load_file(writer.folder / WEIGHTS))
             with progress_bar("testing", len(stores["test"])) as advance:
@@ -200,8 +220,8 @@ def _new_run_folder(config: TrainConfig, dataset: Dataset, model: str) -> Iterat
             yield folder
         except BaseException:
             if not (folder / RECORD).exists():
-                for leftover in folder.iterdir():
-                    leftover.unlink()
+                for name in (LOG, SPLIT, WEIGHTS):
+                    (folder / name).unlink(missing_ok=True)
             raise
 
 
@@ -212,9 +232,7 @@ def _free_name(dataset: Dataset, model: str) -> Path:
     return next(path for path in itertools.chain([plain], numbered) if not path.exists())
 
 
-def _split_json(dataset: Dataset, stores: Mapping[SplitName, Store]) -> str:
+def _split_json(stores: Mapping[SplitName, Store]) -> str:
     """Write down which image is in which split: split -> name -> content hash."""
-    names = {
-        split: dict(zip(dataset.split(split).names, store.digests, strict=True)) for split, store in stores.items()
-    }
-    return json.dumps(names, indent=0, ensure_ascii=False) + "\n"
+    names = {split: dict(zip(store.names, store.digests, strict=True)) for split, store in stores.items()}
+    return strict_json.dumps(names, indent=0) + "\n"

@@ -12,10 +12,12 @@ from typing import Any, Literal
 
 import torch
 
-from striate import __version__, atomic
+from striate import __version__, atomic, strict_json
 from striate.data.augment import Augment
 from striate.data.preprocessing import Preprocessing
 from striate.errors import RunError
+from striate.models import MODELS
+from striate.tasks import TASKS
 from striate.training.config import TrainConfig
 
 FILE = "run.json"
@@ -64,7 +66,7 @@ class RunRecord:
     def write(self, folder: Path) -> None:
         """Write `run.json` into a run's folder, atomically; raises OutputError."""
         fields = {"format": _FORMAT, **asdict(self)}
-        atomic.write(folder / FILE, json.dumps(fields, indent=2, ensure_ascii=False) + "\n")
+        atomic.write(folder / FILE, strict_json.dumps(fields) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> RunRecord:
@@ -83,6 +85,10 @@ class RunRecord:
                 )
             for name in ("mean", "std"):
                 fields["preprocessing"][name] = tuple(fields["preprocessing"][name])
+            if fields["task"] not in TASKS or fields["model"] not in MODELS:
+                raise RunError(
+                    f"{path}: this striate ({__version__}) knows no {fields['task']} with {fields['model']}."
+                )
             return cls(
                 **fields
                 | {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from striate.data.batches import Batches
 from striate.data.dataset import ImageFiles, Samples
 from striate.data.files import find_images
 from striate.data.store import Store, build_store
-from striate.errors import DataError, RunError, listing, nearest
+from striate.errors import ConfigError, DataError, RunError, listing, nearest
 from striate.progress import progress_bar, say
 from striate.runs.record import RunRecord
 from striate.tasks import create_task
@@ -29,6 +30,7 @@ from striate.training.loop import evaluate
 
 WEIGHTS = "model.safetensors"
 SPLIT = "split.json"
+LOG = "metrics.jsonl"
 _BATCH = 64  # images at a time where nothing is learned
 
 
@@ -79,6 +81,7 @@ class Run:
         Raises:
             DataError: the data cannot be used, hold classes that the network does not know, or nothing
                 is left that it was not trained on.
+            RunError: the run's list of training images is damaged.
         """
         dataset = data if isinstance(data, Dataset) else open_data(data)
         if dataset.task != self.record.task:
@@ -91,8 +94,7 @@ class Run:
                 f"{dataset.location}: the network has no class {unknown[0]!r}{nearest(unknown[0], self.classes)}; "
                 f"it knows: {listing(self.classes, most=10)}."
             )
-        chosen = self._unseen(dataset) if split == "auto" else dataset.split(split)
-        store = self._decode(chosen)
+        store = self._unseen(dataset) if split == "auto" else self._decode(dataset.split(split))
         to_ours = np.array([self.classes.index(name) for name in dataset.classes])
         batches = self._batches(replace(store, targets=to_ours[store.targets]))
         with progress_bar("evaluating", len(store)) as advance:
@@ -113,7 +115,10 @@ class Run:
 
         Raises:
             DataError: a file is missing, no image, or damaged; a folder holds no image.
+            ConfigError: `top` is below 1.
         """
+        if top < 1:
+            raise ConfigError(f"top (={top}) must be 1 or more.")
         given = [images] if isinstance(images, str | Path) else list(images)
         paths = [path for place in given for path in _image_paths(Path(place))]
         predictions: list[dict[str, Any]] = []
@@ -139,19 +144,22 @@ class Run:
         device = next(self.model.parameters()).device
         return Batches(store=store, preprocessing=self.record.preprocessing, batch_size=_BATCH, device=device)
 
-    def _unseen(self, dataset: Dataset) -> Samples:
-        """Return the images that speak for a data set, without those that the network was trained on."""
-        pool = dataset.split(dataset.published) if dataset.published else dataset.samples
-        trained_on = set(_read_split(self.folder)["train"].values())
-        fresh = np.array([pool.digest(index) not in trained_on for index in range(len(pool))])
-        if not fresh.any():
+    def _unseen(self, dataset: Dataset) -> Store:
+        """Decode the images that speak for a data set, without those that the network was trained on."""
+        pool = self._decode(dataset.split(dataset.published) if dataset.published else dataset.samples)
+        seen = _read_split(self.folder)
+        fresh = pool.without(set(seen["train"].values()))
+        if not len(fresh):
             raise DataError(
                 f"{dataset.location}: the network was trained on every image here; "
                 "give others, or measure the training images with --split train."
             )
-        if not fresh.all():
-            say(f"left out: {(~fresh).sum():,} of {len(pool):,} images, which the network was trained on")
-        return pool.take(np.flatnonzero(fresh))
+        if len(fresh) < len(pool):
+            say(f"left out: {len(pool) - len(fresh):,} of {len(pool):,} images, which the network was trained on")
+        chose = len(fresh) - len(fresh.without(set(seen["val"].values())))
+        if chose:
+            say(f"{chose:,} of the {len(fresh):,} images also chose the network's best epoch, which flatters a little")
+        return fresh
 
 
 def load(folder: str | Path) -> Run:
@@ -159,6 +167,7 @@ def load(folder: str | Path) -> Run:
 
     Raises:
         RunError: the folder holds no run, or a damaged one.
+        ModelError: the network that it names cannot be built here.
     """
     folder = Path(folder)
     record = RunRecord.read(folder)
@@ -191,23 +200,25 @@ def decode(samples: Samples, *, size_px: int, channels: int, on_progress: Callab
 
 def _image_paths(place: Path) -> list[Path]:
     """Return a file itself, or the images of a folder; says which files of a folder are none."""
-    if place.is_dir():
+    try:
+        found = place.stat()
+    except OSError as error:
+        raise DataError(f"{place}: no such file or folder ({error.strerror}).") from None
+    if stat.S_ISDIR(found.st_mode):
         images, others = find_images(place)
         if not images:
             raise DataError(f"{place}: no image in this folder.")
         if others:
             say(f"passed over, no images: {listing(others)}")
         return images
-    if not place.exists():
-        raise DataError(f"{place}: no such file or folder.")
     return [place]
 
 
 def _read_split(folder: Path) -> dict[str, dict[str, str]]:
-    """Read which images a run was trained on, chosen by and tested with: split -> name -> content hash."""
+    """Read which images a run was trained on and chosen by: split -> name -> content hash."""
     path = folder / SPLIT
     try:
-        split: dict[str, dict[str, str]] = json.loads(path.read_bytes())
-        return {part: dict(names) for part, names in split.items()}
-    except (OSError, ValueError, AttributeError) as error:
+        split = json.loads(path.read_bytes())
+        return {part: dict(split[part]) for part in ("train", "val")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: missing or damaged ({error}); say which images to take with --split.") from None

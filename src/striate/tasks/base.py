@@ -31,12 +31,10 @@ class Task(Protocol):
     """What differs between tasks: outputs, loss, metrics, and what a prediction is.
 
     Attributes:
-        name: its key in `TASKS`.
         outputs: how many channels the network's head has.
         headline: the figures, besides the loss, that sum up a training.
     """
 
-    name: str
     outputs: int
     headline: tuple[str, ...]
 

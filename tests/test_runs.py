@@ -140,7 +140,30 @@ def test_what_was_trained_on_is_left_out_of_an_evaluation(colour_run, colour_fol
 def test_an_evaluation_says_when_its_images_chose_the_epoch(colour_run, tmp_path, capsys):
     held_out = colour_run.record.data["val"]
     colour_run.evaluate(tmp_path / "colours")
-    assert f"{held_out} of the {held_out} images also chose the network's best epoch" in capsys.readouterr().err
+    assert f"all {held_out} images also chose the network's best epoch" in capsys.readouterr().err
+    seen = colour_run.evaluate(tmp_path / "colours", split="train")["seen"]
+    assert seen == {"left_out": 0, "trained_on": 36 - held_out, "chose_epoch": 0}
+    assert f"trained on all {36 - held_out} images: this is no measure" in capsys.readouterr().err
+    assert colour_run.evaluate(tmp_path / "colours")["seen"]["left_out"] == 36 - held_out
+
+
+def test_a_run_is_not_put_inside_its_data(colour_folders, tmp_path, monkeypatch):
+    folder = colour_folders()
+    monkeypatch.chdir(folder)
+    for out in ("auto", str(folder / "red" / "run")):
+        with pytest.raises(OutputError, match="inside the data"):
+            st.train(".", st.TrainConfig(**QUICK, out=out))
+    assert sorted(path.name for path in folder.iterdir()) == ["blue", "green", "red"]
+
+
+def test_a_run_that_did_not_end_says_so_when_it_is_used(colour_run, capsys):
+    change(colour_run.folder, status="training", epochs=2)
+    assert st.load(colour_run.folder / "run.json").folder == colour_run.folder
+    assert "its training did not end (training, 2 of 3 epochs)" in capsys.readouterr().err
+
+
+def test_a_data_set_is_described_in_a_line(colour_folders):
+    assert len(repr(st.open_data(colour_folders()))) < 300
 
 
 def test_copies_of_training_images_do_not_count_as_held_out(colour_folders, tmp_path, capsys):
@@ -325,7 +348,7 @@ def test_a_broken_image_is_named_and_nothing_is_written(colour_folders, tmp_path
     folder = colour_folders()
     content = (folder / broken).read_bytes()
     (folder / broken).write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=rf"{broken}: damaged image .* Repair or remove it"):
+    with pytest.raises(DataError, match=rf"{broken}: damaged image .* Repair, shrink or remove it"):
         st.train(folder, st.TrainConfig(**QUICK, out=str(tmp_path / "deep" / "run")))
     assert not (tmp_path / "deep").exists()
 
@@ -340,7 +363,6 @@ def test_a_damaged_list_of_training_images_is_refused(colour_run, tmp_path, cont
     (colour_run.folder / "split.json").write_text(content)
     with pytest.raises(RunError, match=r"split.json: missing or damaged"):
         colour_run.evaluate(tmp_path / "colours")
-    assert colour_run.evaluate(tmp_path / "colours", split="val")["samples"] > 0
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,9 @@ def _flush_folder(folder: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise OutputError where a file could not be written, before the work that it is to hold."""
-    if path.is_dir():
-        raise OutputError(f"{path}: a folder; give the name of a file.")
+    """Raise OutputError where a new file could not be written, before the work that it is to hold."""
+    if path.exists():
+        raise OutputError(f"{path}: there is something already; choose another name, or remove it.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: cannot be written (there is no such folder to write to); choose another place.")
 

@@ -67,8 +67,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("resnet81", ["lenet5", "resnet18"])
     ' (did you mean resnet18?)'
     """
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {found[0]}?)" if found else ""
+    names = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), names, n=1)
+    return f" (did you mean {names[found[0]]}?)" if found else ""
 
 
 def listing(things: Iterable[object], most: int = 3) -> str:

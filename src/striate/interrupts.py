@@ -1,4 +1,4 @@
-"""Ctrl-C at moments when it would lose work."""
+"""Ctrl-C, and a polite request to end (SIGTERM), at moments when they would lose work."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from types import FrameType
 
 @contextmanager
 def hold_interrupt(wanted: bool = True) -> Iterator[list[int]]:
-    """Let a Ctrl-C wait: yields a list that is empty unless one came during the block.
+    """Let an interrupt wait: yields a list that is empty unless one came during the block.
 
     The caller looks at the list afterwards, and raises KeyboardInterrupt when it has done what must be
-    done. A second Ctrl-C interrupts at once. Outside of the main thread, which alone gets signals, and
+    done. A second one interrupts at once. Outside of the main thread, which alone gets signals, and
     where it is not `wanted`, nothing is held.
     """
     held: list[int] = []
@@ -27,8 +27,9 @@ def hold_interrupt(wanted: bool = True) -> Iterator[list[int]]:
             raise KeyboardInterrupt
         held.append(number)
 
-    previous = signal.signal(signal.SIGINT, note)
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield held
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -75,7 +75,7 @@ def test_train_evaluate_predict_end_to_end(colour_folders, tmp_path):
     evaluated = striate("evaluate", summary["run"], folder, "--json", cwd=tmp_path)
     assert evaluated.returncode == 0, evaluated.stderr
     figures = json.loads(evaluated.stdout)
-    assert list(figures) == ["task", "samples", "metrics", "per_class"]
+    assert list(figures) == ["task", "samples", "metrics", "per_class", "seen"]
     low, high = figures["metrics"]["accuracy_interval"]
     assert 0 <= low <= figures["metrics"]["accuracy"] <= high <= 1
     assert set(figures["metrics"]) == {"accuracy", "accuracy_interval", "top5_accuracy", "loss"}
@@ -137,6 +137,8 @@ MISTAKES = {
     "run is no run": ["evaluate", "good", "good"],
     "nothing to predict": ["predict", "nowhere"],
     "predictions to nowhere": ["predict", "RUN", "good", "--out", "nowhere/predictions.csv"],
+    "predictions over something": ["predict", "RUN", "good", "--out", "RUN/run.json"],
+    "run inside its data": ["train", "good", *QUICK, "--out", "good/run"],
     "predictions in an unknown form": ["predict", "RUN", "good", "--out", "predictions.xyz"],
     "missing image": ["predict", "RUN", "nowhere.jpg"],
     "text for an image": ["predict", "RUN", "file.txt"],
@@ -176,7 +178,7 @@ def workshop(colour_folders, colour_run, tmp_path, monkeypatch) -> Path:
         (["train", "mnist", "--epochs", "x"], "--epochs: 'x' is no whole number."),
         (["train", "mnist", "--size", "x"], "--size: 'x' is not INT|{auto}."),
         (["train", "mnist", "--lr", "x"], "--lr: 'x' is no number."),
-        (["train", "mnist", "--batch-size", "1"], "batch_size (=1) must be a whole number, 2 or more."),
+        (["train", "mnist", "--batch-size", "1"], "--batch-size (=1) must be a whole number, 2 or more."),
     ],
 )
 @pytest.mark.parametrize("utf8", [True, False])
@@ -193,7 +195,7 @@ def listing(folder: Path) -> list[str]:
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_answered_in_two_lines_with_exit_2_and_nothing_half_written(mistake, workshop, colour_run, capsys):
     before = listing(workshop)
-    words = [str(colour_run.folder) if word == "RUN" else word for word in MISTAKES[mistake]]
+    words = [word.replace("RUN", str(colour_run.folder)) for word in MISTAKES[mistake]]
     capsys.readouterr()
     assert main(words) == 2
     told = capsys.readouterr()
@@ -229,7 +231,8 @@ def test_an_output_where_nothing_can_be_made_is_refused(colour_folders, capsys):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")
-def test_ctrl_c_leaves_a_usable_run_and_exit_code_130(colour_folders, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_a_request_to_end_leaves_a_usable_run_and_exit_code_130(number, colour_folders, tmp_path):
     folder = colour_folders()
     command = [sys.executable, "-m", "striate", "train", str(folder), *QUICK, "--epochs", "5000", "--out", "run"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
@@ -239,7 +242,7 @@ def test_ctrl_c_leaves_a_usable_run_and_exit_code_130(colour_folders, tmp_path):
         line = process.stderr.readline()
         assert line, told
         told += line
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, rest = process.communicate(timeout=60)
     assert process.returncode == 130, rest
     assert out == ""

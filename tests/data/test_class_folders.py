@@ -157,11 +157,11 @@ def rename_splits(root: Path, **names: str) -> Path:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ({"train": "Train", "val": "Test"}, "what is Test, Train"),
-        ({"train": "training", "val": "testing"}, "what is testing, training"),
-        ({"train": "images", "val": "masks"}, "what is images, masks"),
-        ({"val": "Val"}, "what is Val"),
-        ({"val": "dev"}, r"what is dev\? Call splits train, val and test"),
+        ({"train": "Train", "val": "Test"}, "Test, Train, and no train"),
+        ({"train": "training", "val": "testing"}, "testing, training, and no train"),
+        ({"train": "images", "val": "masks"}, "images, masks, and no train"),
+        ({"val": "Val"}, r"Val\? Call splits"),
+        ({"val": "dev"}, r"dev\? Call splits train, val and test"),
     ],
 )
 def test_what_looks_like_a_split_is_not_taken_for_a_class_nor_passed_over(colour_folders, names, message):
@@ -193,6 +193,22 @@ def test_of_every_class_about_the_due_share_is_held_out(sizes, seed):
         assert abs(count - 0.2 * size) <= 0.1 * size + 1
     shuffled = np.random.default_rng(seed).permutation(len(names))
     np.testing.assert_array_equal(hold_out([names[i] for i in shuffled], targets[shuffled], 0.2), held[shuffled])
+
+
+def test_a_class_that_a_split_lacks_is_said(colour_folders, capsys):
+    root = colour_folders("data/train").parent
+    colour_folders("data/val", classes=("red", "blue"))
+    st.open_data(root)
+    assert "val: no images of green" in capsys.readouterr().err
+
+
+def test_a_link_out_of_a_class_brings_no_other_class_in(colour_folders):
+    folder = colour_folders()
+    try:
+        (folder / "red" / "up").symlink_to(folder, target_is_directory=True)
+    except OSError:
+        pytest.skip("no links here")
+    assert len(st.open_data(folder).samples) == 36
 
 
 def test_images_behind_links_count_and_circles_end(colour_folders, tmp_path):

@@ -55,5 +55,5 @@ def test_flowers_without_a_split_are_parted_by_class(unpacked):
 
 def test_a_folder_for_another_task_is_refused_in_words(unpacked):
     root = next(unpacked("people3d.tar").rglob("joints.json")).parent
-    with pytest.raises(DataError, match="what is images"):
+    with pytest.raises(DataError, match="images, and no train"):
         st.open_data(root)

@@ -12,9 +12,11 @@ import io
 import itertools
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pkgutil import resolve_name
 from typing import Any
 
@@ -43,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if words[0] not in COMMANDS:
         return _complain(f"unknown command {words[0]!r}{nearest(words[0], COMMANDS)}; see striate --help.", 2)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, a training keeps what it has
     try:
         _parse(words[0], words[1:]).run()
         sys.stdout.flush()
@@ -102,13 +106,14 @@ def _unbox(text: str) -> str:
     return problem.rstrip(".") + (f" (did you mean {meant[1]}?)." if meant else ".")
 
 
-_PLAIN_WORDS = (
+_PLAIN_WORDS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"Error parsing (--\S+): no type matching (\S+) could be instantiated from \['(.*?)'\].*", r"\1: '\3' is not \2"),
     (r"Error parsing (?!--)\w+: ", ""),
     (r"Error parsing (--\S+): ", r"\1: "),
     (r"invalid literal for int\(\) with base 10: ('.*')", r"\1 is no whole number"),
     (r"could not convert string to float: ('.*')", r"\1 is no number"),
     (r"Missing from [\w ]+: (\S+).*", r"\1 is missing"),
+    (r"^(\w+) \(=", lambda field: f"--{field[1].replace('_', '-')} (="),
 )
 
 

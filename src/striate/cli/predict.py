@@ -57,7 +57,7 @@ class Command:
         if self.json:
             print_json(predictions)
         elif path:
-            print(f"{len(predictions):,} predictions in {path}")
+            print(f"{path}: {len(predictions):,} predicted")
         else:
             header, rows = _table(predictions)
             print_table(header, rows)

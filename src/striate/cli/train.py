@@ -28,7 +28,9 @@ class Command:
         record = run.record
         print(run.task.describe(record.metrics))
         images = f"{record.data[record.metrics_split]:,} {record.metrics_split} images"
-        if record.metrics_split == "val":
+        if record.epochs == 1:
+            print(f"on the {images}")
+        elif record.metrics_split == "val":
             print(f"on the {images} that also chose the best epoch, {record.best_epoch} of {record.epochs}")
         else:
             print(f"on the {images}, with the weights of epoch {record.best_epoch} of {record.epochs}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -158,8 +158,8 @@ class Dataset:
     location: str
     task: str
     classes: tuple[str, ...]
-    samples: Samples
-    splits: Mapping[SplitName, Int64[np.ndarray, " chosen"]]
+    samples: Samples = field(repr=False)
+    splits: Mapping[SplitName, Int64[np.ndarray, " chosen"]] = field(repr=False)
     published: SplitName | None
     mirror_safe: bool = True
 

@@ -50,12 +50,12 @@ def open_image(content: bytes) -> Image.Image:
     except UnidentifiedImageError:
         raise ImageError(f"no image that striate reads ({', '.join(FORMATS)}).") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(f"more than {MAX_PIXELS:,} pixels; make it smaller.") from None
+        raise ImageError(f"more than {MAX_PIXELS:,} pixels.") from None
     except Exception as error:  # Pillow's readers raise whatever a damaged header makes them stumble over
         raise ImageError(f"damaged image ({_reason(error)}).") from None
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise ImageError(f"{width}x{height} is more than {MAX_PIXELS:,} pixels; make it smaller.")
+        raise ImageError(f"{width}x{height} is more than {MAX_PIXELS:,} pixels.")
     return image
 
 

@@ -25,10 +25,10 @@ def find_images(folder: Path) -> tuple[list[Path], list[Path]]:
     images: list[Path] = []
     others: list[Path] = []
     try:
-        seen: set[str] = set()
+        seen = {str(parent) for parent in Path(os.path.realpath(folder)).parents}
         for parent, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
             place = os.path.realpath(parent)
-            if place in seen:  # links can lead in a circle
+            if place in seen:  # links can lead in a circle, or up and out of the class
                 folders.clear()
                 continue
             seen.add(place)

@@ -84,7 +84,7 @@ def build_store(
             raise
     if failures:
         named = listing((str(failure).rstrip(".") for failure in failures), most=2)
-        raise DataError(f"{named}. Repair or remove {'it' if len(failures) == 1 else 'them'}.")
+        raise DataError(f"{named}. Repair, shrink or remove {'it' if len(failures) == 1 else 'them'}.")
     return Store(names=samples.names, images=images, targets=samples.targets, digests=tuple(digests))
 
 

@@ -19,7 +19,7 @@ from striate.data.batches import Batches
 from striate.data.dataset import SplitName
 from striate.data.preprocessing import Preprocessing, channel_statistics, natural_form
 from striate.data.store import Store, check_memory
-from striate.errors import DataError, Interrupted, TrainingError
+from striate.errors import DataError, Interrupted, OutputError, TrainingError
 from striate.interrupts import hold_interrupt
 from striate.progress import progress_bar, say
 from striate.runs.record import FILE as RECORD
@@ -215,7 +215,10 @@ def _announce(record: RunRecord, model: nn.Module) -> None:
 @contextmanager
 def _new_run_folder(config: TrainConfig, dataset: Dataset, model: str) -> Iterator[Path]:
     """Make the run's folder; if the block leaves no run in it, it goes again. Raises OutputError."""
-    with atomic.new_folder(_free_name(dataset, model) if config.out == "auto" else Path(config.out)) as folder:
+    path = _free_name(dataset, model) if config.out == "auto" else Path(config.out)
+    if Path(dataset.location).resolve() in path.resolve().parents:
+        raise OutputError(f"{path}: inside the data, where it would be taken for a class; choose another --out.")
+    with atomic.new_folder(path) as folder:
         try:
             yield folder
         except BaseException:

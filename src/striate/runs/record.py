@@ -15,7 +15,7 @@ import torch
 from striate import __version__, atomic, strict_json
 from striate.data.augment import Augment
 from striate.data.preprocessing import Preprocessing
-from striate.errors import RunError
+from striate.errors import RunError, listing
 from striate.models import MODELS
 from striate.tasks import TASKS
 from striate.training.config import TrainConfig
@@ -125,5 +125,5 @@ def _runs_nearby(folder: Path) -> str:
     for place in (folder, Path("runs")):
         found = sorted(str(path.parent) for pattern in ("*", "*/*") for path in place.glob(f"{pattern}/{FILE}"))
         if found:
-            return f"; there are: {', '.join(found[:3])}"
+            return f"; there are: {listing(found)}"
     return ""

@@ -23,6 +23,7 @@ from striate.data.files import find_images
 from striate.data.store import Store, build_store
 from striate.errors import ConfigError, DataError, RunError, listing, nearest
 from striate.progress import progress_bar, say
+from striate.runs.record import FILE as RECORD
 from striate.runs.record import RunRecord
 from striate.tasks import create_task
 from striate.tasks.base import Task
@@ -76,7 +77,8 @@ class Run:
         Args:
             data: a data set, or where one is. Classes are matched by name with those of the network.
             split: `auto` takes what the data's layout sets aside (`test`, else `val`), or every image where
-                it sets nothing aside, and leaves out each one whose content the network was trained on.
+                it sets nothing aside, and leaves out each one whose content the network was trained on. A
+                named split is measured as it is. Either way `seen` counts what the network knew.
 
         Raises:
             DataError: the data cannot be used, hold classes that the network does not know, or nothing
@@ -94,7 +96,9 @@ class Run:
                 f"{dataset.location}: the network has no class {unknown[0]!r}{nearest(unknown[0], self.classes)}; "
                 f"it knows: {listing(self.classes, most=10)}."
             )
-        store = self._unseen(dataset) if split == "auto" else self._decode(dataset.split(split))
+        chosen = dataset.split(dataset.published) if dataset.published else dataset.samples
+        store = self._decode(chosen if split == "auto" else dataset.split(split))
+        store, seen = self._part_from_training(store, dataset.location, leave_out=split == "auto")
         to_ours = np.array([self.classes.index(name) for name in dataset.classes])
         batches = self._batches(replace(store, targets=to_ours[store.targets]))
         with progress_bar("evaluating", len(store)) as advance:
@@ -104,6 +108,7 @@ class Run:
             "samples": len(store),
             "metrics": metrics.compute(),
             "per_class": metrics.per_class(),
+            "seen": seen,
         }
 
     def predict(self, images: str | Path | Iterable[str | Path], *, top: int = 5) -> list[dict[str, Any]]:
@@ -144,22 +149,30 @@ class Run:
         device = next(self.model.parameters()).device
         return Batches(store=store, preprocessing=self.record.preprocessing, batch_size=_BATCH, device=device)
 
-    def _unseen(self, dataset: Dataset) -> Store:
-        """Decode the images that speak for a data set, without those that the network was trained on."""
-        pool = self._decode(dataset.split(dataset.published) if dataset.published else dataset.samples)
-        seen = _read_split(self.folder)
-        fresh = pool.without(set(seen["train"].values()))
-        if not len(fresh):
-            raise DataError(
-                f"{dataset.location}: the network was trained on every image here; "
-                "give others, or measure the training images with --split train."
-            )
-        if len(fresh) < len(pool):
-            say(f"left out: {len(pool) - len(fresh):,} of {len(pool):,} images, which the network was trained on")
-        chose = len(fresh) - len(fresh.without(set(seen["val"].values())))
-        if chose:
-            say(f"{chose:,} of the {len(fresh):,} images also chose the network's best epoch, which flatters a little")
-        return fresh
+    def _part_from_training(self, store: Store, location: str, *, leave_out: bool) -> tuple[Store, dict[str, int]]:
+        """Say, count and, if wanted, leave out what the network has seen of some images while it was trained."""
+        used = _read_split(self.folder)
+        fresh = store.without(set(used["train"].values()))
+        trained_on = len(store) - len(fresh)
+        if leave_out:
+            if not len(fresh):
+                raise DataError(
+                    f"{location}: the network was trained on every image here; "
+                    "give others, or measure the training images with --split train."
+                )
+            if trained_on:
+                say(f"left out: {trained_on:,} of {len(store):,} images, which the network was trained on")
+            store = fresh
+        elif trained_on:
+            say(f"the network was trained on {_share(trained_on, store)}: this is no measure of how good it is")
+        chose_epoch = len(store) - len(store.without(set(used["val"].values()))) if self.record.epochs > 1 else 0
+        if chose_epoch:
+            say(f"{_share(chose_epoch, store)} also chose the network's best epoch, which flatters a little")
+        return store, {
+            "left_out": trained_on if leave_out else 0,
+            "trained_on": 0 if leave_out else trained_on,
+            "chose_epoch": chose_epoch,
+        }
 
 
 def load(folder: str | Path) -> Run:
@@ -170,7 +183,11 @@ def load(folder: str | Path) -> Run:
         ModelError: the network that it names cannot be built here.
     """
     folder = Path(folder)
+    if folder.name == RECORD:
+        folder = folder.parent
     record = RunRecord.read(folder)
+    if record.status != "complete":
+        say(f"{folder}: its training did not end ({record.status}, {record.epochs} of {record.config.epochs} epochs)")
     form = record.preprocessing
     task = create_task(record.task, record.classes)
     model = models.create(record.model, classes=task.outputs, channels=form.channels, size_px=form.size_px)
@@ -181,7 +198,7 @@ def load(folder: str | Path) -> Run:
         raise RunError(f"{folder}: the weights, {WEIGHTS}, are missing; train again.") from None
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise RunError(f"{path}: damaged, or of another network ({reason}).") from None
+        raise RunError(f"{path}: damaged, or of another network ({reason}); train again.") from None
     return Run(folder, record, model.to(default_device()).eval(), task)
 
 
@@ -203,7 +220,7 @@ def _image_paths(place: Path) -> list[Path]:
     try:
         found = place.stat()
     except OSError as error:
-        raise DataError(f"{place}: no such file or folder ({error.strerror}).") from None
+        raise DataError(f"{place}: cannot be read ({error.strerror}).") from None
     if stat.S_ISDIR(found.st_mode):
         images, others = find_images(place)
         if not images:
@@ -221,4 +238,10 @@ def _read_split(folder: Path) -> dict[str, dict[str, str]]:
         split = json.loads(path.read_bytes())
         return {part: dict(split[part]) for part in ("train", "val")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: missing or damaged ({error}); say which images to take with --split.") from None
+        raise RunError(
+            f"{path}: missing or damaged ({error}); what the network was trained on is unknown, train again."
+        ) from None
+
+
+def _share(count: int, store: Store) -> str:
+    return f"all {count:,} images" if count == len(store) else f"{count:,} of the {len(store):,} images"

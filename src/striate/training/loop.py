@@ -141,9 +141,8 @@ def fit(
 def _check_finite(loss: float, event: str, state: TrainState) -> None:
     """Raise TrainingError where a loss is infinite or not a number."""
     if not math.isfinite(loss):
-        raise TrainingError(
-            f"the {event}; most often the learning rate is too high: try --lr {state.optimiser.defaults['lr'] / 10:g}."
-        )
+        lower = min(state.optimiser.defaults["lr"] / 10, TrainConfig.lr)
+        raise TrainingError(f"the {event}; most often the learning rate is too high: try --lr {lower:g}.")
 
 
 @torch.inference_mode()

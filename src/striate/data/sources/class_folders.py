@@ -50,6 +50,9 @@ def read(location: str) -> Dataset:
             paths += images
             targets += [target] * len(images)
         splits[split] = np.arange(begin, len(paths))
+        lacking = [name for target, name in enumerate(classes) if target not in set(targets[begin:])]
+        if lacking:
+            say(f"{folder}: no images of {listing(lacking)}")
     samples = Samples(
         names=tuple(path.relative_to(root).as_posix() for path in paths),
         images=ImageFiles(paths),
@@ -110,7 +113,8 @@ def _split_folders(root: Path) -> dict[SplitName, Path]:
     beside = [name for name in names if name not in known]
     strange = [name for name in beside if name.lower() in _SPLIT_LIKE]
     if strange and (known or strange == names):
-        raise DataError(f"{root}: what is {listing(strange)}? Call splits train, val and test (in lower case).")
+        lacking = "" if known else ", and no train"
+        raise DataError(f"{root}: {listing(strange)}{lacking}? Call splits train, val and test (in lower case).")
     if known and beside:
         if not subfolders(found["train"]):
             raise DataError(f"{root}: train has no class folders; if it is a class itself, give it another name.")

@@ -8,6 +8,7 @@ _hook = install_import_hook(
     # not training.config: its own checks are what a user meets
     [
         "striate.data",
+        "striate.layers",
         "striate.models",
         "striate.tasks",
         "striate.training.loop",

@@ -6,6 +6,7 @@
     │   ├── DataError                  a data set: its layout, its classes, its files
     │   │   └── ImageError             one image file
     │   ├── ModelError                 an architecture: unknown, or it cannot take this input
+    │   │   └── GeometryError          a layer that the size of its input does not fit
     │   ├── RunError                   a run folder: missing, unfinished or damaged
     │   └── OutputError                a place that cannot be written
     └── TrainingError (a RuntimeError) training cannot go on: exit code 1
@@ -43,6 +44,10 @@ class ImageError(DataError):
 
 class ModelError(InputError):
     """An architecture is unknown or cannot take the given input."""
+
+
+class GeometryError(ModelError):
+    """The size of a layer's input does not fit the layer."""
 
 
 class RunError(InputError):

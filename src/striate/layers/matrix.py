@@ -1,0 +1,363 @@
+"""A layer is a matrix: convolution and its kin as sparse matrices, and as operators that never build one.
+
+A layer maps an image, [channels, height, width], to another one. Written as vectors, a linear layer is a
+matrix A (and, with a bias, an offset b): vec(layer(x)) = A · vec(x) + b.
+
+The lecture's example, a kernel of three weights on six values: the convolution is 4 x 6, and the
+transposed convolution is its transpose.
+
+>>> import torch
+>>> conv = torch.nn.Conv1d(1, 1, kernel_size=3, bias=False)
+>>> conv.weight.data = torch.tensor([[[1.0, 2.0, 3.0]]])
+>>> as_matrix(conv, (1, 6)).toarray().astype(int)
+array([[1, 2, 3, 0, 0, 0],
+       [0, 1, 2, 3, 0, 0],
+       [0, 0, 1, 2, 3, 0],
+       [0, 0, 0, 1, 2, 3]])
+>>> back = torch.nn.ConvTranspose1d(1, 1, kernel_size=3, bias=False)
+>>> back.weight.data = conv.weight.data
+>>> as_matrix(back, (1, 4)).toarray().astype(int)
+array([[1, 0, 0, 0],
+       [2, 1, 0, 0],
+       [3, 2, 1, 0],
+       [0, 3, 2, 1],
+       [0, 0, 3, 2],
+       [0, 0, 0, 3]])
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from striate.errors import GeometryError, ModelError
+from striate.layers.axes import (
+    Matrix,
+    adaptive_pooling,
+    average_pooling,
+    bilinear,
+    gather_matrix,
+    nearest,
+    padded_sources,
+    window_matrix,
+)
+
+Order = Literal["rows", "columns"]
+Shape = tuple[int, ...]
+Vector = Float[np.ndarray, " units"]
+
+
+def as_matrix(layer: nn.Module, input_shape: Sequence[int], order: Order = "rows") -> Matrix:
+    """Return the matrix A of a linear layer: vec(layer(x)) = A · vec(x) + b, with b from `offset`.
+
+    Built from index arithmetic, in the precision of its weights; takes the memory that its non-zeros need.
+
+    Args:
+        layer: convolution (one or two axes; any padding mode, stride, dilation, groups), transposed
+            convolution, average pooling, padding, nearest or bilinear upsampling, Linear, Flatten, batch norm
+            (in evaluation mode, whatever mode the layer is in), or an `nn.Sequential` of those.
+        input_shape: [channels, height, width], [channels, length] or [features]; no batch.
+        order: how an image becomes a vector: channel by channel, and in each one row after the other, as
+            torch's `flatten` has it, or one column after the other, as the lecture has it.
+
+    Raises:
+        ModelError: the layer is not linear, or the shape does not fit it.
+    """
+    shape = tuple(input_shape)
+    matrix, output_shape = _matrix(layer, shape)
+    if order == "columns":
+        rows, columns = column_order(output_shape), column_order(shape)
+        place = np.argsort(columns)
+        matrix = matrix[rows]
+        matrix = scipy.sparse.csr_array((matrix.data, place[matrix.indices], matrix.indptr), shape=matrix.shape)
+        matrix.sort_indices()
+    return matrix
+
+
+def offset(layer: nn.Module, input_shape: Sequence[int], order: Order = "rows") -> Vector:
+    """Return the offset b of a linear layer, its answer to an image of zeros, as a vector.
+
+    >>> offset(nn.Linear(2, 3, bias=False), (2,))
+    array([0., 0., 0.], dtype=float32)
+    """
+    shape = tuple(input_shape)
+    output_shape = _matrix_shape(layer, shape)
+    still = copy.deepcopy(layer).eval()
+    with torch.no_grad():
+        values: Vector = still(torch.zeros(1, *shape, dtype=_dtype(layer))).flatten().numpy()
+    return values[column_order(output_shape)] if order == "columns" else values
+
+
+def column_order(shape: Shape) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Return where each entry of the column-by-column vector stands in the row-by-row one.
+
+    >>> column_order((1, 2, 3))
+    array([0, 3, 1, 4, 2, 5])
+    """
+    places = np.arange(math.prod(shape)).reshape(shape)
+    return (places.swapaxes(-1, -2) if len(shape) == 3 else places).ravel()
+
+
+class LinearMap(scipy.sparse.linalg.LinearOperator):  # type: ignore[misc]  # scipy leaves it untyped
+    """The matrix of a linear layer as an operator that never builds it: `@`, `.T`, `.H`, all that scipy offers.
+
+    A product runs the layer itself; a product with the transpose runs its back-propagation. In float64.
+
+    Args:
+        layer: as for `as_matrix`.
+        input_shape: likewise.
+        order: likewise.
+
+    Raises:
+        ModelError: the layer is not linear, or the shape does not fit it.
+
+    >>> conv = nn.Conv2d(3, 8, 3)
+    >>> LinearMap(conv, (3, 16, 16)).shape
+    (1568, 768)
+    """
+
+    def __init__(self, layer: nn.Module, input_shape: Sequence[int], order: Order = "rows") -> None:
+        self.input_shape = tuple(input_shape)
+        self.output_shape = _matrix_shape(layer, self.input_shape)
+        self.layer = copy.deepcopy(layer).double().eval().requires_grad_(False)
+        self.order = order
+        super().__init__(np.dtype(np.float64), (math.prod(self.output_shape), math.prod(self.input_shape)))
+
+    def largest_singular_value(self) -> float:
+        """Return the operator norm: by how much the layer can stretch an image (Lanczos, scipy's `svds`)."""
+        values = scipy.sparse.linalg.svds(self, k=1, return_singular_vectors=False)
+        return float(values[0])
+
+    def _matmat(self, columns: Float[np.ndarray, "inputs vectors"]) -> Float[np.ndarray, "outputs vectors"]:
+        images = self._images(columns, self.input_shape)
+        with torch.no_grad():
+            return self._columns(self.layer(images) - self.layer(torch.zeros_like(images[:1])))
+
+    def _rmatmat(self, columns: Float[np.ndarray, "outputs vectors"]) -> Float[np.ndarray, "inputs vectors"]:
+        gradients = self._images(columns, self.output_shape)
+        images = torch.zeros(len(gradients), *self.input_shape, dtype=torch.float64, requires_grad=True)
+        (back,) = torch.autograd.grad(self.layer(images), images, gradients)
+        return self._columns(back)
+
+    def _images(self, columns: Float[np.ndarray, "units vectors"], shape: Shape) -> Tensor:
+        vectors = np.asarray(columns, dtype=np.float64).T
+        if self.order == "columns":
+            vectors = vectors[:, np.argsort(column_order(shape))]
+        return torch.from_numpy(np.ascontiguousarray(vectors)).view(-1, *shape)
+
+    def _columns(self, images: Tensor) -> Float[np.ndarray, "units vectors"]:
+        vectors: Float[np.ndarray, "vectors units"] = images.flatten(1).numpy()
+        if self.order == "columns":
+            vectors = vectors[:, column_order(tuple(images.shape[1:]))]
+        return vectors.T
+
+
+def _matrix(layer: nn.Module, shape: Shape) -> tuple[Matrix, Shape]:
+    """Return a layer's matrix, rows first, and the shape of its output."""
+    for kind, build in _BUILDERS.items():
+        if isinstance(layer, kind):
+            try:
+                matrix, output_shape = build(layer, shape)
+            except GeometryError as error:
+                raise ModelError(f"{layer} does not take an input of {'x'.join(map(str, shape))}: {error}") from None
+            return matrix.tocsr(), output_shape
+    raise ModelError(f"{type(layer).__name__} is not linear; there is no matrix for it.")
+
+
+def _matrix_shape(layer: nn.Module, shape: Shape) -> Shape:
+    """Return the shape of a linear layer's output without building its matrix."""
+    layers = list(layer.modules()) if isinstance(layer, nn.Sequential) else [layer]
+    for part in layers:
+        if not isinstance(part, tuple(_BUILDERS)):
+            raise ModelError(f"{type(part).__name__} is not linear; there is no matrix for it.")
+    try:
+        with torch.no_grad():
+            output = copy.deepcopy(layer).eval()(torch.zeros(1, *shape, dtype=_dtype(layer)))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{layer} does not take an input of {'x'.join(map(str, shape))}: {reason}") from None
+    return tuple(output.shape[1:])
+
+
+def _dtype(layer: nn.Module) -> torch.dtype:
+    """Return the precision of a layer's numbers; float32 where it has none."""
+    return next((value.dtype for value in layer.state_dict().values() if value.is_floating_point()), torch.float32)
+
+
+def _per_axis(value: Any, axes: int) -> tuple[Any, ...]:
+    """Give every axis its own number."""
+    return tuple(value) if isinstance(value, tuple | list) else (value,) * axes
+
+
+def _check_channels(layer: Any, channels: int, wanted: int) -> None:
+    if channels != wanted:
+        raise GeometryError(f"{wanted} channels are wanted, not {channels}")
+
+
+def _convolution(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    channels, *sizes = shape
+    _check_channels(layer, channels, layer.in_channels)
+    sources = []
+    for axis, size in enumerate(sizes):
+        reach = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
+        if isinstance(layer.padding, str):
+            total = reach if layer.padding == "same" else 0
+            padding = (total // 2, total - total // 2)
+        else:
+            padding = (layer.padding[axis],) * 2
+        sources.append(padded_sources(size, padding, layer.padding_mode))
+    matrix, outputs = window_matrix(
+        layer.weight.detach().numpy(), sources, sizes, layer.stride, layer.dilation, layer.groups
+    )
+    return matrix, (layer.out_channels, *outputs)
+
+
+def _transposed_convolution(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    """Build the transpose of the convolution that maps the output's space to the input's."""
+    channels, *sizes = shape
+    _check_channels(layer, channels, layer.in_channels)
+    outputs = [
+        stride * (size - 1) + dilation * (kernel - 1) + 1 - 2 * padding + extra
+        for size, stride, dilation, kernel, padding, extra in zip(
+            sizes, layer.stride, layer.dilation, layer.kernel_size, layer.padding, layer.output_padding, strict=True
+        )
+    ]
+    if min(outputs) < 1:
+        raise GeometryError("its padding leaves nothing of the output")
+    sources = [
+        padded_sources(output, (padding, padding), "zeros")
+        for output, padding in zip(outputs, layer.padding, strict=True)
+    ]
+    matrix, _ = window_matrix(
+        layer.weight.detach().numpy(), sources, outputs, layer.stride, layer.dilation, layer.groups, places=sizes
+    )
+    return matrix.T.tocsr(), (layer.out_channels, *outputs)
+
+
+def _axis_by_axis(shape: Shape, matrices: Sequence[Matrix]) -> tuple[Matrix, Shape]:
+    """Build what treats every channel alike and its axes one by one: a Kronecker product of theirs."""
+    whole = functools.reduce(scipy.sparse.kron, matrices)
+    channels = scipy.sparse.eye_array(shape[0])
+    return scipy.sparse.kron(channels, whole, format="csr"), (shape[0], *(m.shape[0] for m in matrices))
+
+
+def _average_pooling(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    axes = len(shape) - 1
+    options = zip(
+        *(_per_axis(getattr(layer, name), axes) for name in ("kernel_size", "stride", "padding")), strict=True
+    )
+    include, override = layer.count_include_pad, getattr(layer, "divisor_override", None)
+    matrices = [
+        average_pooling(size, *option, ceil=layer.ceil_mode, count_padding=include, divide=override is None)
+        for size, option in zip(shape[1:], options, strict=True)
+    ]
+    matrix, output_shape = _axis_by_axis(shape, matrices)
+    return (matrix / override if override else matrix), output_shape
+
+
+def _adaptive_pooling(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    wanted = _per_axis(layer.output_size, len(shape) - 1)
+    return _axis_by_axis(
+        shape,
+        [
+            adaptive_pooling(size, size if units is None else units)
+            for size, units in zip(shape[1:], wanted, strict=True)
+        ],
+    )
+
+
+def _padding(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    mode = next(mode for kind, mode in _PADDINGS.items() if isinstance(layer, kind))
+    if mode == "zeros" and getattr(layer, "value", 0) != 0:
+        raise ModelError(f"{layer} is not linear: it pads with a number other than 0.")
+    sides = layer.padding  # last axis first, as torch.nn.functional.pad has it
+    pairs = [(sides[place], sides[place + 1]) for place in range(0, len(sides), 2)][::-1]
+    return _axis_by_axis(
+        shape,
+        [gather_matrix(padded_sources(size, pair, mode), size) for size, pair in zip(shape[1:], pairs, strict=True)],
+    )
+
+
+def _upsampling(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    axes = len(shape) - 1
+    scales = _per_axis(layer.scale_factor, axes)
+    if layer.size is None:
+        wanted = [math.floor(size * scale) for size, scale in zip(shape[1:], scales, strict=True)]
+    else:
+        wanted = list(_per_axis(layer.size, axes))
+    if layer.mode == "nearest":
+        return _axis_by_axis(shape, [nearest(size, units) for size, units in zip(shape[1:], wanted, strict=True)])
+    if layer.mode in ("linear", "bilinear"):
+        corners = bool(layer.align_corners)
+        return _axis_by_axis(
+            shape, [bilinear(size, units, corners) for size, units in zip(shape[1:], wanted, strict=True)]
+        )
+    raise ModelError(f"{layer}: there is a matrix for nearest and bilinear upsampling alone.")
+
+
+def _linear(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    _check_channels(layer, shape[-1], layer.in_features)
+    weight = scipy.sparse.csr_array(layer.weight.detach().numpy())
+    rest = scipy.sparse.eye_array(math.prod(shape[:-1]))
+    return scipy.sparse.kron(rest, weight, format="csr").astype(weight.dtype), (*shape[:-1], layer.out_features)
+
+
+def _batch_norm(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    if layer.running_var is None:
+        raise ModelError(f"{layer} keeps no running statistics: it is linear in no mode.")
+    scale = torch.rsqrt(layer.running_var + layer.eps) * (1 if layer.weight is None else layer.weight.detach())
+    return scipy.sparse.diags_array(np.repeat(scale.numpy(), math.prod(shape[1:]))).tocsr(), shape
+
+
+def _identity(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    return scipy.sparse.eye_array(math.prod(shape)).tocsr(), shape
+
+
+def _flatten(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    return _identity(layer, shape)[0], (math.prod(shape),)
+
+
+def _sequential(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    matrix, output_shape = _identity(layer, shape)
+    for part in layer:
+        following, output_shape = _matrix(part, output_shape)
+        matrix = following @ matrix
+    return matrix, output_shape
+
+
+_PADDINGS: dict[Any, str] = {
+    (nn.ConstantPad1d, nn.ConstantPad2d): "zeros",
+    (nn.ReflectionPad1d, nn.ReflectionPad2d): "reflect",
+    (nn.ReplicationPad1d, nn.ReplicationPad2d): "replicate",
+    (nn.CircularPad1d, nn.CircularPad2d): "circular",
+}
+
+_BUILDERS: dict[type[nn.Module], Callable[[Any, Shape], tuple[Matrix, Shape]]] = {
+    nn.Conv1d: _convolution,
+    nn.Conv2d: _convolution,
+    nn.ConvTranspose1d: _transposed_convolution,
+    nn.ConvTranspose2d: _transposed_convolution,
+    nn.AvgPool1d: _average_pooling,
+    nn.AvgPool2d: _average_pooling,
+    nn.AdaptiveAvgPool1d: _adaptive_pooling,
+    nn.AdaptiveAvgPool2d: _adaptive_pooling,
+    **{kind: _padding for kinds in _PADDINGS for kind in kinds},
+    nn.Upsample: _upsampling,
+    nn.Linear: _linear,
+    nn.BatchNorm1d: _batch_norm,
+    nn.BatchNorm2d: _batch_norm,
+    nn.Flatten: _flatten,
+    nn.Identity: _identity,
+    nn.Dropout: _identity,
+    nn.Sequential: _sequential,
+}

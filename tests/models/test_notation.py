@@ -1,0 +1,92 @@
+"""The notation reads what it writes, and says what it cannot read."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from striate.errors import ModelError
+from striate.models import notation
+from striate.models.notation import FORMS, Element, Node, Repeat, elements, parse
+
+
+def pair(random: Random) -> str:
+    first, second = random.randint(1, 512), random.randint(1, 512)
+    return random.choice([f"{first}", f"{first}x{second}"])
+
+
+VALUES = {
+    "stride": pair,
+    "pad": lambda random: random.choice([pair(random), "same", "0", "0x1"]),
+    "outpad": pair,
+    "dilation": pair,
+    "groups": lambda random: str(random.randint(1, 512)),
+    "mode": lambda random: random.choice(["zeros", "reflect", "replicate", "circular"]),
+    "bias": lambda random: random.choice(["yes", "no"]),
+    "ceil": lambda random: random.choice(["yes", "no"]),
+    "shortcut": lambda random: random.choice(["conv", "pad"]),
+}
+ARGUMENTS = {
+    **dict.fromkeys(("conv", "deconv"), lambda random: f"{random.randint(1, 512)}@{pair(random)}"),
+    **dict.fromkeys(("up", "maxpool", "avgpool", "fitpool"), pair),
+    **dict.fromkeys(("res", "bottleneck"), lambda random: str(random.randint(1, 512))),
+    "fc": lambda random: random.choice([str(random.randint(1, 5000)), "classes"]),
+    "dropout": lambda random: random.choice(["0.5", ".1", "0"]),
+}
+
+
+def drawn_node(random: Random, depth: int = 0) -> Node:
+    if depth < 3 and random.random() < 0.2:
+        nodes = tuple(drawn_node(random, depth + 1) for _ in range(random.randint(1, 3)))
+        return Repeat(nodes, random.randint(1, 9))
+    kind = random.choice(list(FORMS))
+    names = random.sample(FORMS[kind].options, random.randint(0, len(FORMS[kind].options)))
+    argument = ARGUMENTS[kind](random) if kind in ARGUMENTS else ""
+    return Element(kind, argument, tuple((name, VALUES[name](random)) for name in names))
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_what_is_written_is_read_back(seed):
+    random = Random(seed)
+    nodes = tuple(drawn_node(random) for _ in range(random.randint(1, 6)))
+    text = notation.format(nodes)
+    assert parse(text) == nodes
+    assert notation.format(parse(text)) == text
+    assert parse(text.replace(" | ", "|").replace("(", " ( ")) == nodes
+
+
+def test_repeats_are_unrolled_in_order():
+    line = parse("(conv 1@3x3 | (relu) x2) x2 | fc classes")
+    assert [element.kind for element in elements(line)] == ["conv", "relu", "relu"] * 2 + ["fc"]
+
+
+def test_numbers_are_read_height_first():
+    (element,) = parse("conv 16@5x3 stride=2 pad=1x2")
+    assert (element.channels, element.kernel) == (16, (5, 3))
+    assert (element.pair("stride", 1), element.pair("pad", 0), element.pair("dilation", 1)) == ((2, 2), (1, 2), (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "element 1 '' is missing"),
+        ("conv 6@5x5 || relu", "element 2 '' is missing"),
+        ("conv 6@5x5 | rleu", r"element 2 'rleu' is none that there is \(did you mean relu\?\)"),
+        ("conv 6x5", "element 1 'conv 6x5': write it as 'conv 16@5x5'"),
+        ("conv", "element 1 'conv': write it as"),
+        ("relu 3", r"element 1 'relu 3': no option '3'"),
+        ("conv 0@5x5", "write it as"),
+        ("conv 6@5x5 strid=2", r"no option 'strid=2' \(did you mean stride\?\); there are: stride, pad"),
+        ("conv 6@5x5 stride=0", "stride is a number such as 2, or 2x1, not '0'"),
+        ("conv 6@5x5 pad=big", "pad is a number such as 1, or 2x1, or same, not 'big'"),
+        ("fc classes | (relu", r"character 14: the \( is not closed"),
+        ("relu)", r"character 5: a \) without its \("),
+        ("(relu)", r"character 7: how often\?"),
+        ("(relu) x0", "how often"),
+        ("dropout 2", "write it as 'dropout 0.5'"),
+    ],
+)
+def test_a_wrong_line_is_answered_with_the_element_and_its_place(line, message):
+    with pytest.raises(ModelError, match=message):
+        parse(line)

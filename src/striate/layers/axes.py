@@ -110,7 +110,7 @@ def bilinear(size: int, outputs: int, align_corners: bool) -> Matrix:
 
 def window_matrix(
     weight: Float[np.ndarray, "outputs inputs_a_group *kernel"],
-    sources: Sequence[Int64[np.ndarray, "_"]],
+    sources: Sequence[Int64[np.ndarray, " _"]],
     sizes: Sequence[int],
     strides: Sequence[int],
     dilations: Sequence[int],

@@ -34,6 +34,6 @@ class Command:
             print(f"on the {images} that also chose the best epoch, {record.best_epoch} of {record.epochs}")
         else:
             print(f"on the {images}, with the weights of epoch {record.best_epoch} of {record.epochs}")
-        print(f"{record.seconds:.1f} s, {record.images_per_s:,.0f} images/s")
+        print(f"{record.seconds:.1f} s in all; {record.images_per_s:,.0f} images/s while training")
         print(f"saved: {run.folder}")
         print(f"next:  striate predict {shlex.quote(str(run.folder))} IMAGE")

@@ -41,6 +41,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import GeometryError, ModelError
+from striate.geometry import TransposedWindow, same_padding
 from striate.layers.axes import (
     Matrix,
     adaptive_pooling,
@@ -54,6 +55,7 @@ from striate.layers.axes import (
 
 Order = Literal["rows", "columns"]
 Shape = tuple[int, ...]
+Builder = Callable[[Any, Shape], tuple[Matrix, Shape]]
 Vector = Float[np.ndarray, " units"]
 
 
@@ -164,22 +166,26 @@ class LinearMap(scipy.sparse.linalg.LinearOperator):  # type: ignore[misc]  # sc
 
 def _matrix(layer: nn.Module, shape: Shape) -> tuple[Matrix, Shape]:
     """Return a layer's matrix, rows first, and the shape of its output."""
+    build = _builder(layer)
+    try:
+        matrix, output_shape = build(layer, shape)
+    except GeometryError as error:
+        raise ModelError(f"{layer} does not take an input of {'x'.join(map(str, shape))}: {error}") from None
+    return matrix.tocsr(), output_shape
+
+
+def _builder(layer: nn.Module) -> Builder:
+    """Return what builds a layer's matrix; raises ModelError where it has none."""
     for kind, build in _BUILDERS.items():
         if isinstance(layer, kind):
-            try:
-                matrix, output_shape = build(layer, shape)
-            except GeometryError as error:
-                raise ModelError(f"{layer} does not take an input of {'x'.join(map(str, shape))}: {error}") from None
-            return matrix.tocsr(), output_shape
+            return build
     raise ModelError(f"{type(layer).__name__} is not linear; there is no matrix for it.")
 
 
 def _matrix_shape(layer: nn.Module, shape: Shape) -> Shape:
     """Return the shape of a linear layer's output without building its matrix."""
-    layers = list(layer.modules()) if isinstance(layer, nn.Sequential) else [layer]
-    for part in layers:
-        if not isinstance(part, tuple(_BUILDERS)):
-            raise ModelError(f"{type(part).__name__} is not linear; there is no matrix for it.")
+    for part in layer.modules():
+        _builder(part)
     try:
         with torch.no_grad():
             output = copy.deepcopy(layer).eval()(torch.zeros(1, *shape, dtype=_dtype(layer)))
@@ -199,22 +205,20 @@ def _per_axis(value: Any, axes: int) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, tuple | list) else (value,) * axes
 
 
-def _check_channels(layer: Any, channels: int, wanted: int) -> None:
+def _check_channels(channels: int, wanted: int) -> None:
     if channels != wanted:
         raise GeometryError(f"{wanted} channels are wanted, not {channels}")
 
 
 def _convolution(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
     channels, *sizes = shape
-    _check_channels(layer, channels, layer.in_channels)
+    _check_channels(channels, layer.in_channels)
     sources = []
     for axis, size in enumerate(sizes):
-        reach = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
-        if isinstance(layer.padding, str):
-            total = reach if layer.padding == "same" else 0
-            padding = (total // 2, total - total // 2)
+        if layer.padding == "same":
+            padding = same_padding(size, layer.kernel_size[axis], dilation=layer.dilation[axis])
         else:
-            padding = (layer.padding[axis],) * 2
+            padding = (0, 0) if layer.padding == "valid" else (layer.padding[axis],) * 2
         sources.append(padded_sources(size, padding, layer.padding_mode))
     matrix, outputs = window_matrix(
         layer.weight.detach().numpy(), sources, sizes, layer.stride, layer.dilation, layer.groups
@@ -225,15 +229,15 @@ def _convolution(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
 def _transposed_convolution(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
     """Build the transpose of the convolution that maps the output's space to the input's."""
     channels, *sizes = shape
-    _check_channels(layer, channels, layer.in_channels)
+    _check_channels(channels, layer.in_channels)
     outputs = [
-        stride * (size - 1) + dilation * (kernel - 1) + 1 - 2 * padding + extra
+        TransposedWindow(
+            kernel=kernel, stride=stride, padding=(padding, padding), output_padding=extra, dilation=dilation
+        ).output_size(size)
         for size, stride, dilation, kernel, padding, extra in zip(
             sizes, layer.stride, layer.dilation, layer.kernel_size, layer.padding, layer.output_padding, strict=True
         )
     ]
-    if min(outputs) < 1:
-        raise GeometryError("its padding leaves nothing of the output")
     sources = [
         padded_sources(output, (padding, padding), "zeros")
         for output, padding in zip(outputs, layer.padding, strict=True)
@@ -306,7 +310,7 @@ def _upsampling(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
 
 
 def _linear(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    _check_channels(layer, shape[-1], layer.in_features)
+    _check_channels(shape[-1], layer.in_features)
     weight = scipy.sparse.csr_array(layer.weight.detach().numpy())
     rest = scipy.sparse.eye_array(math.prod(shape[:-1]))
     return scipy.sparse.kron(rest, weight, format="csr").astype(weight.dtype), (*shape[:-1], layer.out_features)
@@ -342,7 +346,7 @@ _PADDINGS: dict[Any, str] = {
     (nn.CircularPad1d, nn.CircularPad2d): "circular",
 }
 
-_BUILDERS: dict[type[nn.Module], Callable[[Any, Shape], tuple[Matrix, Shape]]] = {
+_BUILDERS: dict[type[nn.Module], Builder] = {
     nn.Conv1d: _convolution,
     nn.Conv2d: _convolution,
     nn.ConvTranspose1d: _transposed_convolution,

@@ -151,6 +151,11 @@ class TransposedWindow:
         before = self.padding[0]
         return -((self.extent - 1 - first - before) // self.stride), (last + before) // self.stride
 
+    def reaches_beyond(self, size: int) -> tuple[int, int]:
+        """Return how many units before and after an input of `size` would contribute, if they were there."""
+        first, last = self.sees(0, self.output_size(size) - 1)
+        return max(0, -first), max(0, last - size + 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Upsampling:
@@ -179,6 +184,27 @@ class Upsampling:
         low = Fraction(2 * first + 1, 2 * self.factor) - Fraction(1, 2)
         high = Fraction(2 * last + 1, 2 * self.factor) - Fraction(1, 2)
         return math.floor(low), math.ceil(high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptivePooling:
+    """Pooling along one axis to a given number of units, whatever the size of its input."""
+
+    size: int
+    outputs: int
+
+    @property
+    def step(self) -> Fraction:
+        """Input units for each output unit, on average."""
+        return Fraction(self.size, self.outputs)
+
+    def output_size(self, size: int) -> int:
+        """Return the number of units asked for."""
+        return self.outputs
+
+    def sees(self, first: int, last: int) -> tuple[int, int]:
+        """Return floor(first · i / o) to ceil((last + 1) · i / o) - 1: torch's rule."""
+        return first * self.size // self.outputs, -(-(last + 1) * self.size // self.outputs) - 1
 
 
 @dataclass(frozen=True)
@@ -286,9 +312,16 @@ class Cost:
         activation_bytes: its output in float32.
     """
 
-    parameters: int
-    macs: int
-    activation_bytes: int
+    parameters: int = 0
+    macs: int = 0
+    activation_bytes: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.parameters + other.parameters,
+            self.macs + other.macs,
+            self.activation_bytes + other.activation_bytes,
+        )
 
 
 def convolution_cost(

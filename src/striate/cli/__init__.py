@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": "measure a trained network on labelled images",
     "predict": "name the classes of images with a trained network",
     "models": "list the architectures",
+    "inspect": "show a network layer by layer",
 }
 
 

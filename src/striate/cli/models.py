@@ -9,34 +9,36 @@ from striate.cli.output import JsonFlag, print_json, print_table
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """List the architectures that train --model takes."""
+    """List the architectures that train --model takes by name."""
 
     json: JsonFlag = False
 
     def run(self) -> None:
         """Print the table."""
-        import torch
-
-        from striate.models import MODELS, create
+        from striate.models import MODELS, smallest_px
 
         rows = []
         for name, architecture in MODELS.items():
-            with torch.device("meta"):  # shapes alone: no memory, no weights
-                model = create(name, classes=10)
+            plan = architecture.plan()
             rows.append(
                 {
                     "model": name,
-                    "parameters": sum(parameter.numel() for parameter in model.parameters()),
-                    "size_px": architecture.size_px,
-                    "min_size_px": architecture.min_size_px,
+                    "parameters": plan.cost.parameters,
+                    "macs": plan.cost.macs,
+                    "input": "x".join(map(str, architecture.input)),
+                    "classes": architecture.classes,
+                    "min_size_px": smallest_px(name),
                     "source": architecture.source,
+                    "line": architecture.line,
                 }
             )
         if self.json:
             print_json(rows)
             return
-        print_table(
-            ["model", "parameters", "made for", "at least", "source"],
-            [[f"{value}x{value}" if "size" in name else value for name, value in row.items()] for row in rows],
+        shown = ["model", "parameters", "macs", "input", "classes", "min_size_px", "source"]
+        header = ["model", "parameters", "MACs", "made for", "classes", "at least", "source"]
+        print_table(header, [[row[name] for name in shown] for row in rows])
+        print(
+            "\nParameters and multiply-accumulates (MACs) for what each was made for. striate inspect MODEL shows its "
+            "layers.\n--model also takes a line of text: 'conv 8@3x3 | relu | maxpool 2 | flatten | fc classes'."
         )
-        print("\nParameters are those for 10 classes of RGB images.")

@@ -1,5 +1,22 @@
-"""The bricks, and a look inside them: layers as matrices."""
+"""The bricks that torch.nn lacks, and a look inside those that it has: layers as matrices."""
 
 from striate.layers.matrix import LinearMap, as_matrix, offset
+from striate.layers.padding import Pad2d, SamePad2d
+from striate.layers.residual import BasicBlock, Bottleneck, PadShortcut, conv_bn_activation
+from striate.layers.upward import CheckerboardWarning, ConvTranspose2d, deconv, up
 
-__all__ = ["LinearMap", "as_matrix", "offset"]
+__all__ = [
+    "BasicBlock",
+    "Bottleneck",
+    "CheckerboardWarning",
+    "ConvTranspose2d",
+    "LinearMap",
+    "Pad2d",
+    "PadShortcut",
+    "SamePad2d",
+    "as_matrix",
+    "conv_bn_activation",
+    "deconv",
+    "offset",
+    "up",
+]

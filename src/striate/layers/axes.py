@@ -22,18 +22,13 @@ def padded_sources(size: int, padding: tuple[int, int], mode: str) -> Int64[np.n
     Args:
         size: of the input.
         padding: places added before and after; negative ones cut off.
-        mode: `zeros`, `reflect` (mirrored, the border itself once), `replicate` or `circular`.
-
-    Raises:
-        GeometryError: the padding reaches farther than the mode can: one reflection, one turn.
+        mode: `zeros`, `reflect` (mirrored, the border itself once), `replicate` or `circular`. Mirror images
+            are mirrored again, and circles gone round again, as far as the padding reaches.
 
     >>> padded_sources(4, (2, 1), "reflect")
     array([2, 1, 0, 1, 2, 3, 2])
     """
     before, after = padding
-    most = {"reflect": size - 1, "circular": size}.get(mode, max(before, after))
-    if max(before, after) > most:
-        raise GeometryError(f"padding of {max(before, after)} in mode {mode} needs an input of more than {size}")
     places = np.arange(-before, size + after)
     if mode == "zeros":
         return np.where((places >= 0) & (places < size), places, -1)
@@ -42,9 +37,20 @@ def padded_sources(size: int, padding: tuple[int, int], mode: str) -> Int64[np.n
     if mode == "circular":
         return places % size
     if mode == "reflect":
-        mirrored = np.abs(places)
-        return np.where(mirrored >= size, 2 * (size - 1) - mirrored, mirrored)
+        period = max(1, 2 * (size - 1))  # there and back again
+        there = places % period
+        return np.minimum(there, period - there) if size > 1 else np.zeros_like(places)
     raise ModelError(f"unknown padding mode {mode!r}; there are: zeros, reflect, replicate, circular.")
+
+
+def check_reach(size: int, padding: tuple[int, int], mode: str) -> None:
+    """Raise GeometryError where padding reaches farther than torch's own goes: one reflection, one turn."""
+    most = {"reflect": size - 1, "circular": size}.get(mode, max(padding))
+    if max(padding) > most:
+        raise GeometryError(
+            f"torch's padding in mode {mode} reaches {most} beyond an input of {size}, not {max(padding)}; "
+            "striate.layers.Pad2d goes on mirroring"
+        )
 
 
 def gather_matrix(sources: Int64[np.ndarray, " outputs"], size: int) -> Matrix:

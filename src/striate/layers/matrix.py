@@ -47,11 +47,14 @@ from striate.layers.axes import (
     adaptive_pooling,
     average_pooling,
     bilinear,
+    check_reach,
     gather_matrix,
     nearest,
     padded_sources,
     window_matrix,
 )
+from striate.layers.padding import Pad2d
+from striate.layers.upward import ConvTranspose2d
 
 Order = Literal["rows", "columns"]
 Shape = tuple[int, ...]
@@ -219,6 +222,7 @@ def _convolution(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
             padding = same_padding(size, layer.kernel_size[axis], dilation=layer.dilation[axis])
         else:
             padding = (0, 0) if layer.padding == "valid" else (layer.padding[axis],) * 2
+        check_reach(size, padding, layer.padding_mode)
         sources.append(padded_sources(size, padding, layer.padding_mode))
     matrix, outputs = window_matrix(
         layer.weight.detach().numpy(), sources, sizes, layer.stride, layer.dilation, layer.groups
@@ -230,22 +234,45 @@ def _transposed_convolution(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
     """Build the transpose of the convolution that maps the output's space to the input's."""
     channels, *sizes = shape
     _check_channels(channels, layer.in_channels)
-    outputs = [
-        TransposedWindow(
-            kernel=kernel, stride=stride, padding=(padding, padding), output_padding=extra, dilation=dilation
-        ).output_size(size)
-        for size, stride, dilation, kernel, padding, extra in zip(
-            sizes, layer.stride, layer.dilation, layer.kernel_size, layer.padding, layer.output_padding, strict=True
+    if isinstance(layer, ConvTranspose2d):
+        windows, mode = list(layer.windows()), layer.mode
+    else:
+        windows, mode = (
+            [
+                TransposedWindow(
+                    kernel=kernel, stride=stride, padding=(padding, padding), output_padding=extra, dilation=dilation
+                )
+                for stride, dilation, kernel, padding, extra in zip(
+                    layer.stride, layer.dilation, layer.kernel_size, layer.padding, layer.output_padding, strict=True
+                )
+            ],
+            "zeros",
         )
+    outputs = [window.output_size(size) for window, size in zip(windows, sizes, strict=True)]
+    extensions = [
+        window.reaches_beyond(size) if mode != "zeros" else (0, 0) for window, size in zip(windows, sizes, strict=True)
     ]
-    sources = [
-        padded_sources(output, (padding, padding), "zeros")
-        for output, padding in zip(outputs, layer.padding, strict=True)
-    ]
+    extended, sources = [], []
+    for window, size, output, (before, after) in zip(windows, sizes, outputs, extensions, strict=True):
+        extended.append(before + size + after)
+        ahead = window.padding[0] + window.stride * before
+        behind = window.stride * (extended[-1] - 1) + window.extent - ahead - output
+        sources.append(padded_sources(output, (ahead, max(0, behind)), "zeros"))
     matrix, _ = window_matrix(
-        layer.weight.detach().numpy(), sources, outputs, layer.stride, layer.dilation, layer.groups, places=sizes
+        layer.weight.detach().numpy(), sources, outputs, layer.stride, layer.dilation, layer.groups, places=extended
     )
-    return matrix.T.tocsr(), (layer.out_channels, *outputs)
+    matrix = matrix.T.tocsr()
+    if extended != sizes:
+        matrix = matrix @ _pad((channels, *sizes), extensions, mode)[0].astype(matrix.dtype)
+    return matrix, (layer.out_channels, *outputs)
+
+
+def _pad(shape: Shape, pairs: Sequence[tuple[int, int]], mode: str) -> tuple[Matrix, Shape]:
+    """Build padding by a pair of numbers for every axis."""
+    return _axis_by_axis(
+        shape,
+        [gather_matrix(padded_sources(size, pair, mode), size) for size, pair in zip(shape[1:], pairs, strict=True)],
+    )
 
 
 def _axis_by_axis(shape: Shape, matrices: Sequence[Matrix]) -> tuple[Matrix, Shape]:
@@ -282,14 +309,19 @@ def _adaptive_pooling(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
 
 def _padding(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
     mode = next(mode for kind, mode in _PADDINGS.items() if isinstance(layer, kind))
-    if mode == "zeros" and getattr(layer, "value", 0) != 0:
+    if getattr(layer, "value", 0) != 0:
         raise ModelError(f"{layer} is not linear: it pads with a number other than 0.")
     sides = layer.padding  # last axis first, as torch.nn.functional.pad has it
     pairs = [(sides[place], sides[place + 1]) for place in range(0, len(sides), 2)][::-1]
-    return _axis_by_axis(
-        shape,
-        [gather_matrix(padded_sources(size, pair, mode), size) for size, pair in zip(shape[1:], pairs, strict=True)],
-    )
+    for size, pair in zip(shape[1:], pairs, strict=True):
+        check_reach(size, pair, mode)
+    return _pad(shape, pairs, mode)
+
+
+def _far_padding(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    if layer.mode == "zeros" and layer.fill != 0:
+        raise ModelError(f"{layer} is not linear: it pads with a number other than 0.")
+    return _pad(shape, layer.sides_for(shape[1:]), layer.mode)
 
 
 def _upsampling(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
@@ -351,6 +383,7 @@ _BUILDERS: dict[type[nn.Module], Builder] = {
     nn.Conv2d: _convolution,
     nn.ConvTranspose1d: _transposed_convolution,
     nn.ConvTranspose2d: _transposed_convolution,
+    Pad2d: _far_padding,
     nn.AvgPool1d: _average_pooling,
     nn.AvgPool2d: _average_pooling,
     nn.AdaptiveAvgPool1d: _adaptive_pooling,

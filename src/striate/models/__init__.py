@@ -1,109 +1,189 @@
-"""The standard architectures, by name.
+"""The standard architectures by name, and networks made of any line.
 
 A new architecture is one file here and one line in `MODELS`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from striate.errors import ModelError, nearest
 from striate.machine import fits_into_memory
+from striate.models import alexnet, lenet, resnet, vgg
+from striate.models.architecture import Architecture
+from striate.models.notation import FORMS
+from striate.models.plan import Plan, Shape
 
 if TYPE_CHECKING:
-    from torch import nn
+    from striate.models.network import Network
 
-__all__ = ["MODELS", "Architecture", "create"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """What is known of an architecture before torch is loaded.
-
-    Attributes:
-        home: the function that builds it, as `module:name`; called with `classes`, `channels` and `size_px`.
-        size_px: the side of the images that it was made for.
-        min_size_px: the smallest that is taken: where any would pass through, the side at which a unit of
-            the last feature map is still a place of its own (the stride of all layers together).
-        source: where it was published.
-    """
-
-    home: str
-    size_px: int
-    min_size_px: int
-    source: str
-
+__all__ = ["MODELS", "Architecture", "Stem", "create", "find", "plan"]
 
 MODELS: dict[str, Architecture] = {
-    "lenet5": Architecture(home="striate.models.lenet:lenet5", size_px=32, min_size_px=16, source="LeCun et al. 1998"),
-    "resnet18": Architecture(
-        home="striate.models.resnet:resnet18", size_px=224, min_size_px=32, source="He et al. 2015"
-    ),
-    "resnet20": Architecture(
-        home="striate.models.resnet:resnet20", size_px=32, min_size_px=4, source="He et al. 2015, section 4.2"
-    ),
+    "lenet5": lenet.LENET5,
+    "alexnet": alexnet.ALEXNET,
+    "vgg11": vgg.VGG11,
+    "vgg13": vgg.VGG13,
+    "vgg16": vgg.VGG16,
+    "vgg19": vgg.VGG19,
+    "vgg11_bn": vgg.VGG11_BN,
+    "vgg13_bn": vgg.VGG13_BN,
+    "vgg16_bn": vgg.VGG16_BN,
+    "vgg19_bn": vgg.VGG19_BN,
+    "resnet18": resnet.RESNET18,
+    "resnet34": resnet.RESNET34,
+    "resnet50": resnet.RESNET50,
+    "resnet101": resnet.RESNET101,
+    "resnet152": resnet.RESNET152,
+    "resnet20": resnet.RESNET20,
+    "resnet32": resnet.RESNET32,
+    "resnet44": resnet.RESNET44,
+    "resnet56": resnet.RESNET56,
 }
 
+Stem = Literal["auto", "small", "large"]
+SMALL_PX = 64  # below this side the ResNets for photographs get the small stem: the large one would leave 1x1
 
-def find(name: str) -> Architecture:
-    """Return an entry of `MODELS`; raises ModelError for a name that is not in it."""
-    if name not in MODELS:
-        raise ModelError(f"unknown model {name!r}{nearest(name, MODELS)}; there are: {', '.join(MODELS)}.")
-    return MODELS[name]
+
+def find(model: str) -> Architecture:
+    """Return an entry of `MODELS`, or what a line describes; raises ModelError where it is neither.
+
+    >>> find("conv 8@3x3 | relu | gap | fc classes").line
+    'conv 8@3x3 | relu | gap | fc classes'
+    """
+    if model in MODELS:
+        return MODELS[model]
+    if is_line(model):
+        return Architecture(line=model, classes=10, source="")
+    raise ModelError(
+        f"unknown model {model!r}{nearest(model, MODELS)}; there are: {', '.join(MODELS)}; "
+        "or write a line such as 'conv 8@3x3 | relu | maxpool 2 | flatten | fc classes'."
+    )
+
+
+def is_line(model: str) -> bool:
+    """Tell whether a text is meant as a line of the notation."""
+    first = model.split(maxsplit=1)[0] if model.split() else ""
+    return any(mark in model for mark in "|@(") or first in FORMS
 
 
 def suggest(size_px: int, channels: int) -> str:
     """Name the architecture for images of a size, where none is asked for."""
     if size_px > 64:
         return "resnet18"
-    if channels == 1 and MODELS["lenet5"].min_size_px <= size_px <= MODELS["lenet5"].size_px:
+    lenet5 = MODELS["lenet5"]
+    if channels == 1 and smallest_px("lenet5", channels) <= size_px <= lenet5.size_px:
         return "lenet5"
     return "resnet20"
 
 
-def check_size(name: str, size_px: int) -> None:
-    """Raise ModelError where an architecture cannot take images of `size_px` by `size_px`."""
-    smallest = find(name).min_size_px
-    if size_px < smallest:
-        raise ModelError(
-            f"{name} cannot take {size_px}x{size_px} images: it needs {smallest}x{smallest} or more; "
-            f"choose --size {smallest} or another --model."
-        )
+def smallest_px(model: str, channels: int = 3, stem: Stem = "auto") -> int:
+    """Return the smallest side of square images that a model takes, of those up to what it was made for."""
+    architecture = find(model)
+    for side in range(1, architecture.size_px):
+        try:
+            architecture.plan((channels, side, side), stem=resolve_stem(model, side, stem))
+        except ModelError:
+            continue
+        return side
+    return architecture.size_px
 
 
-def create(name: str, *, classes: int, channels: int = 3, size_px: int | None = None, seed: int = 0) -> nn.Module:
-    """Build an architecture with freshly drawn weights; an ordinary `nn.Module`.
+def resolve_stem(model: str, size_px: int, stem: Stem = "auto") -> Literal["small", "large"]:
+    """Settle the stem of a model for images of a size; raises ModelError where it has no small one."""
+    if stem not in get_args(Stem):
+        raise ModelError(f"stem (={stem}) must be one of {', '.join(get_args(Stem))}.")
+    small = find(model).small
+    if stem == "small" and not small:
+        having = [name for name, architecture in MODELS.items() if architecture.small]
+        raise ModelError(f"{model} has one stem only; a small one have {', '.join(having)}.")
+    if stem == "auto":
+        return "small" if small and size_px < SMALL_PX else "large"
+    return stem
 
-    It maps images `[batch, channels, size_px, size_px]`, normalised, to logits `[batch, classes]`.
+
+def plan(
+    model: str,
+    shape: Shape | None = None,
+    *,
+    classes: int | None = None,
+    stem: Stem = "auto",
+) -> Plan:
+    """Work out shapes, receptive fields and cost of a model; nothing is built, and torch is not loaded.
 
     Args:
-        name: a key of `MODELS`.
+        model: a key of `MODELS`, or a line.
+        shape: of the images, [channels, height, width]; what the model was made for where it is left out.
+        classes: how many logits there are; likewise.
+        stem: `small` keeps the resolution of small images, `large` is the published one, `auto` takes the
+            small one below 64 pixels. The ResNets for photographs have both.
+
+    Raises:
+        ModelError: the name is unknown, the line is wrong, or the images do not fit.
+
+    >>> plan("vgg16").cost.parameters
+    138357544
+    """
+    architecture = find(model)
+    shape = shape or architecture.input
+    taken = resolve_stem(model, min(shape[1:]), stem)
+    try:
+        return architecture.plan(shape, classes=classes, stem=taken)
+    except ModelError as error:
+        if model not in MODELS:
+            raise
+        smallest = smallest_px(model, shape[0], stem)
+        raise ModelError(
+            f"{model} cannot take {shape[1]}x{shape[2]} images: it needs {smallest}x{smallest} or more; "
+            f"choose --size {smallest} or another --model."
+        ) from error
+
+
+def create(
+    model: str,
+    *,
+    classes: int,
+    channels: int = 3,
+    size_px: int | tuple[int, int] | None = None,
+    stem: Stem = "auto",
+    seed: int = 0,
+) -> Network:
+    """Build a network with freshly drawn weights; an ordinary `nn.Module`.
+
+    It maps images `[batch, channels, height, width]`, normalised, to logits `[batch, classes]`; its
+    `features`, `channels` and `strides` are those of a backbone (`network.Network`).
+
+    Args:
+        model: a key of `MODELS`, or a line such as `conv 8@3x3 | relu | gap | fc classes`.
         classes: how many logits there are.
         channels: of the images: 1 for grey, 3 for RGB.
-        size_px: side of the images; the size that the architecture was made for where it is left out.
+        size_px: side of the images, or height and width; what the architecture was made for where it is
+            left out.
+        stem: as for `plan`.
         seed: decides the weights; torch's global generator is left as it was.
 
     Raises:
-        ModelError: the name is unknown, the size is too small for the architecture, or the weights that
-            it leads to do not fit into memory.
+        ModelError: the name is unknown, the line is wrong, the images do not fit, or the weights do not
+            fit into memory.
 
     >>> create("resnet18", classes=10).fc
     Linear(in_features=512, out_features=10, bias=True)
     """
+    size = find(model).input[1:] if size_px is None else size_px
+    height, width = (size, size) if isinstance(size, int) else size
+    return build(plan(model, (channels, height, width), classes=classes, stem=stem), model, seed=seed)
+
+
+def build(worked_out: Plan, model: str, *, seed: int = 0) -> Network:
+    """Build the network of a plan; raises ModelError, which names the model, where memory is too small."""
     import torch
 
-    architecture = find(name)
-    size_px = architecture.size_px if size_px is None else size_px
-    check_size(name, size_px)
-    build = partial(resolve_name(architecture.home), classes=classes, channels=channels, size_px=size_px)
-    with torch.device("meta"):  # shapes alone
-        weights_bytes = 4 * sum(parameter.numel() for parameter in build().parameters())
+    from striate.models.network import build as build_network
+
+    weights_bytes = 4 * worked_out.cost.parameters
     if not fits_into_memory(weights_bytes):
-        raise ModelError(f"{name} for {size_px}x{size_px} images has {weights_bytes / 1e9:,.1f} GB of weights.")
+        size = "x".join(map(str, worked_out.input[1:]))
+        raise ModelError(f"{model} for {size} images has {weights_bytes / 1e9:,.1f} GB of weights.")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        model: nn.Module = build()
-    return model
+        return build_network(worked_out)

@@ -2,70 +2,91 @@
 
     conv 6@5x5 | tanh | avgpool 2 | (res 64) x2 | gap | flatten | fc classes
 
-    conv C@KxK    [stride=S] [pad=P|same] [mode=zeros|reflect|replicate|circular] [dilation=D] [groups=G] [bias=no]
-    deconv C@KxK  [stride=S] [pad=P] [outpad=A] [dilation=D] [groups=G] [bias=no]
-    up F          [mode=nearest|bilinear]
-    maxpool K, avgpool K   [stride=S] [pad=P] [ceil=yes]
-    fitpool N     average pooling to N x N, whatever comes in
-    gap           average over the whole feature map
-    res C, bottleneck C    [stride=S] [shortcut=conv|pad]
-    bn, flatten, fc N, fc classes, dropout P
+    conv C@KxK     convolution to C feature maps
+                   [stride=S] [pad=P|same] [mode=zeros|reflect|replicate|circular] [dilation=D] [groups=G] [bias=no]
+    deconv C@KxK   transposed convolution, starting as bilinear upsampling
+                   [stride=S] [pad=P] [mode=zeros|…] [outpad=A] [dilation=D] [groups=G] [bias=no]
+    up F           upsampling by a whole factor; a convolution behind it makes it the other way up
+                   [mode=nearest|bilinear]
+    maxpool K, avgpool K
+                   [stride=S, else K] [pad=P|same] [mode=zeros|…] [ceil=yes]
+    fitpool N      average pooling to N x N, whatever comes in
+    gap            global average pooling: the mean of each feature map
+    res C          residual block of two 3x3 convolutions with batch norm, He et al. 2015
+    bottleneck C   residual block of 1x1, 3x3 and 1x1 convolutions, C inside and 4C outside
+                   [stride=S] [shortcut=conv|pad]
+    bn, flatten, dropout P
+    fc N, fc classes
     relu, relu6, leakyrelu, tanh, sigmoid, gelu, silu
-    ( … ) xN      N times what is in parentheses
+    ( … ) xN       N times what is in parentheses
 
-Every K, S, P, D, A, F and N of two axes may be AxB, height first. `parse` reads a line and checks its
-grammar; whether sizes fit each other is checked where a network is made of it (`network.py`).
+Every K, S, P, D, A, F and N of two axes may be AxB, height first. Padding may differ from side to side:
+pad=0:1 adds nothing above and left and one below and right; pad=0x1:2x0 is above, left : below, right.
+In max pooling, places of padding with zeros never win, as in torch. `parse` reads a line and checks its
+grammar; whether sizes fit each other is checked where they are known (`plan.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from striate.errors import ModelError, nearest
+
+MOST_ELEMENTS = 2_000  # in a line, repeats written out
+_DEEPEST = 20  # parentheses within parentheses
+
+
+@dataclass(frozen=True)
+class Value:
+    """What an option may be: a pattern, and the same in words."""
+
+    pattern: str
+    wanted: str
 
 
 @dataclass(frozen=True)
 class Form:
     """How an element is written: a pattern for its argument, an example of it, and the options it takes."""
 
-    pattern: str
-    example: str
-    options: tuple[str, ...] = ()
+    pattern: str = ""
+    example: str = ""
+    options: Mapping[str, Value] = field(default_factory=dict)
 
 
-_PAIR = r"[1-9]\d*(x[1-9]\d*)?"
-_NONE = Form("", "")
+_COUNT = r"[1-9]\d{0,6}"
+_PAIR = rf"{_COUNT}(x{_COUNT})?"
+_NUMBERS = rf"(0|{_COUNT})(x(0|{_COUNT}))?"
+_STEPS = Value(_PAIR, "a number such as 2, or 2x1")
+_CUT = Value(rf"{_NUMBERS}(:{_NUMBERS})?", "a number such as 1, or 2x1, or 0:1")
+_PADDING = Value(rf"same|{_CUT.pattern}", f"{_CUT.wanted}, or same")
+_BORDER = Value("zeros|reflect|replicate|circular", "zeros, reflect, replicate or circular")
+_SWITCH = Value("yes|no", "yes or no")
+_GROUPS = Value(_COUNT, "a number such as 2")
+_CONVOLUTION = {"mode": _BORDER, "dilation": _STEPS, "groups": _GROUPS, "bias": _SWITCH}
+_POOLING = {"stride": _STEPS, "pad": _PADDING, "mode": _BORDER, "ceil": _SWITCH}
+_RESIDUAL = {"stride": _STEPS, "shortcut": Value("conv|pad", "conv or pad")}
 
 FORMS: dict[str, Form] = {
-    "conv": Form(rf"[1-9]\d*@{_PAIR}", "conv 16@5x5", ("stride", "pad", "mode", "dilation", "groups", "bias")),
-    "deconv": Form(rf"[1-9]\d*@{_PAIR}", "deconv 16@4x4", ("stride", "pad", "outpad", "dilation", "groups", "bias")),
-    "up": Form(_PAIR, "up 2", ("mode",)),
-    "maxpool": Form(_PAIR, "maxpool 2", ("stride", "pad", "ceil")),
-    "avgpool": Form(_PAIR, "avgpool 2", ("stride", "pad", "ceil")),
+    "conv": Form(rf"{_COUNT}@{_PAIR}", "conv 16@5x5", {"stride": _STEPS, "pad": _PADDING, **_CONVOLUTION}),
+    "deconv": Form(
+        rf"{_COUNT}@{_PAIR}",
+        "deconv 16@4x4",
+        {"stride": _STEPS, "pad": _CUT, "outpad": Value(_NUMBERS, "a number such as 1, or 1x0"), **_CONVOLUTION},
+    ),
+    "up": Form(_PAIR, "up 2", {"mode": Value("nearest|bilinear", "nearest or bilinear")}),
+    "maxpool": Form(_PAIR, "maxpool 2", _POOLING),
+    "avgpool": Form(_PAIR, "avgpool 2", _POOLING),
     "fitpool": Form(_PAIR, "fitpool 7"),
-    "gap": _NONE,
-    "res": Form(r"[1-9]\d*", "res 64", ("stride", "shortcut")),
-    "bottleneck": Form(r"[1-9]\d*", "bottleneck 64", ("stride", "shortcut")),
-    "bn": _NONE,
-    "flatten": _NONE,
-    "fc": Form(r"[1-9]\d*|classes", "fc 120"),
+    "gap": Form(),
+    "res": Form(_COUNT, "res 64", _RESIDUAL),
+    "bottleneck": Form(_COUNT, "bottleneck 64", _RESIDUAL),
+    "bn": Form(),
+    "flatten": Form(),
+    "fc": Form(rf"{_COUNT}|classes", "fc 120"),
     "dropout": Form(r"0?\.\d+|0", "dropout 0.5"),
-    **dict.fromkeys(("relu", "relu6", "leakyrelu", "tanh", "sigmoid", "gelu", "silu"), _NONE),
-}
-
-_NUMBERS = r"(0|[1-9]\d*)(x(0|[1-9]\d*))?"
-_OPTIONS = {
-    "stride": (_PAIR, "a number such as 2, or 2x1"),
-    "pad": (rf"same|{_NUMBERS}", "a number such as 1, or 2x1, or same"),
-    "outpad": (_NUMBERS, "a number such as 1, or 1x0"),
-    "dilation": (_PAIR, "a number such as 2, or 2x1"),
-    "groups": (r"[1-9]\d*", "a number such as 2"),
-    "mode": ("zeros|reflect|replicate|circular|nearest|bilinear", "zeros, reflect, replicate or circular"),
-    "bias": ("yes|no", "yes or no"),
-    "ceil": ("yes|no", "yes or no"),
-    "shortcut": ("conv|pad", "conv or pad"),
+    **dict.fromkeys(("relu", "relu6", "leakyrelu", "tanh", "sigmoid", "gelu", "silu"), Form()),
 }
 
 
@@ -87,6 +108,13 @@ class Element:
     def pair(self, name: str, default: int) -> tuple[int, int]:
         """Return an option that has a number for each axis, height first."""
         return _pair(self.option(name, str(default)))
+
+    @property
+    def sides(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The padding: above and below, left and right; not where it is `same`."""
+        before, _, after = self.option("pad", "0").partition(":")
+        (top, left), (bottom, right) = _pair(before), _pair(after or before)
+        return (top, bottom), (left, right)
 
     @property
     def channels(self) -> int:
@@ -134,14 +162,26 @@ def format(nodes: tuple[Node, ...]) -> str:  # noqa: A001  # the counterpart of 
     return " | ".join(map(str, nodes))
 
 
-def elements(nodes: tuple[Node, ...]) -> Iterator[Element]:
-    """Yield a line's elements one by one, repeated ones as often as they come."""
+def elements(nodes: tuple[Node, ...]) -> Iterator[tuple[int, Element]]:
+    """Yield a line's elements with their places in it, from 1, repeated ones as often as they come."""
+    return _elements(nodes, 1)
+
+
+def _elements(nodes: tuple[Node, ...], place: int) -> Iterator[tuple[int, Element]]:
     for node in nodes:
         if isinstance(node, Element):
-            yield node
+            yield place, node
         else:
             for _ in range(node.times):
-                yield from elements(node.nodes)
+                yield from _elements(node.nodes, place)
+        place += _count(node, unrolled=False)
+
+
+def _count(node: Node, *, unrolled: bool) -> int:
+    """Count a node's elements, as they are written or as they come."""
+    if isinstance(node, Element):
+        return 1
+    return sum(_count(inner, unrolled=unrolled) for inner in node.nodes) * (node.times if unrolled else 1)
 
 
 class _Reader:
@@ -151,11 +191,15 @@ class _Reader:
         self.text = text
         self.place = 0
         self.count = 0
+        self.depth = 0
 
     def line(self) -> tuple[Node, ...]:
         nodes = self.nodes()
         if self.place < len(self.text):
             raise ModelError(f"character {self.place + 1}: a ) without its (.")
+        count = sum(_count(node, unrolled=True) for node in nodes)
+        if count > MOST_ELEMENTS:
+            raise ModelError(f"{count:,} elements with all repeats; {MOST_ELEMENTS:,} are the most.")
         return nodes
 
     def nodes(self) -> tuple[Node, ...]:
@@ -169,10 +213,14 @@ class _Reader:
         start = self.place
         if not self.skip("("):
             return self.element()
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise ModelError(f"character {start + 1}: more than {_DEEPEST} parentheses within each other.")
         nodes = self.nodes()
+        self.depth -= 1
         if not self.skip(")"):
             raise ModelError(f"character {start + 1}: the ( is not closed.")
-        times = re.compile(r"\s*x([1-9]\d*)").match(self.text, self.place)
+        times = re.compile(rf"\s*x({_COUNT})(?!\d)").match(self.text, self.place)
         if not times:
             raise ModelError(f"character {self.place + 1}: how often? After ) comes a number such as x3.")
         self.place = times.end()
@@ -184,7 +232,7 @@ class _Reader:
         assert words
         self.place = words.end()
         self.count += 1
-        where = f"element {self.count} {' '.join(words[0].split())!r}"
+        where = f"element {self.count} `{' '.join(words[0].split())}`"
         kind, *rest = words[0].split() or [""]
         if kind not in FORMS:
             what = "is missing" if not kind else f"is none that there is{nearest(kind, FORMS)}"
@@ -192,17 +240,21 @@ class _Reader:
         form = FORMS[kind]
         argument = rest.pop(0) if form.pattern and rest and "=" not in rest[0] else ""
         if not re.fullmatch(form.pattern, argument):
-            raise ModelError(f"{where}: write it as {form.example!r}.")
-        return Element(kind, argument, tuple(self.option(where, form, word) for word in rest))
+            raise ModelError(f"{where}: write it as `{form.example}`.")
+        options = tuple(self.option(where, form, word) for word in rest)
+        names = [name for name, _ in options]
+        if len(set(names)) < len(names):
+            raise ModelError(f"{where}: {max(names, key=names.count)} is given twice.")
+        return Element(kind, argument, options)
 
     def option(self, where: str, form: Form, word: str) -> tuple[str, str]:
         name, _, value = word.partition("=")
         if name not in form.options:
             known = ", ".join(form.options) or "none"
-            raise ModelError(f"{where}: no option {word!r}{nearest(name, form.options)}; there are: {known}.")
-        pattern, wanted = _OPTIONS[name]
-        if not re.fullmatch(pattern, value):
-            raise ModelError(f"{where}: {name} is {wanted}, not {value!r}.")
+            raise ModelError(f"{where}: no option `{word}`{nearest(name, form.options)}; there are: {known}.")
+        allowed = form.options[name]
+        if not re.fullmatch(allowed.pattern, value):
+            raise ModelError(f"{where}: {name} is {allowed.wanted}, not `{value}`.")
         return name, value
 
     def skip(self, mark: str) -> bool:

@@ -19,8 +19,9 @@ from striate.data.batches import Batches
 from striate.data.dataset import SplitName
 from striate.data.preprocessing import Preprocessing, channel_statistics, natural_form
 from striate.data.store import Store, check_memory
-from striate.errors import DataError, Interrupted, OutputError, TrainingError
+from striate.errors import DataError, Interrupted, ModelError, OutputError, TrainingError
 from striate.interrupts import hold_interrupt
+from striate.models.network import Network
 from striate.progress import progress_bar, say
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import RunRecord, environment
@@ -49,7 +50,11 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
     task = create_task(dataset.task, dataset.classes)
     name, size_px, channels = choose_form(dataset, config)
     check_memory(len(dataset.samples), size_px=size_px, channels=channels)
-    model = models.create(name, classes=task.outputs, channels=channels, size_px=size_px, seed=config.seed)
+    plan = models.plan(name, (channels, size_px, size_px), classes=task.outputs, stem=config.stem)
+    if plan.output != (task.outputs,):
+        given = "x".join(map(str, plan.output))
+        raise ModelError(f"{name} gives {given}, not a number for each class; end it with: gap | fc classes.")
+    model = models.build(plan, name, seed=config.seed)
     device = default_device()
     with _new_run_folder(config, dataset, name) as folder:
         stores = _decode_splits(dataset, size_px, channels)
@@ -57,6 +62,7 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
         record = RunRecord(
             task=dataset.task,
             model=name,
+            line=plan.line,
             classes=dataset.classes,
             preprocessing=Preprocessing(size_px=size_px, channels=channels, mean=mean, std=std),
             augment=choose_augment(dataset, config),
@@ -87,16 +93,15 @@ def _decode_splits(dataset: Dataset, size_px: int, channels: int) -> dict[SplitN
 
 
 def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, int, int]:
-    """Settle architecture, size in pixels and channels by what the images are like; raises ModelError."""
+    """Settle architecture, size in pixels and channels by what the images are like."""
     natural_px, channels = natural_form(dataset.split("train"))
     name = config.model
     if name == "auto":
         name = models.suggest(natural_px if config.size == "auto" else config.size, channels)
-    architecture = models.find(name)
-    own_px = max(architecture.min_size_px, min(architecture.size_px, natural_px))
-    size_px = own_px if config.size == "auto" else config.size
-    models.check_size(name, size_px)
-    return name, size_px, channels
+    if config.size != "auto":
+        return name, config.size, channels
+    wanted_px = min(models.find(name).size_px, natural_px)
+    return name, max(wanted_px, models.smallest_px(name, channels, config.stem)), channels
 
 
 def choose_augment(dataset: Dataset, config: TrainConfig) -> Augment:
@@ -200,7 +205,7 @@ def _train_and_keep(
         raise TrainingError(f"{error} ({writer.stop('failed')})") from None
 
 
-def _announce(record: RunRecord, model: nn.Module) -> None:
+def _announce(record: RunRecord, model: Network) -> None:
     """Say what is about to be trained on what."""
     form = record.preprocessing
     counts = " + ".join(f"{count:,} {split}" for split, count in record.data.items() if split != "location")
@@ -210,12 +215,16 @@ def _announce(record: RunRecord, model: nn.Module) -> None:
     )
     parameters = sum(parameter.numel() for parameter in model.parameters())
     say(f"{record.model}: {parameters:,} parameters, on {record.environment['device']}")
+    for note in model.plan.notes():
+        say(note)
 
 
 @contextmanager
 def _new_run_folder(config: TrainConfig, dataset: Dataset, model: str) -> Iterator[Path]:
     """Make the run's folder; if the block leaves no run in it, it goes again. Raises OutputError."""
-    path = _free_name(dataset, model) if config.out == "auto" else Path(config.out)
+    path = (
+        _free_name(dataset, model if model in models.MODELS else "line") if config.out == "auto" else Path(config.out)
+    )
     if Path(dataset.location).resolve() in path.resolve().parents:
         raise OutputError(f"{path}: inside the data, where it would be taken for a class; choose another --out.")
     with atomic.new_folder(path) as folder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,8 @@ from striate import __version__, atomic, strict_json
 from striate.data.augment import Augment
 from striate.data.preprocessing import Preprocessing
 from striate.errors import RunError, listing
-from striate.models import MODELS
+from striate.models import MODELS, find, is_line
+from striate.models.plan import Plan, Shape
 from striate.tasks import TASKS
 from striate.training.config import TrainConfig
 
@@ -30,7 +31,8 @@ class RunRecord:
 
     Attributes:
         task: a key of `TASKS`.
-        model: a key of `MODELS`.
+        model: a key of `MODELS`, or a line.
+        line: the architecture as text, with the stem that was taken.
         classes: class names, in the order of the network's outputs.
         preprocessing: what happens to an image before the network sees it.
         augment: what was done to the training images.
@@ -49,6 +51,7 @@ class RunRecord:
 
     task: str
     model: str
+    line: str
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     augment: Augment
@@ -62,6 +65,12 @@ class RunRecord:
     metrics_split: str = "val"
     seconds: float = 0.0
     images_per_s: float = 0.0
+
+    def plan(self, shape: Shape | None = None) -> Plan:
+        """Work its network out, for images [channels, height, width]; those it was trained on by default."""
+        form = self.preprocessing
+        own = (form.channels, form.size_px, form.size_px)
+        return replace(find(self.model), line=self.line).plan(shape or own, classes=len(self.classes))
 
     def write(self, folder: Path) -> None:
         """Write `run.json` into a run's folder, atomically; raises OutputError."""
@@ -85,10 +94,11 @@ class RunRecord:
                 )
             for name in ("mean", "std"):
                 fields["preprocessing"][name] = tuple(fields["preprocessing"][name])
-            if fields["task"] not in TASKS or fields["model"] not in MODELS:
+            if fields["task"] not in TASKS or not (fields["model"] in MODELS or is_line(fields["model"])):
                 raise RunError(
                     f"{path}: this striate ({__version__}) knows no {fields['task']} with {fields['model']}."
                 )
+            fields.setdefault("line", find(fields["model"]).line)  # runs from before there were lines
             return cls(
                 **fields
                 | {

@@ -188,9 +188,8 @@ def load(folder: str | Path) -> Run:
     record = RunRecord.read(folder)
     if record.status != "complete":
         say(f"{folder}: its training did not end ({record.status}, {record.epochs} of {record.config.epochs} epochs)")
-    form = record.preprocessing
     task = create_task(record.task, record.classes)
-    model = models.create(record.model, classes=task.outputs, channels=form.channels, size_px=form.size_px)
+    model: nn.Module = models.build(record.plan(), record.model)
     path = folder / WEIGHTS
     try:
         model.load_state_dict(safetensors.torch.load_file(path))

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from striate.errors import ConfigError
 
+Stem = Literal["auto", "small", "large"]
 Augmenting = Literal["auto", "none", "shift", "shift+flip"]
 
 
@@ -20,7 +21,11 @@ class TrainConfig:
     """
 
     model: str = "auto"
-    """See striate models. auto: lenet5 for small grey images, resnet20 up to 64 pixels, resnet18 beyond."""
+    """A name (see striate models) or a line such as 'conv 8@3x3 | relu | gap | fc classes'. auto: lenet5 for small
+    grey images, resnet20 up to 64 pixels, resnet18 beyond."""
+
+    stem: Stem = "auto"
+    """First layers of the ResNets for photographs: small keeps the resolution. auto: small below 64 pixels."""
 
     epochs: int = 20
     """How often every training image is seen: 1 or more."""
@@ -51,7 +56,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name, fits, wanted in (
-            ("model", isinstance(self.model, str), "a name"),
+            ("model", isinstance(self.model, str), "a name or a line"),
+            ("stem", self.stem in get_args(Stem), f"one of {', '.join(get_args(Stem))}"),
             ("epochs", _is_whole(self.epochs, 1), "a whole number, 1 or more"),
             ("batch_size", _is_whole(self.batch_size, 2), "a whole number, 2 or more"),
             ("size", self.size == "auto" or _is_whole(self.size, 1), "a whole number, 1 or more, or auto"),

@@ -1,0 +1,92 @@
+"""striate inspect MODEL|LINE|RUN."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from striate import atomic, models
+from striate.cli.output import JsonFlag, print_json, print_table
+from striate.errors import ConfigError
+from striate.models.plan import Plan, Shape
+from striate.models.summary import summary, table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Show a network layer by layer: shapes, parameters, cost, and what each unit sees. No data are needed."""
+
+    model: Annotated[
+        tyro.conf.Positional[str],
+        tyro.conf.arg(metavar="MODEL|LINE|RUN", help="A name (see striate models), a line of text, or a run's folder."),
+    ]
+    input: str = "auto"
+    """Channels, height and width of the images, as 3x224x224. auto: what the model was made for."""
+    classes: int | Literal["auto"] = "auto"
+    """How many there are. auto: as many as the model was published with (1,000 of ImageNet); of a line 10."""
+    stem: Literal["auto", "small", "large"] = "auto"
+    """First layers of the ResNets for photographs: small keeps the resolution. auto: small below 64 pixels."""
+    draw: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="FILE.svg", help="A picture to write: the feature maps as stacked sheets.", help_behavior_hint=""
+        ),
+    ] = None
+    json: JsonFlag = False
+
+    def __post_init__(self) -> None:
+        if self.input != "auto" and not re.fullmatch(r"[1-9]\d{0,6}(x[1-9]\d{0,6}){2}", self.input):
+            raise ConfigError(f"input (={self.input}) must be channels, height and width, such as 3x224x224.")
+        if self.classes != "auto" and self.classes < 1:
+            raise ConfigError(f"classes (={self.classes}) must be 1 or more.")
+        if self.draw is not None and Path(self.draw).suffix.lower() != ".svg":
+            raise ConfigError(f"draw (={self.draw}) must end in .svg.")
+
+    def run(self) -> None:
+        """Work the network out; print it, and draw it where that is asked for."""
+        path = Path(self.draw) if self.draw else None
+        if path:
+            atomic.check_writable(path)
+        plan = self._plan()
+        if path:
+            from striate.models.drawing import draw
+
+            atomic.write(path, draw(plan))
+        if self.json:
+            print_json(summary(plan))
+            return
+        _print(plan)
+        if path:
+            print(f"drawn: {path}")
+
+    def _plan(self) -> Plan:
+        """Find what is meant: a name, a run, or a line."""
+        shape: Shape | None = None if self.input == "auto" else tuple(map(int, self.input.split("x")))
+        classes = None if self.classes == "auto" else self.classes
+        if self.model not in models.MODELS and Path(self.model).exists():
+            from striate.runs.record import RunRecord
+
+            if classes or self.stem != "auto":
+                raise ConfigError(f"{self.model} is a run, whose classes and stem are settled; leave them out.")
+            return RunRecord.read(Path(self.model)).plan(shape)
+        return models.plan(self.model, shape, classes=classes, stem=self.stem)
+
+
+def _print(plan: Plan) -> None:
+    """Print a row for each element, totals, and what a person should know."""
+    header, rows = table(plan)
+    cost = plan.cost
+    image = "x".join(map(str, plan.input))
+    print(f"input {image}\n")
+    print_table(header, [*rows, ["total", "", "", "", cost.parameters, cost.macs, ""]])
+    print(
+        f"\nIn float32: {cost.parameters * 4 / 1e6:,.1f} MB of weights, {cost.activation_bytes / 1e6:,.1f} MB of "
+        "activations an image (what training keeps for the way back)."
+    )
+    print("sees: how many pixels of the image a unit depends on, down and across (its receptive field).")
+    for note in plan.notes():
+        print(f"Note: {note}.")

@@ -1,0 +1,114 @@
+"""A plan in numbers and words: what `striate inspect` shows."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+from striate.geometry import AdaptivePooling, ReceptiveField, TransposedWindow, Upsampling, Window
+from striate.models.plan import Plan, Step, straight
+
+
+def summary(plan: Plan) -> dict[str, Any]:
+    """Return what `striate inspect --json` prints: a JSON object.
+
+    Its `layers` are one an element, in order. `receptive_field` and `jump` are in pixels of the input: a
+    number, or [down, across] where the two differ, or null where every unit sees all of the image.
+
+    >>> from striate.models import plan
+    >>> summary(plan("vgg16"))["layers"][30]["receptive_field"]
+    212
+    """
+    cost = plan.cost
+    return {
+        "line": plan.line,
+        "input": list(plan.input),
+        "layers": [
+            {
+                "name": step.name,
+                "kind": step.element.kind,
+                "element": str(step.element),
+                "output_shape": list(step.output),
+                "parameters": step.effect.cost.parameters,
+                "macs": step.effect.cost.macs,
+                "receptive_field": field and _both(field[0].size, field[1].size),
+                "jump": field and _both(_number(field[0].jump), _number(field[1].jump)),
+            }
+            for step, field in zip(plan.steps, plan.receptive_fields(), strict=True)
+        ],
+        "parameters": cost.parameters,
+        "macs": cost.macs,
+        "activation_bytes": cost.activation_bytes,
+        "notes": plan.notes(),
+    }
+
+
+def table(plan: Plan) -> tuple[list[str], list[list[str | int | None]]]:
+    """Return a header and a row for each element."""
+    header = ["layer", "element", "kernel / stride / padding", "output", "parameters", "MACs", "sees"]
+    rows = [
+        [
+            step.name,
+            _plainly(step),
+            windows(step),
+            "x".join(map(str, step.output)),
+            step.effect.cost.parameters or None,
+            step.effect.cost.macs or None,
+            _sees(field),
+        ]
+        for step, field in zip(plan.steps, plan.receptive_fields(), strict=True)
+    ]
+    return header, rows
+
+
+def _plainly(step: Step) -> str:
+    """Write an element without what its window says."""
+    options = [f"{name}={value}" for name, value in step.element.options if name not in ("stride", "pad")]
+    return " ".join([step.element.kind, step.element.argument.partition("@")[0], *options]).replace("  ", " ").strip()
+
+
+def windows(step: Step) -> str:
+    """Write an element's window: kernel / stride / padding.
+
+    Of a residual block: the kernels of its convolutions, the stride of all together, and the padding of
+    the largest.
+    """
+    down, across = (straight(layers) for layers in step.effect.axes or ((), ()))
+    if not down:
+        return ""
+    if isinstance(down[0], Upsampling) and isinstance(across[0], Upsampling):
+        return f"times {_pair(down[0].factor, across[0].factor)}"
+    if isinstance(down[0], AdaptivePooling):
+        return f"to {step.element.argument}"
+    slides = [
+        (one, other)
+        for one, other in zip(down, across, strict=True)
+        if isinstance(one, Window | TransposedWindow) and isinstance(other, Window | TransposedWindow)
+    ]
+    kernels = " ".join(f"{one.kernel}x{other.kernel}" for one, other in slides)
+    strides = [math.prod(pair[axis].stride for pair in slides) for axis in (0, 1)]
+    one, other = max(slides, key=lambda pair: pair[0].kernel * pair[1].kernel)
+    return f"{kernels} / {_pair(*strides)} / {_sides(one.padding, other.padding)}"
+
+
+def _sides(rows: tuple[int, int], columns: tuple[int, int]) -> str:
+    """Write padding as the notation does: `1`, `2x1`, or `before:after`."""
+    before, after = _pair(rows[0], columns[0]), _pair(rows[1], columns[1])
+    return before if before == after else f"{before}:{after}"
+
+
+def _pair(down: int, across: int) -> str:
+    return str(down) if down == across else f"{down}x{across}"
+
+
+def _sees(field: tuple[ReceptiveField, ReceptiveField] | None) -> str:
+    return _pair(field[0].size, field[1].size) if field else "all"
+
+
+def _both(down: float, across: float) -> float | list[float]:
+    return down if down == across else [down, across]
+
+
+def _number(value: Fraction) -> float:
+    return int(value) if value.denominator == 1 else float(value)

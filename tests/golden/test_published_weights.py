@@ -11,6 +11,7 @@ import torch
 
 import striate as st
 from striate.data.decode import open_image, to_pixels
+from striate.models import MODELS
 
 
 def formula_weights(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -18,33 +19,56 @@ def formula_weights(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     filled = {}
     for place, (name, value) in enumerate(state.items()):
         if not value.is_floating_point():
-            filled[name] = value
+            filled[name] = torch.zeros(value.shape, dtype=value.dtype)
             continue
-        s = np.sin(0.37 * np.arange(value.numel(), dtype=np.float64) + 1.3 * place)
+        s = torch.arange(value.numel(), dtype=torch.float64).mul_(0.37).add_(1.3 * place).sin_()
         if name.endswith("running_var"):
-            numbers = 1 + 0.2 * s
+            s.mul_(0.2).add_(1)
         elif name.endswith("running_mean"):
-            numbers = 0.1 * s
+            s.mul_(0.1)
         elif value.dim() >= 2:
-            numbers = 1.4 * s * np.sqrt(2 / (value.numel() / value.shape[0]))
+            s.mul_(1.4 * np.sqrt(2 / (value.numel() / value.shape[0])))
+        elif name.endswith("weight"):
+            s.mul_(0.1).add_(1)
         else:
-            numbers = 1 + 0.1 * s if name.endswith("weight") else 0.05 * s
-        filled[name] = torch.from_numpy(numbers.astype(np.float32)).view(value.shape)
+            s.mul_(0.05)
+        filled[name] = s.float().view(value.shape)
     return filled
 
 
-@pytest.mark.parametrize("name", ["resnet18"])
+PUBLISHED = [name for name in MODELS if name.startswith(("alexnet", "vgg"))] + [
+    f"resnet{depth}" for depth in (18, 34, 50, 101, 152)
+]
+
+
+def test_every_published_architecture_is_here(shared):
+    assert set(json.loads(shared("golden/architectures.json").read_text())) == set(PUBLISHED)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_names_shapes_and_answers_are_torchvisions(name, shared):
     golden = json.loads(shared("golden/architectures.json").read_text())[name]
-    model = st.models.create(name, classes=1000).eval()
+    plan = st.models.plan(name)
+    assert plan.cost.parameters == golden["params"]
+    assert round(plan.cost.macs / 1e9, 3) == golden["gmacs"]
+    with torch.device("meta"):  # the weights come from the formula
+        model = st.models.create(name, classes=1000).eval()
     assert [[key, list(value.shape)] for key, value in model.state_dict().items()] == golden["state"]
     assert sum(parameter.numel() for parameter in model.parameters()) == golden["params"]
-    model.load_state_dict(formula_weights(model.state_dict()))
+    model.load_state_dict(formula_weights(model.state_dict()), assign=True)
     pixels = np.sin(0.011 * np.arange(2 * 3 * 224 * 224, dtype=np.float64)).astype(np.float32)
     with torch.inference_mode():
         logits = model(torch.from_numpy(pixels).view(2, 3, 224, 224))
     np.testing.assert_allclose(logits[:, :8], golden["logits"], rtol=1e-4, atol=1e-4)
     assert logits.norm().item() == pytest.approx(golden["logits_norm"], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_resnets_have_timms_names_too(name, shared):
+    golden = json.loads(shared("golden/architectures.json").read_text())[name]
+    with torch.device("meta"):
+        model = st.models.create(name, classes=1000)
+    assert [[key, list(value.shape)] for key, value in model.state_dict().items()] == golden["timm_state"]
 
 
 @pytest.fixture(scope="module")

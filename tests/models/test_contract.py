@@ -1,6 +1,10 @@
-"""What every architecture keeps."""
+"""What every architecture keeps, and every line."""
 
 from __future__ import annotations
+
+import copy
+import subprocess
+import sys
 
 import pytest
 import safetensors.torch
@@ -8,52 +12,115 @@ import torch
 
 import striate as st
 from striate.errors import ModelError
-from striate.models import MODELS
+from striate.models import MODELS, resolve_stem, smallest_px
+from striate.models.network import Network
+
+LINES = (
+    "conv 3@5x5 pad=2 mode=reflect | relu | maxpool 2 | conv 6@3x3 | relu | maxpool 2 | flatten | fc classes",
+    "conv 8@3x3 pad=same stride=2x1 | bn | silu | (res 12) x2 | bottleneck 6 stride=2 shortcut=pad | gap | fc classes",
+    "conv 4@3x3 pad=1 | tanh | avgpool 2 pad=same mode=circular | deconv 6@4x4 stride=2 pad=1 | gelu | up 2 | gap | "
+    "fc 9 | bn | leakyrelu | dropout 0.2 | fc classes",
+    "flatten | fc classes",
+)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.fixture(scope="module", params=[*MODELS, *LINES])
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def size_px(name) -> int:
+    """A size at which every architecture, and every line, has more than one place left for batch norm."""
+    return max(smallest_px(name), 8)
+
+
+@pytest.fixture(scope="module")
+def model(name, size_px) -> Network:
+    """A network of seven classes; built once, as the large ones take seconds."""
+    return st.models.create(name, classes=7, size_px=size_px, seed=1).eval()
+
+
 class TestEveryArchitecture:
-    def test_forward_and_backward_give_finite_numbers_of_the_right_shape(self, name):
-        size_px = MODELS[name].min_size_px
-        model = st.models.create(name, classes=7, channels=1, size_px=size_px)
-        logits = model(torch.randn(2, 1, size_px, size_px))
+    def test_the_seed_decides_the_weights_and_the_global_generator_is_left_alone(self, name, size_px, model):
+        before = torch.random.get_rng_state()
+        same = st.models.create(name, classes=7, size_px=size_px, seed=1).state_dict()
+        assert torch.equal(torch.random.get_rng_state(), before)
+        assert all(torch.equal(same[key], value) for key, value in model.state_dict().items())
+
+    def test_features_channels_and_strides_are_what_they_say(self, name, size_px, model):
+        for height, width in ((size_px, size_px), (size_px + 1, size_px), (size_px + 5, size_px + 6)):
+            plan = st.models.plan(name, (3, height, width), classes=7)
+            with torch.inference_mode():
+                maps = model.features(torch.randn(1, 3, height, width))
+            assert len(maps) == len(model.channels) == len(model.strides) == len(plan.maps())
+            for place, found, channels in zip(plan.maps(), maps, model.channels, strict=True):
+                assert tuple(found.shape[1:]) == plan.steps[place].output
+                assert found.shape[1] == channels
+            areas = [found.shape[2] * found.shape[3] for found in maps]
+            assert areas == sorted(areas, reverse=True)  # finest first
+            assert len(set(model.strides)) == len(maps)  # one of each resolution
+
+    def test_the_head_is_built_on_features(self, size_px, model):
+        images = torch.randn(2, 3, size_px, size_px)
+        body = model.plan.body
+        with torch.inference_mode():
+            x = model.features(images)[model.plan.maps().index(body - 1)] if body else images
+            for step in model.plan.steps[body:]:
+                x = model.get_submodule(step.name)(x)
+            assert torch.equal(x, model(images))
+
+    def test_odd_sizes_are_taken_or_refused_with_the_reason(self, name, size_px, model):
+        images = torch.randn(1, 3, size_px + 5, size_px + 3)
+        if any(step.element.kind == "flatten" for step in model.plan.steps) and "fitpool" not in model.plan.line:
+            with pytest.raises(ModelError, match=r"was built for [\d,]+ numbers, from images of \d+x\d+; these give"):
+                model(images)
+            model = st.models.create(name, classes=7, size_px=(size_px + 5, size_px + 3)).eval()
+        with torch.inference_mode():
+            assert model(images).shape == (1, 7)
+
+    def test_a_plan_says_what_is_built(self, name):
+        plan = st.models.plan(name, classes=7)
+        with torch.device("meta"):
+            model = st.models.build(plan, name)
+        assert sum(parameter.numel() for parameter in model.parameters()) == plan.cost.parameters
+        for step in plan.steps:
+            parameters = model.get_submodule(step.name).parameters()
+            assert sum(parameter.numel() for parameter in parameters) == step.effect.cost.parameters
+
+    def test_weights_survive_safetensors(self, name, size_px, model):
+        with torch.device("meta"):  # no weights at all but those that are loaded
+            fresh = st.models.create(name, classes=7, size_px=size_px).eval()
+        fresh.load_state_dict(safetensors.torch.load(safetensors.torch.save(model.state_dict())), assign=True)
+        images = torch.randn(2, 3, size_px, size_px)
+        with torch.inference_mode():
+            assert torch.equal(model(images), fresh(images))
+
+    def test_one_image_gives_what_it_gives_in_a_batch(self, size_px, model):
+        images = torch.randn(3, 3, size_px, size_px)
+        with torch.inference_mode():
+            together, alone = model(images)[1:2], model(images[1:2])
+        assert (together - alone).norm() <= 1e-4 * alone.norm()
+
+    def test_forward_and_backward_give_finite_numbers_of_the_right_shape(self, size_px, model):
+        """The last one: it changes the running statistics."""
+        logits = model.train()(torch.randn(2, 3, size_px, size_px))
         assert logits.shape == (2, 7)
         logits.square().sum().backward()
+        with_gradient = 0
         for parameter_name, parameter in model.named_parameters():
             assert parameter.grad is not None, parameter_name
-            assert parameter.grad.isfinite().all(), parameter_name
-            assert parameter.grad.abs().sum() > 0, parameter_name
+            size = float(parameter.grad.norm())
+            assert 0 <= size < float("inf"), parameter_name
+            with_gradient += size > 0
+        assert with_gradient >= 0.5 * len(list(model.parameters()))
 
-    @pytest.mark.parametrize("extra_px", [0, 1, 5, 6])
-    def test_odd_sizes_are_taken(self, name, extra_px):
-        size_px = MODELS[name].min_size_px + extra_px
-        model = st.models.create(name, classes=3, size_px=size_px).eval()
-        assert model(torch.randn(1, 3, size_px, size_px)).shape == (1, 3)
 
-    def test_a_smaller_size_is_refused_with_the_way_out(self, name):
-        size_px = MODELS[name].min_size_px - 1
-        with pytest.raises(ModelError, match=rf"{name} cannot take {size_px}x{size_px} images.*--size {size_px + 1}"):
-            st.models.create(name, classes=3, size_px=size_px)
-
-    def test_the_seed_decides_the_weights_and_the_global_generator_is_left_alone(self, name):
-        before = torch.random.get_rng_state()
-        one, same, other = (st.models.create(name, classes=3, seed=seed).state_dict() for seed in (1, 1, 2))
-        assert torch.equal(torch.random.get_rng_state(), before)
-        assert all(torch.equal(one[key], same[key]) for key in one)
-        assert any(not torch.equal(one[key], other[key]) for key in one)
-
-    def test_weights_survive_safetensors(self, name):
-        model, fresh = (st.models.create(name, classes=3, seed=seed).eval() for seed in (1, 2))
-        size_px = MODELS[name].size_px
-        images = torch.randn(2, 3, size_px, size_px)
-        fresh.load_state_dict(safetensors.torch.load(safetensors.torch.save(model.state_dict())))
-        assert torch.equal(model(images), fresh(images))
-
-    def test_one_image_gives_what_it_gives_in_a_batch(self, name):
-        size_px = MODELS[name].size_px
-        model = st.models.create(name, classes=3).eval()
-        images = torch.randn(3, 3, size_px, size_px)
-        torch.testing.assert_close(model(images)[1:2], model(images[1:2]), rtol=1e-4, atol=1e-4)
+@pytest.mark.parametrize("name", [name for name in MODELS if smallest_px(name) > 1])
+def test_a_size_that_is_too_small_is_refused_with_the_way_out(name):
+    size_px = smallest_px(name) - 1
+    with pytest.raises(ModelError, match=rf"{name} cannot take {size_px}x{size_px} images.*--size {size_px + 1}"):
+        st.models.create(name, classes=3, size_px=size_px)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
@@ -64,9 +131,106 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 def test_lenet5_has_its_well_known_61706_parameters():
     model = st.models.create("lenet5", classes=10, channels=1)
     assert sum(parameter.numel() for parameter in model.parameters()) == 61_706
+    assert model.channels == (6, 16, 16)
+    assert model.strides == (1, 2, 4)
 
 
-def test_resnet20_has_the_papers_quarter_million_parameters():
-    # He et al. 2015, table 6: 0.27M
-    model = st.models.create("resnet20", classes=10)
-    assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 2) == 0.27
+@pytest.mark.parametrize(("name", "millions"), [("resnet20", 0.27), ("resnet32", 0.46), ("resnet44", 0.66)])
+def test_cifar_resnets_have_the_papers_parameters(name, millions):
+    # He et al. 2015, table 6; it gives 0.85 for 56 layers, where 0.853 is counted
+    assert round(st.models.plan(name).cost.parameters / 1e6, 2) == millions
+    assert round(st.models.plan("resnet56").cost.parameters / 1e6, 2) == 0.85
+
+
+def test_backbones_have_the_channels_and_strides_that_decoders_expect():
+    resnet50 = st.models.create("resnet50", classes=3)
+    assert (resnet50.channels, resnet50.strides) == ((64, 256, 512, 1024, 2048), (2, 4, 8, 16, 32))
+    small = st.models.create("resnet18", classes=3, size_px=32)
+    assert (small.channels, small.strides) == ((64, 128, 256, 512), (1, 2, 4, 8))
+    line = st.models.create("conv 4@3x3 stride=2x1 | relu | conv 5@3x3 stride=1x2", classes=3)
+    assert (line.channels, line.strides) == ((4, 5), ((2, 1), 2))
+
+
+class TestStems:
+    def test_small_images_get_the_small_stem_and_it_keeps_their_resolution(self):
+        assert st.models.create("resnet18", classes=3, size_px=63).conv1.stride == (1, 1)
+        assert st.models.create("resnet18", classes=3, size_px=64).conv1.stride == (2, 2)
+        assert st.models.create("resnet18", classes=3, size_px=64, stem="small").conv1.kernel_size == (3, 3)
+        assert st.models.create("resnet18", classes=3, size_px=32, stem="large").conv1.kernel_size == (7, 7)
+
+    def test_a_model_without_one_says_which_have_one(self):
+        with pytest.raises(ModelError, match="lenet5 has one stem only; a small one have resnet18, resnet34"):
+            st.models.create("lenet5", classes=3, stem="small")
+        with pytest.raises(ModelError, match=r"stem \(=tiny\) must be one of auto, small, large"):
+            resolve_stem("resnet18", 32, "tiny")
+
+
+class TestFirstWeights:
+    """Their spread is what the papers say, for every activation."""
+
+    def test_before_relu_variance_is_two_over_fan(self):
+        model = st.models.create(
+            "conv 64@3x3 | bn | relu | conv 64@3x3 | maxpool 2 | gelu | gap | fc classes", classes=3
+        )
+        assert model.features[0].weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.1)
+        assert model.features[3].weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
+        assert not model.features[3].bias.any()
+        model = st.models.create("flatten | fc 500 | relu | fc classes", classes=3, size_px=16)
+        assert model.classifier[0].weight.std().item() == pytest.approx((2 / (3 * 256)) ** 0.5, rel=0.02)
+
+    def test_signals_keep_their_size_through_thirty_layers_of_relu(self):
+        model = st.models.create("(conv 64@3x3 pad=1 mode=circular | relu) x30", classes=2, channels=64, size_px=16)
+        with torch.inference_mode():
+            ratio = (model(x := torch.randn(4, 64, 16, 16)).square().mean() / x.square().mean()).item()
+        assert 0.01 < ratio < 100  # a factor of 2 a layer would make 1e9 of it
+
+    def test_before_tanh_they_are_uniform_after_glorot(self):
+        conv = st.models.create("lenet5", classes=10, channels=1).conv2
+        bound = 5 / 3 * (6 / (6 * 25 + 16 * 25)) ** 0.5
+        assert conv.weight.abs().max().item() == pytest.approx(bound, rel=0.01)
+        assert conv.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.03)
+
+    def test_before_nothing_they_are_torchs_own(self):
+        fc = st.models.create("resnet18", classes=1000).fc
+        assert fc.weight.abs().max().item() == pytest.approx(512**-0.5, rel=0.01)
+
+    def test_grouped_convolutions_count_what_reaches_them(self):
+        conv = st.models.create("conv 64@3x3 groups=64 | relu", classes=3, channels=64).features[0]
+        assert conv.weight.std().item() == pytest.approx((2 / 9) ** 0.5, rel=0.1)
+
+
+def test_parts_can_be_exchanged_as_in_any_module():
+    model = st.models.create("resnet18", classes=10, size_px=32)
+    model.fc = torch.nn.Linear(512, 3)
+    assert model(torch.randn(2, 3, 32, 32)).shape == (2, 3)
+    line = st.models.create(LINES[0], classes=10, size_px=32)
+    line.classifier[0] = torch.nn.Linear(line.classifier[0].in_features, 4)
+    assert line(torch.randn(2, 3, 32, 32)).shape == (2, 4)
+
+
+def test_a_copy_gives_the_same():
+    model = st.models.create(LINES[1], classes=3, size_px=16).eval()
+    images = torch.randn(2, 3, 16, 16)
+    assert torch.equal(copy.deepcopy(model)(images), model(images))
+
+
+def test_networks_are_one_graph_to_torchs_compiler():
+    code = """
+import torch, striate as st
+line = "conv 8@3x3 pad=1 mode=reflect | bn | relu | res 12 stride=2 | gap | fc classes"
+model = st.models.create(line, classes=3).eval()
+images = torch.randn(2, 3, 16, 16)
+with torch.no_grad():
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(images), model(images))
+"""
+    # in a process of its own: the checks of shapes in these tests are not what the compiler can read
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_images_of_another_kind_are_refused_with_what_is_wanted():
+    model = st.models.create("vgg11", classes=2, size_px=32)
+    with pytest.raises(ModelError, match=r"\[batch, 1, 32, 32\] are given; \[batch, 3, height, width\] is wanted"):
+        model(torch.zeros(2, 1, 32, 32))
+    with pytest.raises(ModelError, match=r"element 15 `maxpool 2`: its input is 512x1x1; a 2x2 window needs 2x2"):
+        model(torch.zeros(2, 3, 16, 16))

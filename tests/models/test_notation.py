@@ -18,7 +18,7 @@ def pair(random: Random) -> str:
 
 VALUES = {
     "stride": pair,
-    "pad": lambda random: random.choice([pair(random), "same", "0", "0x1"]),
+    "pad": lambda random: random.choice([pair(random), "0", "0x1", f"{pair(random)}:{pair(random)}"]),
     "outpad": pair,
     "dilation": pair,
     "groups": lambda random: str(random.randint(1, 512)),
@@ -41,9 +41,12 @@ def drawn_node(random: Random, depth: int = 0) -> Node:
         nodes = tuple(drawn_node(random, depth + 1) for _ in range(random.randint(1, 3)))
         return Repeat(nodes, random.randint(1, 9))
     kind = random.choice(list(FORMS))
-    names = random.sample(FORMS[kind].options, random.randint(0, len(FORMS[kind].options)))
+    names = random.sample(list(FORMS[kind].options), random.randint(0, len(FORMS[kind].options)))
     argument = ARGUMENTS[kind](random) if kind in ARGUMENTS else ""
-    return Element(kind, argument, tuple((name, VALUES[name](random)) for name in names))
+    values = {name: VALUES[name](random) for name in names} | (
+        {"mode": random.choice(["nearest", "bilinear"])} if kind == "up" and names else {}
+    )
+    return Element(kind, argument, tuple(values.items()))
 
 
 @pytest.mark.parametrize("seed", range(300))
@@ -58,33 +61,55 @@ def test_what_is_written_is_read_back(seed):
 
 def test_repeats_are_unrolled_in_order():
     line = parse("(conv 1@3x3 | (relu) x2) x2 | fc classes")
-    assert [element.kind for element in elements(line)] == ["conv", "relu", "relu"] * 2 + ["fc"]
+    expected = [(1, "conv"), (2, "relu"), (2, "relu")] * 2 + [(3, "fc")]
+    assert [(place, element.kind) for place, element in elements(line)] == expected
 
 
 def test_numbers_are_read_height_first():
     (element,) = parse("conv 16@5x3 stride=2 pad=1x2")
     assert (element.channels, element.kernel) == (16, (5, 3))
-    assert (element.pair("stride", 1), element.pair("pad", 0), element.pair("dilation", 1)) == ((2, 2), (1, 2), (1, 1))
+    assert (element.pair("stride", 1), element.pair("dilation", 1)) == ((2, 2), (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("pad", "sides"),
+    [
+        ("1", ((1, 1), (1, 1))),
+        ("2x1", ((2, 2), (1, 1))),
+        ("0:1", ((0, 1), (0, 1))),
+        ("0x1:2x3", ((0, 2), (1, 3))),
+    ],
+)
+def test_padding_may_differ_from_side_to_side(pad, sides):
+    (element,) = parse(f"maxpool 5 pad={pad}")
+    assert element.sides == sides
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "element 1 '' is missing"),
-        ("conv 6@5x5 || relu", "element 2 '' is missing"),
-        ("conv 6@5x5 | rleu", r"element 2 'rleu' is none that there is \(did you mean relu\?\)"),
-        ("conv 6x5", "element 1 'conv 6x5': write it as 'conv 16@5x5'"),
-        ("conv", "element 1 'conv': write it as"),
-        ("relu 3", r"element 1 'relu 3': no option '3'"),
+        ("", "element 1 `` is missing"),
+        ("conv 6@5x5 || relu", "element 2 `` is missing"),
+        ("conv 6@5x5 | rleu", r"element 2 `rleu` is none that there is \(did you mean relu\?\)"),
+        ("conv 6x5", "element 1 `conv 6x5`: write it as `conv 16@5x5`"),
+        ("conv", "element 1 `conv`: write it as"),
+        ("relu 3", r"element 1 `relu 3`: no option `3`"),
         ("conv 0@5x5", "write it as"),
-        ("conv 6@5x5 strid=2", r"no option 'strid=2' \(did you mean stride\?\); there are: stride, pad"),
-        ("conv 6@5x5 stride=0", "stride is a number such as 2, or 2x1, not '0'"),
-        ("conv 6@5x5 pad=big", "pad is a number such as 1, or 2x1, or same, not 'big'"),
+        ("conv 6@5x5 strid=2", r"no option `strid=2` \(did you mean stride\?\); there are: stride, pad"),
+        ("conv 6@5x5 stride=0", "stride is a number such as 2, or 2x1, not `0`"),
+        ("conv 6@5x5 pad=big", "pad is a number such as 1, or 2x1, or 0:1, or same, not `big`"),
         ("fc classes | (relu", r"character 14: the \( is not closed"),
         ("relu)", r"character 5: a \) without its \("),
         ("(relu)", r"character 7: how often\?"),
         ("(relu) x0", "how often"),
-        ("dropout 2", "write it as 'dropout 0.5'"),
+        ("conv 6@5x5 stride=1 pad=1 stride=2", "stride is given twice"),
+        ("conv 6@5x5 mode=nearest", "mode is zeros, reflect, replicate or circular, not `nearest`"),
+        ("up 2 mode=reflect", "mode is nearest or bilinear, not `reflect`"),
+        ("conv 99999999@3x3", "write it as"),
+        ("(relu) x99999999", "how often"),
+        ("((relu) x2000) x2", "4,000 elements with all repeats; 2,000 are the most"),
+        ("(" * 5000, "character 21: more than 20 parentheses within each other"),
+        ("dropout 2", "write it as `dropout 0.5`"),
     ],
 )
 def test_a_wrong_line_is_answered_with_the_element_and_its_place(line, message):

@@ -89,7 +89,7 @@ def smallest_px(model: str, channels: int = 3, stem: Stem = "auto") -> int:
     return architecture.size_px
 
 
-def resolve_stem(model: str, size_px: int, stem: Stem = "auto") -> Literal["small", "large"]:
+def resolve_stem(model: str, size_px: int, stem: str = "auto") -> str:
     """Settle the stem of a model for images of a size; raises ModelError where it has no small one."""
     if stem not in get_args(Stem):
         raise ModelError(f"stem (={stem}) must be one of {', '.join(get_args(Stem))}.")

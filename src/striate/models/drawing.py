@@ -101,15 +101,15 @@ def _kernel(layer: Axis) -> int:
 
 
 def _stride(step: Step) -> list[str]:
-    """Write by how much an element changes the resolution: `/2`, or `up 2`."""
+    """Write by how much an element changes the resolution: `/2`, or `times 2`."""
     axes = step.effect.axes
     if not axes or step.element.kind == "fitpool":
         return []
     down, across = (math.prod((layer.step for layer in layers), start=Fraction(1)) for layers in axes)
-    if (down, across) == (1, 1):
+    if down == across == 1:
         return []
     if down < 1 or across < 1:
-        return [f"up {_pair(1 / down, 1 / across)}"]
+        return [f"times {_pair(1 / down, 1 / across)}"]
     return [f"/{_pair(down, across)}"]
 
 

@@ -210,7 +210,9 @@ def border(element: Element) -> tuple[bool, tuple[tuple[int, int], tuple[int, in
     """
     mode, pools = element.option("mode", "zeros"), element.kind.endswith("pool")
     if element.option("pad", "0") == "same":
-        return pools or mode != "zeros" or element.pair("stride", 1) != (1, 1), None
+        dilations = element.pair("dilation", 1)
+        uneven = any((kernel - 1) * d % 2 for kernel, d in zip(element.kernel, dilations, strict=True))
+        return pools or uneven or mode != "zeros" or element.pair("stride", 1) != (1, 1), None
     sides = element.sides
     uneven = any(before != after for before, after in sides)
     wide = pools and any(2 * max(pair) > kernel for pair, kernel in zip(sides, element.kernel, strict=True))

@@ -106,9 +106,9 @@ def _sees(field: tuple[ReceptiveField, ReceptiveField] | None) -> str:
     return _pair(field[0].size, field[1].size) if field else "all"
 
 
-def _both(down: float, across: float) -> float | list[float]:
+def _both(down: int | float, across: int | float) -> int | float | list[int | float]:
     return down if down == across else [down, across]
 
 
-def _number(value: Fraction) -> float:
+def _number(value: Fraction) -> int | float:
     return int(value) if value.denominator == 1 else float(value)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from striate.cli import COMMANDS, main
+from striate.models import MODELS
 from striate.training.config import TrainConfig
 
 QUICK = ["--model", "resnet20", "--epochs", "3", "--batch-size", "8", "--size", "8"]
@@ -103,8 +104,9 @@ def test_train_evaluate_predict_end_to_end(colour_folders, tmp_path):
 def test_models_are_listed_with_their_published_sizes(capsys):
     assert main(["models", "--json"]) == 0
     rows = {row["model"]: row for row in json.loads(capsys.readouterr().out)}
-    assert set(rows) == {"lenet5", "resnet18", "resnet20"}
+    assert list(rows) == list(MODELS)
     assert rows["resnet20"]["parameters"] == 269_722
+    assert rows["lenet5"]["min_size_px"] == 16
     assert main(["models"]) == 0
     assert "resnet18" in capsys.readouterr().out
 
@@ -146,6 +148,20 @@ MISTAKES = {
     "folder without images": ["predict", "RUN", "no_images"],
     "unknown classes": ["evaluate", "RUN", "other_classes"],
     "top of zero": ["predict", "RUN", "good", "--top", "0"],
+    "line with a slip": ["train", "good", "--model", "conv 8@3x3 | rleu | gap | fc classes"],
+    "line that does not fit": ["train", "good", "--model", "conv 8@3x3 | maxpool 2 | conv 8@99x99 | gap | fc classes"],
+    "line without classes": ["train", "good", "--model", "conv 8@3x3 | relu"],
+    "line beyond memory": ["train", "good", "--model", "flatten | fc 9000000 | fc 9000000 | fc classes"],
+    "a model with one stem": ["train", "good", "--model", "resnet20", "--stem", "small"],
+    "nothing to inspect": ["inspect", "nowhere"],
+    "no run to inspect": ["inspect", "good"],
+    "classes of a run": ["inspect", "RUN", "--classes", "3"],
+    "input of two numbers": ["inspect", "resnet18", "--input", "224x224"],
+    "input too small": ["inspect", "vgg16", "--input", "3x8x8"],
+    "classes of zero": ["inspect", "vgg16", "--classes", "0"],
+    "drawing in another form": ["inspect", "vgg16", "--draw", "net.png"],
+    "drawing to nowhere": ["inspect", "vgg16", "--draw", "nowhere/net.svg"],
+    "drawing over something": ["inspect", "vgg16", "--draw", "good"],
 }
 
 

@@ -13,9 +13,10 @@ from torch import nn
 import striate as st
 from striate.errors import ModelError
 from striate.layers import CheckerboardWarning
+from striate.models.effects import EFFECTS
 from striate.models.network import BUILDERS
 from striate.models.notation import FORMS
-from striate.models.plan import EFFECTS, plan
+from striate.models.plan import plan
 from striate.models.summary import summary
 
 pytestmark = pytest.mark.filterwarnings(f"ignore::{CheckerboardWarning.__module__}.CheckerboardWarning")

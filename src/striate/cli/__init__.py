@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a class or file may be named what a terminal cannot show
     warnings.filterwarnings("ignore", module="PIL")  # of metadata; what keeps an image from use is an error of ours
+    warnings.filterwarnings("ignore", message=".*draws checkerboards")  # a command says so in its own words
     if not words or words[0] in ("-h", "--help"):
         print(_help())
         return 0 if words else 2

@@ -12,7 +12,8 @@ import tyro
 from striate import atomic, models
 from striate.cli.output import JsonFlag, print_json, print_table
 from striate.errors import ConfigError
-from striate.models.plan import Plan, Shape
+from striate.models.effects import Shape
+from striate.models.plan import Plan
 from striate.models.summary import summary, table
 
 
@@ -28,7 +29,7 @@ class Command:
     """Channels, height and width of the images, as 3x224x224. auto: what the model was made for."""
     classes: int | Literal["auto"] = "auto"
     """How many there are. auto: as many as the model was published with (1,000 of ImageNet); of a line 10."""
-    stem: Literal["auto", "small", "large"] = "auto"
+    stem: models.Stem = "auto"
     """First layers of the ResNets for photographs: small keeps the resolution. auto: small below 64 pixels."""
     draw: Annotated[
         str | None,

@@ -11,8 +11,9 @@ from striate.errors import ModelError, nearest
 from striate.machine import fits_into_memory
 from striate.models import alexnet, lenet, resnet, vgg
 from striate.models.architecture import Architecture
+from striate.models.effects import Shape
 from striate.models.notation import FORMS
-from striate.models.plan import Plan, Shape
+from striate.models.plan import Plan
 
 if TYPE_CHECKING:
     from striate.models.network import Network

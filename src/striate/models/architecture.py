@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from striate.models.plan import Plan, Shape, plan
+from striate.models.effects import Shape
+from striate.models.plan import Plan, plan
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from html import escape
 from itertools import groupby
 
 from striate.geometry import Axis, TransposedWindow, Window
-from striate.models.plan import Plan, Shape, Step, straight
+from striate.models.effects import Shape
+from striate.models.plan import Plan, Step, straight
 
 _TALLEST = 150.0  # the tallest sheet
 _GAP = 34.0  # between stacks

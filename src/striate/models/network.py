@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from striate.layers.padding import Pad2d, SamePad2d
 from striate.layers.residual import BasicBlock, Bottleneck, PadShortcut, projection
 from striate.layers.upward import ConvTranspose2d
+from striate.models.effects import Shape, border
 from striate.models.notation import Element
-from striate.models.plan import Plan, Shape, border
+from striate.models.plan import Plan
 
 Stride = int | Fraction | tuple[int | Fraction, int | Fraction]
 

@@ -100,8 +100,10 @@ def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, int, int]:
         name = models.suggest(natural_px if config.size == "auto" else config.size, channels)
     if config.size != "auto":
         return name, config.size, channels
-    wanted_px = min(models.find(name).size_px, natural_px)
-    return name, max(wanted_px, models.smallest_px(name, channels, config.stem)), channels
+    size_px = min(models.find(name).size_px, natural_px)
+    if name in models.MODELS:  # images that are a little too small for it are enlarged
+        size_px = max(size_px, models.smallest_px(name, channels, config.stem))
+    return name, size_px, channels
 
 
 def choose_augment(dataset: Dataset, config: TrainConfig) -> Augment:

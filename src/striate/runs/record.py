@@ -17,7 +17,8 @@ from striate.data.augment import Augment
 from striate.data.preprocessing import Preprocessing
 from striate.errors import RunError, listing
 from striate.models import MODELS, find, is_line
-from striate.models.plan import Plan, Shape
+from striate.models.effects import Shape
+from striate.models.plan import Plan
 from striate.tasks import TASKS
 from striate.training.config import TrainConfig
 

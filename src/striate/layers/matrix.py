@@ -28,10 +28,9 @@ array([[1, 0, 0, 0],
 from __future__ import annotations
 
 import copy
-import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import scipy.sparse
@@ -40,25 +39,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from striate.errors import GeometryError, ModelError
-from striate.geometry import TransposedWindow, same_padding
-from striate.layers.axes import (
-    Matrix,
-    adaptive_pooling,
-    average_pooling,
-    bilinear,
-    check_reach,
-    gather_matrix,
-    nearest,
-    padded_sources,
-    window_matrix,
-)
-from striate.layers.padding import Pad2d
-from striate.layers.upward import ConvTranspose2d
+from striate.errors import ModelError
+from striate.layers.axes import Matrix
+from striate.layers.builders import Shape, builder_of, matrix_of
 
 Order = Literal["rows", "columns"]
-Shape = tuple[int, ...]
-Builder = Callable[[Any, Shape], tuple[Matrix, Shape]]
 Vector = Float[np.ndarray, " units"]
 
 
@@ -79,7 +64,7 @@ def as_matrix(layer: nn.Module, input_shape: Sequence[int], order: Order = "rows
         ModelError: the layer is not linear, or the shape does not fit it.
     """
     shape = tuple(input_shape)
-    matrix, output_shape = _matrix(layer, shape)
+    matrix, output_shape = matrix_of(layer, shape)
     if order == "columns":
         rows, columns = column_order(output_shape), column_order(shape)
         place = np.argsort(columns)
@@ -136,6 +121,8 @@ class LinearMap(scipy.sparse.linalg.LinearOperator):  # type: ignore[misc]  # sc
         self.output_shape = _matrix_shape(layer, self.input_shape)
         self.layer = copy.deepcopy(layer).double().eval().requires_grad_(False)
         self.order = order
+        with torch.no_grad():
+            self._zero = self.layer(torch.zeros(1, *self.input_shape, dtype=torch.float64))  # what a bias adds
         super().__init__(np.dtype(np.float64), (math.prod(self.output_shape), math.prod(self.input_shape)))
 
     def largest_singular_value(self) -> float:
@@ -146,7 +133,7 @@ class LinearMap(scipy.sparse.linalg.LinearOperator):  # type: ignore[misc]  # sc
     def _matmat(self, columns: Float[np.ndarray, "inputs vectors"]) -> Float[np.ndarray, "outputs vectors"]:
         images = self._images(columns, self.input_shape)
         with torch.no_grad():
-            return self._columns(self.layer(images) - self.layer(torch.zeros_like(images[:1])))
+            return self._columns(self.layer(images) - self._zero)
 
     def _rmatmat(self, columns: Float[np.ndarray, "outputs vectors"]) -> Float[np.ndarray, "inputs vectors"]:
         gradients = self._images(columns, self.output_shape)
@@ -167,28 +154,10 @@ class LinearMap(scipy.sparse.linalg.LinearOperator):  # type: ignore[misc]  # sc
         return vectors.T
 
 
-def _matrix(layer: nn.Module, shape: Shape) -> tuple[Matrix, Shape]:
-    """Return a layer's matrix, rows first, and the shape of its output."""
-    build = _builder(layer)
-    try:
-        matrix, output_shape = build(layer, shape)
-    except GeometryError as error:
-        raise ModelError(f"{layer} does not take an input of {'x'.join(map(str, shape))}: {error}") from None
-    return matrix.tocsr(), output_shape
-
-
-def _builder(layer: nn.Module) -> Builder:
-    """Return what builds a layer's matrix; raises ModelError where it has none."""
-    for kind, build in _BUILDERS.items():
-        if isinstance(layer, kind):
-            return build
-    raise ModelError(f"{type(layer).__name__} is not linear; there is no matrix for it.")
-
-
 def _matrix_shape(layer: nn.Module, shape: Shape) -> Shape:
     """Return the shape of a linear layer's output without building its matrix."""
     for part in layer.modules():
-        _builder(part)
+        builder_of(part)
     try:
         with torch.no_grad():
             output = copy.deepcopy(layer).eval()(torch.zeros(1, *shape, dtype=_dtype(layer)))
@@ -201,200 +170,3 @@ def _matrix_shape(layer: nn.Module, shape: Shape) -> Shape:
 def _dtype(layer: nn.Module) -> torch.dtype:
     """Return the precision of a layer's numbers; float32 where it has none."""
     return next((value.dtype for value in layer.state_dict().values() if value.is_floating_point()), torch.float32)
-
-
-def _per_axis(value: Any, axes: int) -> tuple[Any, ...]:
-    """Give every axis its own number."""
-    return tuple(value) if isinstance(value, tuple | list) else (value,) * axes
-
-
-def _check_channels(channels: int, wanted: int) -> None:
-    if channels != wanted:
-        raise GeometryError(f"{wanted} channels are wanted, not {channels}")
-
-
-def _convolution(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    channels, *sizes = shape
-    _check_channels(channels, layer.in_channels)
-    sources = []
-    for axis, size in enumerate(sizes):
-        if layer.padding == "same":
-            padding = same_padding(size, layer.kernel_size[axis], dilation=layer.dilation[axis])
-        else:
-            padding = (0, 0) if layer.padding == "valid" else (layer.padding[axis],) * 2
-        check_reach(size, padding, layer.padding_mode)
-        sources.append(padded_sources(size, padding, layer.padding_mode))
-    matrix, outputs = window_matrix(
-        layer.weight.detach().numpy(), sources, sizes, layer.stride, layer.dilation, layer.groups
-    )
-    return matrix, (layer.out_channels, *outputs)
-
-
-def _transposed_convolution(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    """Build the transpose of the convolution that maps the output's space to the input's."""
-    channels, *sizes = shape
-    _check_channels(channels, layer.in_channels)
-    if isinstance(layer, ConvTranspose2d):
-        windows, mode = list(layer.windows()), layer.mode
-    else:
-        windows, mode = (
-            [
-                TransposedWindow(
-                    kernel=kernel, stride=stride, padding=(padding, padding), output_padding=extra, dilation=dilation
-                )
-                for stride, dilation, kernel, padding, extra in zip(
-                    layer.stride, layer.dilation, layer.kernel_size, layer.padding, layer.output_padding, strict=True
-                )
-            ],
-            "zeros",
-        )
-    outputs = [window.output_size(size) for window, size in zip(windows, sizes, strict=True)]
-    extensions = [
-        window.reaches_beyond(size) if mode != "zeros" else (0, 0) for window, size in zip(windows, sizes, strict=True)
-    ]
-    extended, sources = [], []
-    for window, size, output, (before, after) in zip(windows, sizes, outputs, extensions, strict=True):
-        extended.append(before + size + after)
-        ahead = window.padding[0] + window.stride * before
-        behind = window.stride * (extended[-1] - 1) + window.extent - ahead - output
-        sources.append(padded_sources(output, (ahead, max(0, behind)), "zeros"))
-    matrix, _ = window_matrix(
-        layer.weight.detach().numpy(), sources, outputs, layer.stride, layer.dilation, layer.groups, places=extended
-    )
-    matrix = matrix.T.tocsr()
-    if extended != sizes:
-        matrix = matrix @ _pad((channels, *sizes), extensions, mode)[0].astype(matrix.dtype)
-    return matrix, (layer.out_channels, *outputs)
-
-
-def _pad(shape: Shape, pairs: Sequence[tuple[int, int]], mode: str) -> tuple[Matrix, Shape]:
-    """Build padding by a pair of numbers for every axis."""
-    return _axis_by_axis(
-        shape,
-        [gather_matrix(padded_sources(size, pair, mode), size) for size, pair in zip(shape[1:], pairs, strict=True)],
-    )
-
-
-def _axis_by_axis(shape: Shape, matrices: Sequence[Matrix]) -> tuple[Matrix, Shape]:
-    """Build what treats every channel alike and its axes one by one: a Kronecker product of theirs."""
-    whole = functools.reduce(scipy.sparse.kron, matrices)
-    channels = scipy.sparse.eye_array(shape[0])
-    return scipy.sparse.kron(channels, whole, format="csr"), (shape[0], *(m.shape[0] for m in matrices))
-
-
-def _average_pooling(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    axes = len(shape) - 1
-    options = zip(
-        *(_per_axis(getattr(layer, name), axes) for name in ("kernel_size", "stride", "padding")), strict=True
-    )
-    include, override = layer.count_include_pad, getattr(layer, "divisor_override", None)
-    matrices = [
-        average_pooling(size, *option, ceil=layer.ceil_mode, count_padding=include, divide=override is None)
-        for size, option in zip(shape[1:], options, strict=True)
-    ]
-    matrix, output_shape = _axis_by_axis(shape, matrices)
-    return (matrix / override if override else matrix), output_shape
-
-
-def _adaptive_pooling(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    wanted = _per_axis(layer.output_size, len(shape) - 1)
-    return _axis_by_axis(
-        shape,
-        [
-            adaptive_pooling(size, size if units is None else units)
-            for size, units in zip(shape[1:], wanted, strict=True)
-        ],
-    )
-
-
-def _padding(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    mode = next(mode for kind, mode in _PADDINGS.items() if isinstance(layer, kind))
-    if getattr(layer, "value", 0) != 0:
-        raise ModelError(f"{layer} is not linear: it pads with a number other than 0.")
-    sides = layer.padding  # last axis first, as torch.nn.functional.pad has it
-    pairs = [(sides[place], sides[place + 1]) for place in range(0, len(sides), 2)][::-1]
-    for size, pair in zip(shape[1:], pairs, strict=True):
-        check_reach(size, pair, mode)
-    return _pad(shape, pairs, mode)
-
-
-def _far_padding(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    if layer.mode == "zeros" and layer.fill != 0:
-        raise ModelError(f"{layer} is not linear: it pads with a number other than 0.")
-    return _pad(shape, layer.sides_for(shape[1:]), layer.mode)
-
-
-def _upsampling(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    axes = len(shape) - 1
-    scales = _per_axis(layer.scale_factor, axes)
-    if layer.size is None:
-        wanted = [math.floor(size * scale) for size, scale in zip(shape[1:], scales, strict=True)]
-    else:
-        wanted = list(_per_axis(layer.size, axes))
-    if layer.mode == "nearest":
-        return _axis_by_axis(shape, [nearest(size, units) for size, units in zip(shape[1:], wanted, strict=True)])
-    if layer.mode in ("linear", "bilinear"):
-        corners = bool(layer.align_corners)
-        return _axis_by_axis(
-            shape, [bilinear(size, units, corners) for size, units in zip(shape[1:], wanted, strict=True)]
-        )
-    raise ModelError(f"{layer}: there is a matrix for nearest and bilinear upsampling alone.")
-
-
-def _linear(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    _check_channels(shape[-1], layer.in_features)
-    weight = scipy.sparse.csr_array(layer.weight.detach().numpy())
-    rest = scipy.sparse.eye_array(math.prod(shape[:-1]))
-    return scipy.sparse.kron(rest, weight, format="csr").astype(weight.dtype), (*shape[:-1], layer.out_features)
-
-
-def _batch_norm(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    if layer.running_var is None:
-        raise ModelError(f"{layer} keeps no running statistics: it is linear in no mode.")
-    scale = torch.rsqrt(layer.running_var + layer.eps) * (1 if layer.weight is None else layer.weight.detach())
-    return scipy.sparse.diags_array(np.repeat(scale.numpy(), math.prod(shape[1:]))).tocsr(), shape
-
-
-def _identity(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    return scipy.sparse.eye_array(math.prod(shape)).tocsr(), shape
-
-
-def _flatten(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    return _identity(layer, shape)[0], (math.prod(shape),)
-
-
-def _sequential(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    matrix, output_shape = _identity(layer, shape)
-    for part in layer:
-        following, output_shape = _matrix(part, output_shape)
-        matrix = following @ matrix
-    return matrix, output_shape
-
-
-_PADDINGS: dict[Any, str] = {
-    (nn.ConstantPad1d, nn.ConstantPad2d): "zeros",
-    (nn.ReflectionPad1d, nn.ReflectionPad2d): "reflect",
-    (nn.ReplicationPad1d, nn.ReplicationPad2d): "replicate",
-    (nn.CircularPad1d, nn.CircularPad2d): "circular",
-}
-
-_BUILDERS: dict[type[nn.Module], Builder] = {
-    nn.Conv1d: _convolution,
-    nn.Conv2d: _convolution,
-    nn.ConvTranspose1d: _transposed_convolution,
-    nn.ConvTranspose2d: _transposed_convolution,
-    Pad2d: _far_padding,
-    nn.AvgPool1d: _average_pooling,
-    nn.AvgPool2d: _average_pooling,
-    nn.AdaptiveAvgPool1d: _adaptive_pooling,
-    nn.AdaptiveAvgPool2d: _adaptive_pooling,
-    **{kind: _padding for kinds in _PADDINGS for kind in kinds},
-    nn.Upsample: _upsampling,
-    nn.Linear: _linear,
-    nn.BatchNorm1d: _batch_norm,
-    nn.BatchNorm2d: _batch_norm,
-    nn.Flatten: _flatten,
-    nn.Identity: _identity,
-    nn.Dropout: _identity,
-    nn.Sequential: _sequential,
-}

@@ -1,0 +1,90 @@
+"""The matrix view against what one would do without it; ratios of one run.
+
+python bench/matrix.py
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from operator import matmul
+
+import numpy as np
+import torch
+from torch import nn
+
+from striate.layers import LinearMap, as_matrix
+
+REPEATS = 5
+
+
+def seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Return the median time of a piece of work, after one run that is not counted."""
+    work()
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times))
+
+
+def push_unit_vectors(layer: nn.Module, shape: tuple[int, int, int], begin: int, count: int) -> torch.Tensor:
+    """Return `count` columns of a layer's matrix: what it makes of images that are 1 in one place."""
+    units = torch.zeros(count, int(np.prod(shape)))
+    units[torch.arange(count), torch.arange(begin, begin + count)] = 1
+    with torch.inference_mode():
+        return layer(units.view(count, *shape)).flatten(1).to_sparse()
+
+
+def building() -> None:
+    """Time `as_matrix` against pushing every unit vector through the layer, 256 at a time."""
+    print(f"{'3x3 convolution':28}{'non-zeros':>13}{'as_matrix':>12}{'unit vectors':>15}{'ratio':>9}")
+    for channels, side in ((1, 28), (8, 28), (16, 28), (64, 56)):
+        layer, shape = nn.Conv2d(channels, channels, 3, padding=1, bias=False), (channels, side, side)
+        columns = channels * side * side
+        ours = seconds(
+            lambda layer=layer, shape=shape: as_matrix(layer, shape), repeats=1 if channels == 64 else REPEATS
+        )
+        step = min(256, columns)
+        begins = range(0, columns, step)
+        measured = list(begins) if len(begins) <= 64 else [0, columns // 2]  # of the largest, two pieces
+        pushed = sum(
+            seconds(partial(push_unit_vectors, layer, shape, begin, min(step, columns - begin)), repeats=1)
+            for begin in measured
+        )
+        theirs = pushed * len(begins) / len(measured)
+        note = "" if len(measured) == len(begins) else f"  ({len(measured)} of {len(begins)} pieces measured)"
+        label = f"{channels} channels, {side}x{side}"
+        non_zeros = as_matrix(layer, shape).nnz
+        print(f"{label:28}{non_zeros:13,}{ours:10.4f} s{theirs:13.3f} s{theirs / ours:8.0f}x{note}")
+
+
+def applying() -> None:
+    """Time `LinearMap @ x` against the layer itself in the same precision, and against the sparse matrix."""
+    print(
+        f"\n{'3x3 convolution, float64':28}{'layer':>12}{'LinearMap @ x':>16}{'ratio':>8}{'matrix @ x':>14}{'ratio':>8}"
+    )
+    for channels, side in ((1, 28), (16, 28), (64, 28)):
+        layer = nn.Conv2d(channels, channels, 3, padding=1, bias=False).double()
+        shape = (channels, side, side)
+        operator, matrix = LinearMap(layer, shape), as_matrix(layer, shape)
+        image = torch.rand(1, *shape, dtype=torch.float64)
+        x = image.flatten().numpy()
+        with torch.inference_mode():
+            plain = seconds(partial(layer, image), repeats=50)
+        ours = seconds(partial(matmul, operator, x), repeats=50)
+        sparse = seconds(partial(matmul, matrix, x), repeats=50)
+        label = f"{channels} channels, {side}x{side}"
+        print(
+            f"{label:28}{plain * 1e3:9.3f} ms{ours * 1e3:13.3f} ms{ours / plain:7.1f}x"
+            f"{sparse * 1e3:11.3f} ms{sparse / plain:7.1f}x"
+        )
+
+
+if __name__ == "__main__":
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    torch.manual_seed(0)
+    building()
+    applying()

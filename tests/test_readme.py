@@ -29,7 +29,7 @@ def test_commands_and_python_run_as_written(colour_folders, picture, tmp_path, m
     colour_folders("more_photos", seed=99, images=2)
     picture().save("photo.jpg")
     commands = [line for block in blocks("bash") for line in block.splitlines()]
-    assert len(commands) == 4
+    assert len(commands) == 6
     for command in commands:
         program, *words = shlex.split(command)
         assert program == "striate"
@@ -46,7 +46,7 @@ def test_nothing_is_left_to_fill_in():
 
 
 def test_links_lead_to_files():
-    for name in ("README.md", "CONTRIBUTING.md", "docs/architecture.md"):
+    for name in ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/bricks.md"):
         page = ROOT / name
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{name}: {target}"

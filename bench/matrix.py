@@ -16,18 +16,16 @@ from torch import nn
 
 from striate.layers import LinearMap, as_matrix
 
-REPEATS = 5
 
-
-def seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Return the median time of a piece of work, after one run that is not counted."""
-    work()
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return float(np.median(times))
+def seconds(*works: Callable[[], object], repeats: int = 5) -> list[float]:
+    """Return the shortest time of each piece of work: in turns, so that a busy machine is unkind to all alike."""
+    times: list[list[float]] = [[] for _ in works]
+    for _ in range(1 + repeats):  # the first turn warms up
+        for work, taken in zip(works, times, strict=True):
+            begin = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - begin)
+    return [min(taken[1:]) for taken in times]
 
 
 def push_unit_vectors(layer: nn.Module, shape: tuple[int, int, int], begin: int, count: int) -> torch.Tensor:
@@ -44,21 +42,18 @@ def building() -> None:
     for channels, side in ((1, 28), (8, 28), (16, 28), (64, 56)):
         layer, shape = nn.Conv2d(channels, channels, 3, padding=1, bias=False), (channels, side, side)
         columns = channels * side * side
-        ours = seconds(
-            lambda layer=layer, shape=shape: as_matrix(layer, shape), repeats=1 if channels == 64 else REPEATS
-        )
         step = min(256, columns)
-        begins = range(0, columns, step)
-        measured = list(begins) if len(begins) <= 64 else [0, columns // 2]  # of the largest, two pieces
-        pushed = sum(
-            seconds(partial(push_unit_vectors, layer, shape, begin, min(step, columns - begin)), repeats=1)
-            for begin in measured
-        )
-        theirs = pushed * len(begins) / len(measured)
-        note = "" if len(measured) == len(begins) else f"  ({len(measured)} of {len(begins)} pieces measured)"
+        begins = list(range(0, columns, step))
+        measured = begins[:: -(-len(begins) // 8)]  # eight of the pieces at most, spread over all
+        pieces = [partial(push_unit_vectors, layer, shape, begin, min(step, columns - begin)) for begin in measured]
+        ours, *pushed = seconds(partial(as_matrix, layer, shape), *pieces, repeats=3)
+        theirs = sum(pushed) * len(begins) / len(measured)
         label = f"{channels} channels, {side}x{side}"
         non_zeros = as_matrix(layer, shape).nnz
-        print(f"{label:28}{non_zeros:13,}{ours:10.4f} s{theirs:13.3f} s{theirs / ours:8.0f}x{note}")
+        print(
+            f"{label:28}{non_zeros:13,}{ours:10.4f} s{theirs:13.3f} s{theirs / ours:8.0f}x"
+            f"  ({len(measured)} of {len(begins)} pieces measured)"
+        )
 
 
 def applying() -> None:
@@ -73,9 +68,9 @@ def applying() -> None:
         image = torch.rand(1, *shape, dtype=torch.float64)
         x = image.flatten().numpy()
         with torch.inference_mode():
-            plain = seconds(partial(layer, image), repeats=50)
-        ours = seconds(partial(matmul, operator, x), repeats=50)
-        sparse = seconds(partial(matmul, matrix, x), repeats=50)
+            plain, ours, sparse = seconds(
+                partial(layer, image), partial(matmul, operator, x), partial(matmul, matrix, x), repeats=50
+            )
         label = f"{channels} channels, {side}x{side}"
         print(
             f"{label:28}{plain * 1e3:9.3f} ms{ours * 1e3:13.3f} ms{ours / plain:7.1f}x"

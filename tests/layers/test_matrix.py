@@ -212,3 +212,25 @@ def test_a_real_layer_is_built_in_seconds_and_holds_its_non_zeros_alone():
     assert time.perf_counter() - began < 30
     assert matrix.nnz == 64 * 64 * (3 * 56 - 2) ** 2
     assert (matrix.data.itemsize, matrix.indices.itemsize) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(5, 1), (5,)),
+        (nn.Conv2d(3, 1, 4), (3, 4, 4)),
+        (nn.Conv2d(1, 8, 1), (1, 1, 1)),
+        (nn.Conv2d(1, 1, 3), (1, 3, 3)),
+        (nn.Conv2d(2, 3, 3, padding=1), (2, 5, 4)),
+        (nn.Linear(4, 9), (4,)),
+    ],
+)
+def test_the_largest_singular_value_is_numpys_for_matrices_of_every_form(layer, shape):
+    expected = np.linalg.svd(as_matrix(layer.double(), shape).toarray(), compute_uv=False)[0]
+    assert LinearMap(layer, shape).largest_singular_value() == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_matrix_of_zeros_stretches_nothing():
+    layer = nn.Linear(4, 3)
+    nn.init.zeros_(layer.weight)
+    assert LinearMap(layer, (4,)).largest_singular_value() == 0

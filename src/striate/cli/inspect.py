@@ -86,7 +86,7 @@ def _print(plan: Plan) -> None:
     print_table(header, [*rows, ["total", "", "", "", cost.parameters, cost.macs, ""]])
     print(
         f"\nIn float32: {cost.parameters * 4 / 1e6:,.1f} MB of weights, {cost.activation_bytes / 1e6:,.1f} MB of "
-        "activations an image (what training keeps for the way back)."
+        "activations (the outputs of all layers) an image."
     )
     print("sees: how many pixels of the image a unit depends on, down and across (its receptive field).")
     for note in plan.notes():

@@ -127,7 +127,12 @@ class LinearMap(scipy.sparse.linalg.LinearOperator):  # type: ignore[misc]  # sc
 
     def largest_singular_value(self) -> float:
         """Return the operator norm: by how much the layer can stretch an image (Lanczos, scipy's `svds`)."""
-        values = scipy.sparse.linalg.svds(self, k=1, return_singular_vectors=False)
+        start = np.random.default_rng(0).standard_normal(min(self.shape))
+        if min(self.shape) == 1:  # one row, or one column: its length
+            return float(np.linalg.norm(self @ start if self.shape[1] == 1 else self.T @ start) / abs(start[0]))
+        if not (self @ (self.T @ start) if self.shape[0] <= self.shape[1] else self.T @ (self @ start)).any():
+            return 0.0  # Lanczos finds no direction in a matrix of zeros
+        values = scipy.sparse.linalg.svds(self, k=1, v0=start, return_singular_vectors=False)
         return float(values[0])
 
     def _matmat(self, columns: Float[np.ndarray, "inputs vectors"]) -> Float[np.ndarray, "outputs vectors"]:

@@ -28,7 +28,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
     Its first weights upsample bilinearly: along each axis a triangle as wide as two strides, whose
     contributions to an output unit average 1, as in Long, Shelhamer, Darrell, "Fully convolutional
-    networks", 2015, section 3.3. Channels are passed on one by one where as many go in as come out, else
+    networks", 2015, section 3.3. (At the borders only with `replicate`.) Channels are passed on one by one where as many go in as come out, else
     mixed by weights drawn with variance 2 / inputs (He et al. 2015). The bias starts at zero.
 
     Args:
@@ -170,12 +170,15 @@ def up(
 
 
 def deconv(channels_in: int, channels: int, factor: int = 2) -> ConvTranspose2d:
-    """Build the other way up: a transposed convolution whose kernel, twice the stride, overlaps evenly.
+    """Build the other way up: a transposed convolution that starts as bilinear upsampling, borders included.
+
+    Its kernel is a multiple of its stride, so that it overlaps evenly: twice, and for odd factors, where
+    that would lie half a pixel off, three times.
 
     >>> deconv(8, 4)(torch.zeros(1, 8, 5, 6)).shape
     torch.Size([1, 4, 10, 12])
     """
-    before, after = factor // 2, factor - factor // 2
-    return ConvTranspose2d(
-        channels_in, channels, 2 * factor, factor, sides=((before, after), (before, after)), mode="replicate"
-    )
+    kernel = (3 if factor % 2 else 2) * factor
+    cut = (kernel - factor) // 2
+    sides = ((cut, cut), (cut, cut))
+    return ConvTranspose2d(channels_in, channels, kernel, factor, sides=sides, mode="replicate")

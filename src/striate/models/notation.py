@@ -4,7 +4,7 @@
 
     conv C@KxK     convolution to C feature maps
                    [stride=S] [pad=P|same] [mode=zeros|reflect|replicate|circular] [dilation=D] [groups=G] [bias=no]
-    deconv C@KxK   transposed convolution, starting as bilinear upsampling
+    deconv C@KxK   transposed convolution, starting as bilinear upsampling (at the borders with mode=replicate)
                    [stride=S] [pad=P] [mode=zeros|…] [outpad=A] [dilation=D] [groups=G] [bias=no]
     up F           upsampling by a whole factor; a convolution behind it makes it the other way up
                    [mode=nearest|bilinear]

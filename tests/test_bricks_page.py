@@ -19,7 +19,6 @@ PAGE = (DOCS / "bricks.md").read_text()
 def made(tmp_path_factory) -> Path:
     """Run the page's code, from the first line to the last, in an empty folder; return its pictures'."""
     folder = tmp_path_factory.mktemp("page")
-    (folder / "bricks").mkdir()
     code = "\n".join(re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

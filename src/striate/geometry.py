@@ -17,7 +17,7 @@ from typing import Protocol, runtime_checkable
 from striate.errors import GeometryError
 
 
-@runtime_checkable
+@runtime_checkable  # for the checks of shapes in tests
 class Axis(Protocol):
     """A layer along one axis: what size it gives, and what it looks at."""
 
@@ -123,12 +123,13 @@ class TransposedWindow:
 
     @property
     def overlaps_unevenly(self) -> bool:
-        """Whether some output units get more contributions than others: k mod s ≠ 0.
+        """Whether some output units get more contributions than others: without dilation, k mod s ≠ 0.
 
         Drawn on a picture that is a checkerboard: Odena, Dumoulin, Olah, "Deconvolution and checkerboard
         artifacts", Distill 2016.
         """
-        return self.kernel % self.stride != 0
+        phases = [self.dilation * tap % self.stride for tap in range(self.kernel)]
+        return len({phases.count(phase) for phase in range(self.stride)}) > 1
 
     def output_size(self, size: int) -> int:
         """Return s(i - 1) + e - p + a (Dumoulin and Visin, relationship 14).
@@ -277,13 +278,17 @@ def receptive_field(layers: Sequence[Axis]) -> ReceptiveField:
 
 
 def _period(layers: Sequence[Axis]) -> int:
-    """Return after how many units the pattern of what they see repeats, or a multiple of that."""
-    period = 1
-    for layer in layers:
+    """Return after how many units the pattern of what they see repeats, or a multiple of that.
+
+    That many units of the output must be a whole number of units of every map before it.
+    """
+    period, step = 1, Fraction(1)
+    for layer in reversed(layers):
         if isinstance(layer, Branches):
-            period *= math.lcm(*(_period(way) for way in layer.ways))
-        else:
-            period *= layer.step.denominator
+            ways = [_period(way) for way in layer.ways]
+            period = math.lcm(period, *((way / step).numerator for way in ways))
+        step *= layer.step
+        period = math.lcm(period, step.denominator)
     return period
 
 

@@ -41,6 +41,27 @@ def test_the_table_shows_windows_shapes_cost_and_what_units_see(capsys):
     assert "Note: element 5 `deconv 6@3x3 stride=2`: its kernel is no multiple of its stride" in told
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_the_lines_of_all_architectures_are_inspected_as_lines(name, capsys):
+    architecture = MODELS[name]
+    shape = "x".join(map(str, architecture.input))
+    assert main(["inspect", architecture.line, "--input", shape, "--classes", str(architecture.classes), "--json"]) == 0
+    by_line = json.loads(capsys.readouterr().out)
+    assert main(["inspect", name, "--json"]) == 0
+    by_name = json.loads(capsys.readouterr().out)
+    for document in (by_line, by_name):
+        for layer in document["layers"]:
+            del layer["name"]
+    assert by_line == by_name
+
+
+def test_padding_is_shown_whoever_does_it(capsys):
+    assert main(["inspect", "maxpool 3 pad=same ceil=yes | maxpool 3 stride=2 pad=0:1", "--input", "1x8x8"]) == 0
+    told = [" ".join(row.split()) for row in capsys.readouterr().out.splitlines()]
+    assert "features.0 maxpool 3 ceil=yes 3x3 / 3 / 0:1 1x3x3 – – 3" in told
+    assert "features.1 maxpool 3 3x3 / 2 / 0:1 1x1x1 – – 9" in told
+
+
 def test_a_run_is_inspected_with_its_own_images_and_classes(colour_run, capsys):
     assert main(["inspect", str(colour_run.folder), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

@@ -11,7 +11,21 @@ from hypothesis import strategies as some
 from torch import nn
 
 from striate.errors import ModelError
-from striate.layers import CheckerboardWarning, ConvTranspose2d, LinearMap, Pad2d, SamePad2d, as_matrix, deconv, up
+from striate.geometry import TransposedWindow
+from striate.layers import (
+    BasicBlock,
+    Bottleneck,
+    CheckerboardWarning,
+    ConvTranspose2d,
+    LinearMap,
+    Pad2d,
+    PadShortcut,
+    SamePad2d,
+    as_matrix,
+    conv_bn_activation,
+    deconv,
+    up,
+)
 from striate.layers.upward import triangle
 
 DRAWN = settings(max_examples=60, deadline=None)
@@ -49,6 +63,16 @@ def test_a_padding_of_another_name_is_refused():
     for make in (lambda: Pad2d(((1, 1), (1, 1)), "mirror"), lambda: ConvTranspose2d(1, 1, 2, mode="mirror")):
         with pytest.raises(ModelError, match="unknown padding mode 'mirror'; there are: zeros, reflect, replicate"):
             make()
+
+
+@pytest.mark.parametrize("sides", [-1, ((0, -1), (0, 0))])
+def test_sides_that_are_none_are_refused(sides):
+    with pytest.raises(ModelError, match=r"must be \(\(above, below\), \(left, right\)\)"):
+        Pad2d(sides)
+
+
+def test_one_number_pads_all_sides():
+    assert Pad2d(2, "reflect")(torch.zeros(1, 1, 3, 4)).shape == (1, 1, 7, 8)
 
 
 def test_the_matrix_of_torchs_own_padding_ends_where_that_ends():
@@ -120,6 +144,36 @@ def test_the_contributions_to_each_unit_average_one(stride, times):
     weights = triangle(stride * times, stride).view(-1, stride)  # a column for each phase
     assert weights.sum(0).mean().item() == pytest.approx(1)
     assert triangle(2 * stride - 1, stride).sum().item() == pytest.approx(stride)
+
+
+def test_residual_blocks_take_one_stride_or_two():
+    same = BasicBlock(8, 8, stride=1)
+    assert isinstance(same.downsample, nn.Identity)
+    assert Bottleneck(16, 4)(torch.zeros(1, 16, 5, 5)).shape == (1, 16, 5, 5)
+    assert BasicBlock(8, 12, 2, PadShortcut)(torch.zeros(1, 8, 5, 6)).shape == (1, 12, 3, 3)
+    assert BasicBlock(8, 12, (2, 1))(torch.zeros(1, 8, 5, 6)).shape == (1, 12, 3, 6)
+    with pytest.raises(ModelError, match=r"channels \(=4\) must be at least channels_in \(=8\)"):
+        PadShortcut(8, 4, 2)
+
+
+def test_conv_bn_activation_keeps_sizes_but_for_the_stride():
+    block = conv_bn_activation(6, 8, 5, stride=2, groups=2, activation=nn.SiLU())
+    assert [type(part) for part in block] == [nn.Conv2d, nn.BatchNorm2d, nn.SiLU]
+    assert block[0].bias is None
+    assert block[0].groups == 2
+    assert block(torch.zeros(2, 6, 9, 10)).shape == (2, 8, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation", "uneven"), [(4, 2, 1, False), (3, 2, 1, True), (4, 2, 2, True), (6, 3, 2, False)]
+)
+def test_unevenness_is_seen_in_a_flat_image(kernel, stride, dilation, uneven):
+    window = TransposedWindow(kernel=kernel, stride=stride, dilation=dilation)
+    assert window.overlaps_unevenly is uneven
+    weight = torch.ones(1, 1, kernel, kernel)
+    flat = F.conv_transpose2d(torch.ones(1, 1, 12, 12), weight, stride=stride, dilation=dilation)
+    inner = flat[0, 0, 10:-10, 10:-10]
+    assert bool(inner.max() > inner.min()) is uneven
 
 
 def test_mixed_channels_keep_their_spread():

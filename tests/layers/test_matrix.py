@@ -234,3 +234,43 @@ def test_a_matrix_of_zeros_stretches_nothing():
     layer = nn.Linear(4, 3)
     nn.init.zeros_(layer.weight)
     assert LinearMap(layer, (4,)).largest_singular_value() == 0
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+@pytest.mark.parametrize("scale", [1.5, 2.3, (1.25, 3.0), 0.7])
+@pytest.mark.parametrize("recompute", [None, True])
+def test_upsampling_by_broken_factors_is_torchs(mode, scale, recompute):
+    layer = nn.Upsample(scale_factor=scale, mode=mode, recompute_scale_factor=recompute)
+    image = torch.rand(1, 2, 5, 7, dtype=torch.float64)
+    np.testing.assert_allclose(
+        as_matrix(layer, (2, 5, 7)) @ image.numpy().ravel(), layer(image).numpy().ravel(), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (nn.BatchNorm2d(3), (4, 2, 2), "3 channels are wanted, not 4"),
+        (nn.Conv2d(1, 1, 2), (1, 5), r"\[channels, height, width\] is wanted"),
+        (nn.AvgPool2d(2), (4, 4), r"\[channels, height, width\] is wanted"),
+        (nn.Flatten(0), (4, 4), "its first axis is that of the batch"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(layer, shape, message):
+    with pytest.raises(ModelError, match=message):
+        as_matrix(layer, shape)
+
+
+def test_flatten_is_torchs_from_any_axis_on():
+    layer = nn.Sequential(nn.Flatten(2), nn.Linear(12, 3)).double()
+    image = torch.rand(1, 2, 3, 4, dtype=torch.float64)
+    expected = layer(image) - layer(torch.zeros_like(image))
+    np.testing.assert_allclose(as_matrix(layer, (2, 3, 4)) @ image.numpy().ravel(), expected.detach().numpy().ravel())
+
+
+def test_matrices_have_the_precision_of_their_weights_and_small_indices():
+    layer = nn.Sequential(nn.Conv2d(2, 3, 3))
+    for order in ("rows", "columns"):
+        matrix = as_matrix(layer, (2, 8, 8), order)
+        assert (matrix.dtype, matrix.indices.dtype) == (np.float32, np.int32)
+    assert as_matrix(nn.Conv2d(1, 1, 3).bfloat16(), (1, 5, 5)).dtype == np.float32

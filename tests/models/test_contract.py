@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import subprocess
 import sys
 
@@ -60,6 +61,16 @@ class TestEveryArchitecture:
             areas = [found.shape[2] * found.shape[3] for found in maps]
             assert areas == sorted(areas, reverse=True)  # finest first
             assert len(set(model.strides)) == len(maps)  # one of each resolution
+
+    def test_an_image_that_grows_by_strides_grows_its_feature_maps_by_units(self, size_px, model):
+        pairs = [stride if isinstance(stride, tuple) else (stride, stride) for stride in model.strides]
+        grow = [4 * math.lcm(1, *(math.ceil(pair[axis]) for pair in pairs)) for axis in (0, 1)]
+        with torch.inference_mode():
+            maps = model.features(torch.randn(1, 3, size_px, size_px))
+            larger = model.features(torch.randn(1, 3, size_px + grow[0], size_px + grow[1]))
+        for small, large, pair in zip(maps, larger, pairs, strict=True):
+            for axis in (0, 1):
+                assert (large.shape[2 + axis] - small.shape[2 + axis]) * pair[axis] == grow[axis]
 
     def test_the_head_is_built_on_features(self, size_px, model):
         images = torch.randn(2, 3, size_px, size_px)
@@ -119,7 +130,9 @@ class TestEveryArchitecture:
 @pytest.mark.parametrize("name", [name for name in MODELS if smallest_px(name) > 1])
 def test_a_size_that_is_too_small_is_refused_with_the_way_out(name):
     size_px = smallest_px(name) - 1
-    with pytest.raises(ModelError, match=rf"{name} cannot take {size_px}x{size_px} images.*--size {size_px + 1}"):
+    with pytest.raises(
+        ModelError, match=rf"{name} cannot take {size_px}x{size_px} images.*choose a size of {size_px + 1}"
+    ):
         st.models.create(name, classes=3, size_px=size_px)
 
 
@@ -199,6 +212,34 @@ class TestFirstWeights:
         assert conv.weight.std().item() == pytest.approx((2 / 9) ** 0.5, rel=0.1)
 
 
+def test_the_body_is_sliced_as_any_sequence():
+    model = st.models.create(LINES[0], classes=10, size_px=32)
+    first = model.features[:3]
+    assert type(first) is torch.nn.Sequential
+    assert first(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 16, 16)
+
+
+def test_finest_comes_first_where_strides_differ_by_axis():
+    model = st.models.create(
+        "conv 4@3x3 stride=2x1 pad=1 | conv 4@3x3 stride=1x8 pad=1 | up 2x1", classes=2, size_px=32
+    )
+    areas = [maps.shape[2] * maps.shape[3] for maps in model.features(torch.zeros(1, 3, 32, 32))]
+    assert areas == sorted(areas, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": 0}, r"classes \(=0\) must be a whole number, 1 or more"),
+        ({"classes": 2, "channels": 0}, r"shape \(=\(0, 224, 224\)\) must be channels, height and width"),
+        ({"classes": 2, "size_px": -3}, r"must be channels, height and width, whole numbers, each 1 or more"),
+    ],
+)
+def test_numbers_that_make_no_network_are_refused(options, message):
+    with pytest.raises(ModelError, match=message):
+        st.models.create("resnet18", **options)
+
+
 def test_parts_can_be_exchanged_as_in_any_module():
     model = st.models.create("resnet18", classes=10, size_px=32)
     model.fc = torch.nn.Linear(512, 3)
@@ -232,5 +273,6 @@ def test_images_of_another_kind_are_refused_with_what_is_wanted():
     model = st.models.create("vgg11", classes=2, size_px=32)
     with pytest.raises(ModelError, match=r"\[batch, 1, 32, 32\] are given; \[batch, 3, height, width\] is wanted"):
         model(torch.zeros(2, 1, 32, 32))
-    with pytest.raises(ModelError, match=r"element 15 `maxpool 2`: its input is 512x1x1; a 2x2 window needs 2x2"):
-        model(torch.zeros(2, 3, 16, 16))
+    for use in (model, model.features):
+        with pytest.raises(ModelError, match=r"element 15 `maxpool 2`: its input is 512x1x1; a 2x2 window needs 2x2"):
+            use(torch.zeros(2, 3, 16, 16))

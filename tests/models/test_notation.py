@@ -88,12 +88,12 @@ def test_padding_may_differ_from_side_to_side(pad, sides):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "element 1 `` is missing"),
-        ("conv 6@5x5 || relu", "element 2 `` is missing"),
+        ("", "element 1 is missing"),
+        ("conv 6@5x5 || relu", "element 2 is missing"),
         ("conv 6@5x5 | rleu", r"element 2 `rleu` is none that there is \(did you mean relu\?\)"),
         ("conv 6x5", "element 1 `conv 6x5`: write it as `conv 16@5x5`"),
         ("conv", "element 1 `conv`: write it as"),
-        ("relu 3", r"element 1 `relu 3`: no option `3`"),
+        ("relu 3", r"element 1 `relu 3`: relu takes no options"),
         ("conv 0@5x5", "write it as"),
         ("conv 6@5x5 strid=2", r"no option `strid=2` \(did you mean stride\?\); there are: stride, pad"),
         ("conv 6@5x5 stride=0", "stride is a number such as 2, or 2x1, not `0`"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from random import Random
 
 import numpy as np
@@ -166,6 +167,43 @@ def test_receptive_fields_are_where_gradients_arrive():
             assert found[axis] == min(field[axis].size, worked_out.input[1 + axis]), worked_out.line
         tried += 1
     assert tried > 20
+
+
+@pytest.mark.parametrize("name", ["lenet5", "alexnet", "resnet20", "resnet18", "resnet50"])
+def test_receptive_fields_of_padded_and_residual_networks_are_where_gradients_arrive(name):
+    """From a unit in the middle, so far from the borders that it sees all that it could."""
+    body = [step for step in st.models.plan(name).steps if step.element.kind not in ("gap", "flatten", "fc")]
+    size = 320 if name == "resnet50" else 256
+    with_gradient = torch.ones(1, body[0].input[0], size, size, dtype=torch.float64, requires_grad=True)
+    worked_out = st.models.plan(name, (body[0].input[0], size, size))
+    model = st.models.build(worked_out, name).double().eval()
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.constant_(module.weight, 1 / module.weight[0].numel())  # nothing cancels, nothing overflows
+    tried = 0
+    x = with_gradient
+    for step, field in zip(worked_out.steps[: worked_out.body], worked_out.receptive_fields(), strict=False):
+        module = model.get_submodule(step.name)
+        if step.element.kind == "maxpool":  # of a maximum one input alone gets the gradient
+            x = nn.functional.avg_pool2d(x, module.kernel_size, module.stride, module.padding)
+        elif step.element.kind != "fitpool":
+            x = module(x)
+        if field is None or field[0].size > size - 2 * field[0].jump or step.element.kind in ("relu", "tanh", "bn"):
+            continue
+        unit = x.shape[2] // 2
+        (arrived,) = torch.autograd.grad(x[0, :, unit, unit].sum(), with_gradient, retain_graph=True)
+        rows = np.flatnonzero(arrived[0].abs().sum((0, 2)).numpy())
+        assert rows[-1] - rows[0] + 1 == field[0].size, step
+        assert (rows[-1] + rows[0]) / 2 == field[0].offset + unit * field[0].jump, step
+        tried += 1
+    assert tried >= 4
+
+
+def test_long_hourglasses_are_worked_out_at_once():
+    line = "(conv 2@3x3 pad=1 | avgpool 4 | conv 2@3x3 pad=1 | up 4) x20"
+    begin = time.perf_counter()
+    assert plan(line, (1, 64, 64), classes=2).receptive_fields()[-1][0].jump == 1
+    assert time.perf_counter() - begin < 5
 
 
 def test_published_receptive_fields():

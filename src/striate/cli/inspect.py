@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,12 +69,17 @@ class Command:
         """Find what is meant: a name, a run, or a line."""
         shape: Shape | None = None if self.input == "auto" else tuple(map(int, self.input.split("x")))
         classes = None if self.classes == "auto" else self.classes
-        if self.model not in models.MODELS and Path(self.model).exists():
+        named = self.model in models.MODELS or models.is_line(self.model) or not self.model
+        if not named and ("/" in self.model or Path(self.model).exists()):
             from striate.runs.record import RunRecord
 
             if classes or self.stem != "auto":
                 raise ConfigError(f"{self.model} is a run, whose classes and stem are settled; leave them out.")
-            return RunRecord.read(Path(self.model)).plan(shape)
+            record = RunRecord.read(Path(self.model))
+            channels = record.preprocessing.channels
+            if shape and shape[0] != channels:
+                raise ConfigError(f"input (={self.input}): this run's network takes images of {channels} channels.")
+            return record.plan(shape)
         return models.plan(self.model, shape, classes=classes, stem=self.stem)
 
 
@@ -85,9 +91,15 @@ def _print(plan: Plan) -> None:
     print(f"input {image}\n")
     print_table(header, [*rows, ["total", "", "", "", cost.parameters, cost.macs, ""]])
     print(
-        f"\nIn float32: {cost.parameters * 4 / 1e6:,.1f} MB of weights, {cost.activation_bytes / 1e6:,.1f} MB of "
+        f"\nIn float32: {_amount(4 * cost.parameters)} of weights, {_amount(cost.activation_bytes)} of "
         "activations (the outputs of all layers) an image."
     )
     print("sees: how many pixels of the image a unit depends on, down and across (its receptive field).")
     for note in plan.notes():
         print(f"Note: {note}.")
+
+
+def _amount(count: float) -> str:
+    """Write a number of bytes in a unit that fits it."""
+    power = min(4, int(math.log(max(1, count), 1000)))
+    return f"{count / 1000**power:,.{min(power, 1)}f} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"

@@ -91,22 +91,24 @@ def adaptive_pooling(size: int, outputs: int) -> Matrix:
     return matrix.tocsr()
 
 
-def nearest(size: int, outputs: int) -> Matrix:
-    """Return the matrix of nearest upsampling: unit u takes floor(u i / o)."""
-    return gather_matrix(np.arange(outputs) * size // outputs, size)
+def nearest(size: int, outputs: int, step: float | None = None) -> Matrix:
+    """Return the matrix of nearest upsampling: unit u takes floor(u · step), by default of i / o."""
+    units = np.arange(outputs)
+    sources = units * size // outputs if step is None else np.floor(units * np.float32(step)).astype(np.int64)
+    return gather_matrix(sources.clip(0, size - 1), size)
 
 
-def bilinear(size: int, outputs: int, align_corners: bool) -> Matrix:
+def bilinear(size: int, outputs: int, align_corners: bool, step: float | None = None) -> Matrix:
     """Return the matrix of linear upsampling along one axis.
 
-    Unit u lies at (u + 1/2) i / o - 1/2 of the input, not below 0, or with `align_corners` at
-    u (i - 1) / (o - 1), and takes its two neighbours by their nearness.
+    Unit u lies at (u + 1/2) · step - 1/2 of the input, not below 0, with a step of i / o unless another is
+    given; or with `align_corners` at u (i - 1) / (o - 1). It takes its two neighbours by their nearness.
     """
     units = np.arange(outputs)
     if align_corners:
         places = units * ((size - 1) / (outputs - 1) if outputs > 1 else 0.0)
     else:
-        places = ((units + 0.5) * (size / outputs) - 0.5).clip(0)
+        places = ((units + 0.5) * (step or size / outputs) - 0.5).clip(0, size - 1)
     low = np.floor(places).astype(np.int64).clip(0, size - 1)
     high = (low + 1).clip(0, size - 1)
     share = places - low

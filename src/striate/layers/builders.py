@@ -35,7 +35,10 @@ Builder = Callable[[Any, Shape], tuple[Matrix, Shape]]
 def matrix_of(layer: nn.Module, shape: Shape) -> tuple[Matrix, Shape]:
     """Return a layer's matrix, rows first, and the shape of its output."""
     build = builder_of(layer)
+    axes = next((axes for kind, axes in _AXES.items() if isinstance(layer, kind)), None)
     try:
+        if axes and len(shape) != 1 + axes:
+            raise GeometryError(f"[channels, {', '.join(('height', 'width')[-axes:])}] is wanted")
         matrix, output_shape = build(layer, shape)
     except GeometryError as error:
         raise ModelError(f"{layer} does not take an input of {'x'.join(map(str, shape))}: {error}") from None
@@ -55,6 +58,13 @@ def _per_axis(value: Any, axes: int) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, tuple | list) else (value,) * axes
 
 
+def _numbers(values: torch.Tensor) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return a layer's numbers to numpy, which knows no bfloat16, and no GPU."""
+    values = values.detach().cpu()
+    numbers: np.ndarray[Any, np.dtype[Any]] = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    return numbers
+
+
 def _check_channels(channels: int, wanted: int) -> None:
     if channels != wanted:
         raise GeometryError(f"{wanted} channels are wanted, not {channels}")
@@ -71,9 +81,7 @@ def _convolution(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
             padding = (0, 0) if layer.padding == "valid" else (layer.padding[axis],) * 2
         check_reach(size, padding, layer.padding_mode)
         sources.append(padded_sources(size, padding, layer.padding_mode))
-    matrix, outputs = window_matrix(
-        layer.weight.detach().numpy(), sources, sizes, layer.stride, layer.dilation, layer.groups
-    )
+    matrix, outputs = window_matrix(_numbers(layer.weight), sources, sizes, layer.stride, layer.dilation, layer.groups)
     return matrix, (layer.out_channels, *outputs)
 
 
@@ -106,7 +114,7 @@ def _transposed_convolution(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
         behind = window.stride * (extended[-1] - 1) + window.extent - ahead - output
         sources.append(padded_sources(output, (ahead, max(0, behind)), "zeros"))
     matrix, _ = window_matrix(
-        layer.weight.detach().numpy(), sources, outputs, layer.stride, layer.dilation, layer.groups, places=extended
+        _numbers(layer.weight), sources, outputs, layer.stride, layer.dilation, layer.groups, places=extended
     )
     matrix = matrix.T.tocsr()
     if extended != sizes:
@@ -174,32 +182,35 @@ def _far_padding(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
 def _upsampling(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
     axes = len(shape) - 1
     scales = _per_axis(layer.scale_factor, axes)
+    steps: tuple[float | None, ...] = (None,) * axes
     if layer.size is None:
         wanted = [math.floor(size * scale) for size, scale in zip(shape[1:], scales, strict=True)]
+        if not layer.recompute_scale_factor:  # torch steps by the factor that was given, whatever size comes out
+            steps = tuple(1 / scale for scale in scales)
     else:
         wanted = list(_per_axis(layer.size, axes))
+    sizes = list(zip(shape[1:], wanted, steps, strict=True))
     if layer.mode == "nearest":
-        return _axis_by_axis(shape, [nearest(size, units) for size, units in zip(shape[1:], wanted, strict=True)])
+        return _axis_by_axis(shape, [nearest(size, units, step) for size, units, step in sizes])
     if layer.mode in ("linear", "bilinear"):
         corners = bool(layer.align_corners)
-        return _axis_by_axis(
-            shape, [bilinear(size, units, corners) for size, units in zip(shape[1:], wanted, strict=True)]
-        )
+        return _axis_by_axis(shape, [bilinear(size, units, corners, step) for size, units, step in sizes])
     raise ModelError(f"{layer}: there is a matrix for nearest and bilinear upsampling alone.")
 
 
 def _linear(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
     _check_channels(shape[-1], layer.in_features)
-    weight = scipy.sparse.csr_array(layer.weight.detach().numpy())
+    weight = scipy.sparse.csr_array(_numbers(layer.weight))
     rest = scipy.sparse.eye_array(math.prod(shape[:-1]))
     return scipy.sparse.kron(rest, weight, format="csr").astype(weight.dtype), (*shape[:-1], layer.out_features)
 
 
 def _batch_norm(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
+    _check_channels(shape[0], layer.num_features)
     if layer.running_var is None:
         raise ModelError(f"{layer} keeps no running statistics: it is linear in no mode.")
     scale = torch.rsqrt(layer.running_var + layer.eps) * (1 if layer.weight is None else layer.weight.detach())
-    return scipy.sparse.diags_array(np.repeat(scale.numpy(), math.prod(shape[1:]))).tocsr(), shape
+    return scipy.sparse.diags_array(np.repeat(_numbers(scale), math.prod(shape[1:]))).tocsr(), shape
 
 
 def _identity(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
@@ -207,15 +218,19 @@ def _identity(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
 
 
 def _flatten(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    return _identity(layer, shape)[0], (math.prod(shape),)
+    axes = len(shape) + 1  # with that of the batch, which torch counts
+    first, last = layer.start_dim % axes - 1, layer.end_dim % axes - 1
+    if first < 0:
+        raise GeometryError("its first axis is that of the batch, which stays")
+    return _identity(layer, shape)[0], (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
 
 
 def _sequential(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    matrix, output_shape = _identity(layer, shape)
+    matrix, output_shape = None, shape
     for part in layer:
         following, output_shape = matrix_of(part, output_shape)
-        matrix = following @ matrix
-    return matrix, output_shape
+        matrix = following if matrix is None else following @ matrix
+    return (_identity(layer, shape)[0] if matrix is None else matrix), output_shape
 
 
 _PADDINGS: dict[Any, str] = {
@@ -244,4 +259,10 @@ BUILDERS: dict[type[nn.Module], Builder] = {
     nn.Identity: _identity,
     nn.Dropout: _identity,
     nn.Sequential: _sequential,
+}
+
+# Along how many axes layers slide, where their kind says it.
+_AXES: dict[Any, int] = {
+    (nn.Conv1d, nn.ConvTranspose1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d): 1,
+    (nn.Conv2d, nn.ConvTranspose2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.BatchNorm2d, Pad2d): 2,
 }

@@ -30,7 +30,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import scipy.sparse
@@ -64,10 +64,11 @@ def as_matrix(layer: nn.Module, input_shape: Sequence[int], order: Order = "rows
         ModelError: the layer is not linear, or the shape does not fit it.
     """
     shape = tuple(input_shape)
+    _check_order(order)
     matrix, output_shape = matrix_of(layer, shape)
     if order == "columns":
         rows, columns = column_order(output_shape), column_order(shape)
-        place = np.argsort(columns)
+        place = np.argsort(columns).astype(matrix.indices.dtype)
         matrix = matrix[rows]
         matrix = scipy.sparse.csr_array((matrix.data, place[matrix.indices], matrix.indptr), shape=matrix.shape)
         matrix.sort_indices()
@@ -86,6 +87,11 @@ def offset(layer: nn.Module, input_shape: Sequence[int], order: Order = "rows") 
     with torch.no_grad():
         values: Vector = still(torch.zeros(1, *shape, dtype=_dtype(layer))).flatten().numpy()
     return values[column_order(output_shape)] if order == "columns" else values
+
+
+def _check_order(order: str) -> None:
+    if order not in get_args(Order):
+        raise ModelError(f"order (={order}) must be one of {', '.join(get_args(Order))}.")
 
 
 def column_order(shape: Shape) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
@@ -117,6 +123,7 @@ class LinearMap(scipy.sparse.linalg.LinearOperator):  # type: ignore[misc]  # sc
     """
 
     def __init__(self, layer: nn.Module, input_shape: Sequence[int], order: Order = "rows") -> None:
+        _check_order(order)
         self.input_shape = tuple(input_shape)
         self.output_shape = _matrix_shape(layer, self.input_shape)
         self.layer = copy.deepcopy(layer).double().eval().requires_grad_(False)

@@ -22,13 +22,13 @@ class Pad2d(nn.Module):
     mirrored again, and a circle gone round again, as `numpy.pad` has it.
 
     Args:
-        sides: ((above, below), (left, right)), each 0 or more.
+        sides: ((above, below), (left, right)), each 0 or more; one number for all four.
         mode: `zeros`; `reflect`, mirrored, the border itself once; `replicate`, the border copied; or
             `circular`, the opposite side.
         fill: what stands there in mode `zeros`. (Max pooling takes minus infinity.)
 
     Raises:
-        ModelError: the mode is unknown.
+        ModelError: the mode is unknown, or the sides are no such numbers.
 
     The lecture's padding of (2, 1):
 
@@ -37,8 +37,12 @@ class Pad2d(nn.Module):
     [[0, 0, 1, 2, 2], [0, 0, 1, 2, 2], [0, 0, 1, 2, 2], [3, 3, 4, 5, 5], [3, 3, 4, 5, 5], [3, 3, 4, 5, 5]]
     """
 
-    def __init__(self, sides: Sides, mode: str = "zeros", *, fill: float = 0.0) -> None:
+    def __init__(self, sides: int | Sides, mode: str = "zeros", *, fill: float = 0.0) -> None:
         super().__init__()
+        if isinstance(sides, int):
+            sides = ((sides, sides), (sides, sides))
+        if [len(pair) for pair in sides] != [2, 2] or min(map(min, sides)) < 0:
+            raise ModelError(f"sides (={sides}) must be ((above, below), (left, right)), each 0 or more.")
         if mode not in MODES:
             raise ModelError(f"unknown padding mode {mode!r}; there are: {', '.join(MODES)}.")
         self.sides = sides

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from striate.errors import ModelError
+
 Pair = tuple[int, int]
 Shortcut = Callable[[int, int, Pair], nn.Module]
 
@@ -20,13 +22,14 @@ def conv_bn_activation(
     channels: int,
     kernel: int,
     *,
-    stride: Pair = (1, 1),
+    stride: int | Pair = 1,
     groups: int = 1,
     activation: nn.Module | None = None,
 ) -> nn.Sequential:
-    """Build convolution, batch norm and, where there is one, an activation; sizes are kept but for the stride.
+    """Build convolution, batch norm and, where there is one, an activation.
 
-    The convolution has no bias: batch norm would take it away again.
+    With an odd kernel sizes are kept but for the stride. The convolution has no bias: batch norm would
+    take it away again.
     """
     convolution = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(channels), *([activation] if activation else []))
@@ -40,10 +43,14 @@ def projection(channels_in: int, channels: int, stride: Pair) -> nn.Module:
 class PadShortcut(nn.Module):
     """Option A of the paper: every `stride`-th pixel, and zeros for the channels that are new. No parameters."""
 
-    def __init__(self, channels_in: int, channels: int, stride: Pair) -> None:
+    def __init__(self, channels_in: int, channels: int, stride: int | Pair) -> None:
         super().__init__()
-        self.stride = stride
+        self.stride = _both(stride)
         new = channels - channels_in
+        if new < 0:
+            raise ModelError(
+                f"channels (={channels}) must be at least channels_in (={channels_in}): none are taken away."
+            )
         self.new_channels = (new // 2, new - new // 2)  # before and after, as the published weights expect
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _ _ _"]:
@@ -61,8 +68,11 @@ class BasicBlock(nn.Module):
         shortcut: builds what the input passes through where its shape is not the output's.
     """
 
-    def __init__(self, channels_in: int, channels: int, stride: Pair = (1, 1), shortcut: Shortcut = projection) -> None:
+    def __init__(
+        self, channels_in: int, channels: int, stride: int | Pair = 1, shortcut: Shortcut = projection
+    ) -> None:
         super().__init__()
+        stride = _both(stride)
         self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
@@ -87,8 +97,11 @@ class Bottleneck(nn.Module):
         shortcut: builds what the input passes through where its shape is not the output's.
     """
 
-    def __init__(self, channels_in: int, channels: int, stride: Pair = (1, 1), shortcut: Shortcut = projection) -> None:
+    def __init__(
+        self, channels_in: int, channels: int, stride: int | Pair = 1, shortcut: Shortcut = projection
+    ) -> None:
         super().__init__()
+        stride = _both(stride)
         self.conv1 = nn.Conv2d(channels_in, channels, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
@@ -102,6 +115,10 @@ class Bottleneck(nn.Module):
         residual = F.relu(self.bn1(self.conv1(x)))
         residual = F.relu(self.bn2(self.conv2(residual)))
         return F.relu(self.bn3(self.conv3(residual)) + self.downsample(x))
+
+
+def _both(stride: int | Pair) -> Pair:
+    return (stride, stride) if isinstance(stride, int) else stride
 
 
 def _shortcut(channels_in: int, channels: int, stride: Pair, build: Shortcut) -> nn.Module:

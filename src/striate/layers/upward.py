@@ -26,10 +26,11 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     borders would add to the rest, the mode decides: none (`zeros`, torch's own), or those of the input
     extended as `Pad2d` does.
 
-    Its first weights upsample bilinearly: along each axis a triangle as wide as two strides, whose
-    contributions to an output unit average 1, as in Long, Shelhamer, Darrell, "Fully convolutional
-    networks", 2015, section 3.3. (At the borders only with `replicate`.) Channels are passed on one by one where as many go in as come out, else
-    mixed by weights drawn with variance 2 / inputs (He et al. 2015). The bias starts at zero.
+    Its first weights upsample bilinearly, in mode `replicate` up to the borders: along each axis a triangle
+    as wide as two strides, whose contributions to an output unit average 1, as in Long, Shelhamer,
+    Darrell, "Fully convolutional networks", 2015, section 3.3. Channels are passed on one by one where as
+    many go in as come out, else mixed by weights drawn with variance 2 / inputs (He et al. 2015). The bias
+    starts at zero.
 
     Args:
         channels_in: of the input.
@@ -125,7 +126,8 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         """Map feature maps to larger ones."""
         if self.mode == "zeros" and all(before == after for before, after in self.sides):
             return super().forward(x, output_size)
-        assert output_size is None, "the size asked for is given by output_padding"
+        if output_size is not None:
+            raise ModelError("output_size goes with zeros and even sides; give output_padding to the layer instead.")
         windows, sizes = self.windows(), (x.shape[2], x.shape[3])
         outputs = [window.output_size(size) for window, size in zip(windows, sizes, strict=True)]
         if self.mode != "zeros":
@@ -159,7 +161,7 @@ def triangle(kernel: int, stride: int) -> Float[Tensor, " kernel"]:
 
 
 def up(
-    channels_in: int, channels: int, factor: int = 2, *, mode: Literal["nearest", "bilinear"] = "bilinear"
+    channels_in: int, channels: int, factor: int = 2, *, mode: Literal["nearest", "bilinear"] = "nearest"
 ) -> nn.Sequential:
     """Build the one way up: upsampling, then a 3x3 convolution.
 
@@ -178,6 +180,8 @@ def deconv(channels_in: int, channels: int, factor: int = 2) -> ConvTranspose2d:
     >>> deconv(8, 4)(torch.zeros(1, 8, 5, 6)).shape
     torch.Size([1, 4, 10, 12])
     """
+    if factor < 1:
+        raise ModelError(f"factor (={factor}) must be 1 or more.")
     kernel = (3 if factor % 2 else 2) * factor
     cut = (kernel - factor) // 2
     sides = ((cut, cut), (cut, cut))

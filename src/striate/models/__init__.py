@@ -13,7 +13,7 @@ from striate.models import alexnet, lenet, resnet, vgg
 from striate.models.architecture import Architecture
 from striate.models.effects import Shape
 from striate.models.notation import FORMS
-from striate.models.plan import Plan
+from striate.models.plan import Plan, check_form
 
 if TYPE_CHECKING:
     from striate.models.network import Network
@@ -65,7 +65,7 @@ def find(model: str) -> Architecture:
 def is_line(model: str) -> bool:
     """Tell whether a text is meant as a line of the notation."""
     first = model.split(maxsplit=1)[0] if model.split() else ""
-    return any(mark in model for mark in "|@(") or first in FORMS
+    return any(mark in model for mark in "|@()") or first in FORMS
 
 
 def suggest(size_px: int, channels: int) -> str:
@@ -126,7 +126,8 @@ def plan(
     138357544
     """
     architecture = find(model)
-    shape = shape or architecture.input
+    shape = architecture.input if shape is None else tuple(shape)
+    check_form(shape, classes)
     taken = resolve_stem(model, min(shape[1:]), stem)
     try:
         return architecture.plan(shape, classes=classes, stem=taken)
@@ -136,7 +137,7 @@ def plan(
         smallest = smallest_px(model, shape[0], stem)
         raise ModelError(
             f"{model} cannot take {shape[1]}x{shape[2]} images: it needs {smallest}x{smallest} or more; "
-            f"choose --size {smallest} or another --model."
+            f"choose a size of {smallest}, or another model."
         ) from error
 
 
@@ -171,7 +172,7 @@ def create(
     Linear(in_features=512, out_features=10, bias=True)
     """
     size = find(model).input[1:] if size_px is None else size_px
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = size if isinstance(size, tuple) else (size, size)
     return build(plan(model, (channels, height, width), classes=classes, stem=stem), model, seed=seed)
 
 
@@ -184,7 +185,10 @@ def build(worked_out: Plan, model: str, *, seed: int = 0) -> Network:
     weights_bytes = 4 * worked_out.cost.parameters
     if not fits_into_memory(weights_bytes):
         size = "x".join(map(str, worked_out.input[1:]))
-        raise ModelError(f"{model} for {size} images has {weights_bytes / 1e9:,.1f} GB of weights.")
+        raise ModelError(
+            f"{model} for {size} images has {weights_bytes / 1e9:,.1f} GB of weights, more than this machine's memory; "
+            "choose a smaller size, or another model."
+        )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return build_network(worked_out)

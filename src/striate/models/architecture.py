@@ -36,4 +36,9 @@ class Architecture:
     def plan(self, shape: Shape | None = None, *, classes: int | None = None, stem: str = "large") -> Plan:
         """Work it out for images [channels, height, width]; raises ModelError where they do not fit."""
         line = self.small if stem == "small" else self.line
-        return plan(line, shape or self.input, classes=classes or self.classes, names=self.names)
+        return plan(
+            line,
+            self.input if shape is None else shape,
+            classes=self.classes if classes is None else classes,
+            names=self.names,
+        )

@@ -124,7 +124,16 @@ def _convolution(element: Element, shape: Shape) -> Effect:
     groups, bias = int(element.option("groups", "1")), element.option("bias", "yes") == "yes"
     _check_groups(groups, shape[0], element.channels)
     cost = convolution_cost(shape[0], element.channels, element.kernel, output, groups=groups, bias=bias)
+    cost += Cost(activation_bytes=_padded_bytes(element, axes, shape))
     return Effect(output=(element.channels, *output), axes=axes, cost=cost)
+
+
+def _padded_bytes(element: Element, windows: Windows, shape: Shape) -> int:
+    """Return the size of the padded input where padding is a layer of its own."""
+    if not border(element)[0]:
+        return 0
+    sides = [size + sum(layers[0].padding) for size, layers in zip(shape[1:], windows, strict=True)]
+    return _bytes((shape[0], *sides))
 
 
 def _pooling(element: Element, shape: Shape) -> Effect:
@@ -132,11 +141,11 @@ def _pooling(element: Element, shape: Shape) -> Effect:
     output = _sizes(axes, shape, "window")
     if element.kind == "maxpool" and element.option("mode", "zeros") == "zeros":
         for layers, size, count in zip(axes, shape[1:], output, strict=True):
-            for unit in (0, count - 1):
-                first, last = sees(layers, unit, unit)
-                if last < 0 or first >= size:
-                    raise GeometryError("a window would lie in the padding alone, where there is no maximum: pad less")
-    return Effect(output=(shape[0], *output), axes=axes, cost=Cost(activation_bytes=_bytes((shape[0], *output))))
+            wide = max(max(layer.padding) for layer in layers) >= layers[-1].kernel
+            if wide or sees(layers, count - 1, count - 1)[0] >= size:
+                raise GeometryError("a window would lie in the padding alone, where there is no maximum: pad less")
+    cost = Cost(activation_bytes=_bytes((shape[0], *output)) + _padded_bytes(element, axes, shape))
+    return Effect(output=(shape[0], *output), axes=axes, cost=cost)
 
 
 def _transposed_convolution(element: Element, shape: Shape) -> Effect:

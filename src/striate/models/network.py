@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -28,7 +30,8 @@ class Network(nn.Module):
     across) where the two differ.
 
     Where parameters are named `features.N` (AlexNet, VGG, any line), `features` is a module: the body,
-    indexed as torchvision's, and called as the others' method.
+    indexed as torchvision's, and called as the others' method. Calling the network runs its parts one by
+    one; hooks belong on those.
 
     Weights are drawn by what acts next on what they give, through norms and pooling:
 
@@ -74,7 +77,7 @@ class Network(nn.Module):
             for path in self._paths:
                 x = _follow(self, path)(x)
         except RuntimeError:
-            self.plan.check(tuple(images.shape[1:]))
+            self.plan.check(tuple(images.shape[1:]))  # says in our words what does not fit
             raise
         return x
 
@@ -84,25 +87,31 @@ class _Flat(Network):
 
     def features(self, images: Float[Tensor, "batch channels height width"]) -> list[Tensor]:
         """Return the feature maps, the finest first."""
-        return _collect([_follow(self, path) for path in self._paths[: self.plan.body]], self.plan.maps(), images)
+        return _collect([_follow(self, path) for path in self._paths[: self.plan.body]], self.plan, images)
 
 
 class _Body(nn.Sequential):
     """What comes before the head, where that is a module of its own."""
 
-    def __init__(self, maps: list[int]) -> None:
+    def __init__(self, plan: Plan) -> None:
         super().__init__()
-        self.maps = maps
+        self.plan = plan
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return a part, or some as a plain `nn.Sequential`."""
+        if isinstance(index, slice):
+            return nn.Sequential(OrderedDict(list(self._modules.items())[index]))
+        return super().__getitem__(index)
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> list[Tensor]:
         """Return the feature maps, the finest first."""
-        return _collect(list(self), self.maps, images)
+        return _collect(list(self), self.plan, images)
 
 
 def build(plan: Plan) -> Network:
     """Build the network of a plan, with freshly drawn weights."""
     stacked = not plan.body or plan.steps[0].name.startswith("features.")
-    return Network(plan, _Body(plan.maps())) if stacked else _Flat(plan)
+    return Network(plan, _Body(plan)) if stacked else _Flat(plan)
 
 
 def _follow(module: nn.Module, path: tuple[str, ...]) -> nn.Module:
@@ -112,13 +121,18 @@ def _follow(module: nn.Module, path: tuple[str, ...]) -> nn.Module:
     return module
 
 
-def _collect(parts: list[nn.Module], maps: list[int], x: Tensor) -> list[Tensor]:
-    """Run parts one after the other; return the outputs of some of them."""
+def _collect(parts: list[nn.Module], plan: Plan, images: Tensor) -> list[Tensor]:
+    """Run the body's parts one after the other; return the outputs that are feature maps."""
+    x, maps = images, plan.maps()
     found = {}
-    for place, part in enumerate(parts):
-        x = part(x)
-        if place in maps:
-            found[place] = x
+    try:
+        for place, part in enumerate(parts):
+            x = part(x)
+            if place in maps:
+                found[place] = x
+    except RuntimeError:
+        plan.check(tuple(images.shape[1:]))
+        raise
     return [found[place] for place in maps]
 
 

@@ -20,10 +20,11 @@
     relu, relu6, leakyrelu, tanh, sigmoid, gelu, silu
     ( … ) xN       N times what is in parentheses
 
-Every K, S, P, D, A, F and N of two axes may be AxB, height first. Padding may differ from side to side:
-pad=0:1 adds nothing above and left and one below and right; pad=0x1:2x0 is above, left : below, right.
-In max pooling, places of padding with zeros never win, as in torch. `parse` reads a line and checks its
-grammar; whether sizes fit each other is checked where they are known (`plan.py`).
+Every K, S, P, D, A, F and N of two axes may be AxB, height first; numbers go up to 9,999,999. Padding may
+differ from side to side: pad=0:1 adds nothing above and left and one below and right; pad=0x1:2x0 is
+above x left : below x right. In max pooling, places of padding with zeros never win; in average pooling
+they count, both as in torch. `parse` reads a line and checks its grammar; whether sizes fit each other is
+checked where they are known (`plan.py`).
 """
 
 from __future__ import annotations
@@ -234,23 +235,27 @@ class _Reader:
         self.count += 1
         where = f"element {self.count} `{' '.join(words[0].split())}`"
         kind, *rest = words[0].split() or [""]
+        if not kind:
+            raise ModelError(f"element {self.count} is missing; there are: {', '.join(FORMS)}.")
         if kind not in FORMS:
-            what = "is missing" if not kind else f"is none that there is{nearest(kind, FORMS)}"
-            raise ModelError(f"{where} {what}; there are: {', '.join(FORMS)}.")
+            raise ModelError(f"{where} is none that there is{nearest(kind, FORMS)}; there are: {', '.join(FORMS)}.")
         form = FORMS[kind]
         argument = rest.pop(0) if form.pattern and rest and "=" not in rest[0] else ""
         if not re.fullmatch(form.pattern, argument):
             raise ModelError(f"{where}: write it as `{form.example}`.")
-        options = tuple(self.option(where, form, word) for word in rest)
+        options = tuple(self.option(kind, where, word) for word in rest)
         names = [name for name, _ in options]
         if len(set(names)) < len(names):
             raise ModelError(f"{where}: {max(names, key=names.count)} is given twice.")
         return Element(kind, argument, options)
 
-    def option(self, where: str, form: Form, word: str) -> tuple[str, str]:
+    def option(self, kind: str, where: str, word: str) -> tuple[str, str]:
         name, _, value = word.partition("=")
+        form = FORMS[kind]
         if name not in form.options:
-            known = ", ".join(form.options) or "none"
+            if not form.options:
+                raise ModelError(f"{where}: {kind} takes no options.")
+            known = ", ".join(form.options)
             raise ModelError(f"{where}: no option `{word}`{nearest(name, form.options)}; there are: {known}.")
         allowed = form.options[name]
         if not re.fullmatch(allowed.pattern, value):

@@ -19,6 +19,7 @@ from striate.geometry import Axis, Branches, Cost, ReceptiveField, receptive_fie
 from striate.models.effects import NEITHER, Effect, Shape, effect_of
 from striate.models.notation import Element, elements, parse
 
+_MOST_NUMBERS = 2**31  # of one feature map: 8 GB
 _WITH_WEIGHTS = ("conv", "deconv", "bn", "fc", "res", "bottleneck")
 
 
@@ -88,7 +89,10 @@ class Plan:
         return reduce(Cost.__add__, (step.effect.cost for step in self.steps))
 
     def strides(self) -> list[tuple[Fraction, Fraction]]:
-        """Return, for the output of each step of the body, the input pixels from one unit to the next."""
+        """Return, for the output of each step of the body, the input pixels from one unit to the next.
+
+        Behind `fitpool` they are those of images of this size.
+        """
         found, stride = [], (Fraction(1), Fraction(1))
         for step in self.steps[: self.body]:
             down, across = step.effect.axes or NEITHER
@@ -99,7 +103,7 @@ class Plan:
     def maps(self) -> list[int]:
         """Return which steps give the feature maps: for each resolution the last one, the finest first."""
         last = {stride: place for place, stride in enumerate(self.strides())}
-        return [last[stride] for stride in sorted(last)]
+        return [last[stride] for stride in sorted(last, key=lambda stride: (stride[0] * stride[1], stride))]
 
     def notes(self) -> list[str]:
         """Return what a person should know, each with the element that it is about."""
@@ -148,10 +152,21 @@ def plan(line: str, input_shape: Shape, *, classes: int, names: Sequence[str] = 
     return Plan(line=line, input=tuple(input_shape), steps=tuple(steps), body=body)
 
 
+def check_form(shape: Sequence[object], classes: object) -> None:
+    """Raise ModelError where images [channels, height, width], or classes, are none."""
+    if len(shape) != 3 or not all(isinstance(side, int) and side >= 1 for side in shape):
+        raise ModelError(f"shape (={tuple(shape)}) must be channels, height and width, whole numbers, each 1 or more.")
+    if classes is not None and not (isinstance(classes, int) and classes >= 1):
+        raise ModelError(f"classes (={classes}) must be a whole number, 1 or more.")
+
+
 def _effect_at(place: int, element: Element, shape: Shape) -> Effect:
     """Return an element's effect; raises ModelError that names it, its place and what arrives."""
     try:
-        return effect_of(element, shape)
+        effect = effect_of(element, shape)
+        if math.prod(effect.output) > _MOST_NUMBERS:
+            raise GeometryError(f"{math.prod(effect.output):,} numbers would come out, of one image")
+        return effect
     except GeometryError as error:
         arrived = "x".join(map(str, shape)) if len(shape) > 1 else f"{shape[0]:,} numbers"
         raise ModelError(f"element {place} `{element}`: its input is {arrived}; {error}.") from None

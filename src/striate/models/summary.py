@@ -86,13 +86,17 @@ def windows(step: Step) -> str:
         for one, other in zip(down, across, strict=True)
         if isinstance(one, Window | TransposedWindow) and isinstance(other, Window | TransposedWindow)
     ]
+    if step.element.kind.endswith("pool"):
+        padding = [tuple(map(sum, zip(*(w.padding for w in axis), strict=True))) for axis in zip(*slides, strict=True)]
+        slides = slides[-1:]  # what comes before it is its padding
+    else:
+        padding = [window.padding for window in max(slides, key=lambda pair: pair[0].kernel * pair[1].kernel)]
     kernels = " ".join(f"{one.kernel}x{other.kernel}" for one, other in slides)
     strides = [math.prod(pair[axis].stride for pair in slides) for axis in (0, 1)]
-    one, other = max(slides, key=lambda pair: pair[0].kernel * pair[1].kernel)
-    return f"{kernels} / {_pair(*strides)} / {_sides(one.padding, other.padding)}"
+    return f"{kernels} / {_pair(*strides)} / {_sides(padding[0], padding[1])}"
 
 
-def _sides(rows: tuple[int, int], columns: tuple[int, int]) -> str:
+def _sides(rows: tuple[int, ...], columns: tuple[int, ...]) -> str:
     """Write padding as the notation does: `1`, `2x1`, or `before:after`."""
     before, after = _pair(rows[0], columns[0]), _pair(rows[1], columns[1])
     return before if before == after else f"{before}:{after}"

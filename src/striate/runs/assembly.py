@@ -21,7 +21,9 @@ from striate.data.preprocessing import Preprocessing, channel_statistics, natura
 from striate.data.store import Store, check_memory
 from striate.errors import DataError, Interrupted, ModelError, OutputError, TrainingError
 from striate.interrupts import hold_interrupt
+from striate.machine import fits_into_memory
 from striate.models.network import Network
+from striate.models.plan import Plan
 from striate.progress import progress_bar, say
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import RunRecord, environment
@@ -54,6 +56,7 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
     if plan.output != (task.outputs,):
         given = "x".join(map(str, plan.output))
         raise ModelError(f"{name} gives {given}, not a number for each class; end it with: gap | fc classes.")
+    _check_training_memory(plan, name, config)
     model = models.build(plan, name, seed=config.seed)
     device = default_device()
     with _new_run_folder(config, dataset, name) as folder:
@@ -74,6 +77,19 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
         writer = RunWriter(folder, record, task, _split_json(stores), began)
         _train_and_keep(model.to(device), task, config, stores, writer)
     return load(folder)
+
+
+def _check_training_memory(plan: Plan, name: str, config: TrainConfig) -> None:
+    """Raise ModelError where weights, gradients, momentum and half of a batch's activations exceed the memory.
+
+    Half, as training keeps between 55 and 75 per cent of the outputs of all layers.
+    """
+    wanted_bytes = 12 * plan.cost.parameters + plan.cost.activation_bytes * config.batch_size // 2
+    if not fits_into_memory(wanted_bytes):
+        raise ModelError(
+            f"{name} on {plan.input[1]}x{plan.input[2]} images takes {wanted_bytes / 1e9:,.1f} GB or more to train, "
+            "more than this machine's memory; choose a smaller --size, --batch-size or --model."
+        )
 
 
 def _decode_splits(dataset: Dataset, size_px: int, channels: int) -> dict[SplitName, Store]:

@@ -20,6 +20,7 @@ _hook = install_import_hook(
 )
 
 import io  # noqa: E402
+import shutil  # noqa: E402
 import tarfile  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -68,9 +69,13 @@ QUICK = {"model": "resnet20", "epochs": 3, "batch_size": 8, "size": 8}
 
 
 @pytest.fixture
-def colour_run(colour_folders, tmp_path: Path) -> Run:
-    """Train on coloured pictures for a second."""
-    return st.train(colour_folders(), st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
+def colour_run(colour_folders, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A network that tells coloured pictures apart: trained for a second, once; each test gets a copy."""
+    data, trained = colour_folders(), tmp_path_factory.getbasetemp() / "colour_run"
+    if not trained.exists():
+        st.train(data, st.TrainConfig(**QUICK, out=str(trained)))
+    shutil.copytree(trained, tmp_path / "run")
+    return st.load(tmp_path / "run")
 
 
 @pytest.fixture(scope="session")

@@ -133,7 +133,7 @@ def gradient_span(layers: list[nn.Module], size: int, unit: int) -> tuple[int, i
     return int(touched.min()), int(touched.max())
 
 
-def real(axis, unpadded: bool = False) -> nn.Module:
+def real(axis) -> nn.Module:
     """Build torch's layer with weights of one."""
     if isinstance(axis, Window):
         layer = nn.Conv1d(1, 1, axis.kernel, axis.stride, axis.padding[0], axis.dilation, bias=False)

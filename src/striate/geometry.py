@@ -16,6 +16,8 @@ from typing import Protocol, runtime_checkable
 
 from striate.errors import GeometryError
 
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
 
 @runtime_checkable  # for the checks of shapes in tests
 class Axis(Protocol):
@@ -160,7 +162,10 @@ class TransposedWindow:
 
 @dataclass(frozen=True, kw_only=True)
 class Upsampling:
-    """Upsampling along one axis by a whole factor, nearest or bilinear (torch's `align_corners=False`)."""
+    """Upsampling along one axis by a whole factor, nearest or bilinear (torch's `align_corners=False`).
+
+    Source: the documentation of `torch.nn.Upsample`.
+    """
 
     factor: int
     bilinear: bool = False
@@ -296,7 +301,8 @@ def same_padding(size: int, kernel: int, *, stride: int = 1, dilation: int = 1) 
     """Return the padding, before and after, that makes ceil(i / s) output units, for any stride.
 
     max(0, s(ceil(i / s) - 1) + e - i) in all; of an odd number the one more is after, as in TensorFlow and
-    in torch's `padding="same"` (which takes no stride).
+    in torch's `padding="same"` (which takes no stride). Source: TensorFlow's
+    documentation of `tf.nn.convolution`.
 
     >>> same_padding(224, 7, stride=2), same_padding(5, 2)
     ((2, 3), (0, 1))

@@ -11,6 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 from torch import nn
 
+from striate.layers import BasicBlock, Bottleneck, ConvTranspose2d, Pad2d
+
 DRAWN = settings(max_examples=40, deadline=None)
 SIDES = some.tuples(some.integers(2, 6), some.integers(2, 6))
 KERNELS = some.tuples(some.integers(1, 3), some.integers(1, 3))
@@ -60,12 +62,14 @@ def test_transposed_convolution_passes_gradients_as_a_convolution(sides, kernel,
     layer = nn.ConvTranspose2d(2, 3, kernel, stride, bias=False).double()
     x = image(2, sides)
     gradient, arrived = backward(layer, x)
-    expected = torch.zeros_like(x)
+    to_input, to_weight = torch.zeros_like(x), torch.zeros_like(layer.weight)
     for row, column, i, j in itertools.product(*(range(n) for n in (*sides, *kernel))):
         for c_in, c_out in itertools.product(range(2), range(3)):
             there = gradient[0, c_out, row * stride[0] + i, column * stride[1] + j]
-            expected[0, c_in, row, column] += layer.weight[c_in, c_out, i, j].detach() * there
-    torch.testing.assert_close(arrived, expected)
+            to_input[0, c_in, row, column] += layer.weight[c_in, c_out, i, j].detach() * there
+            to_weight[c_in, c_out, i, j] += x[0, c_in, row, column].detach() * there
+    torch.testing.assert_close(arrived, to_input)
+    torch.testing.assert_close(layer.weight.grad, to_weight)
 
 
 @DRAWN
@@ -109,6 +113,11 @@ def test_max_pooling_gives_all_of_a_gradient_to_the_maximum_of_ties_the_first_in
         nn.MaxPool2d(3, 2, padding=1),
         nn.Upsample(scale_factor=2, mode="bilinear"),
         nn.Tanh(),
+        Pad2d(((7, 1), (0, 9)), "reflect"),
+        ConvTranspose2d(2, 3, 4, 2, sides=((1, 0), (1, 2)), mode="replicate"),
+        ConvTranspose2d(2, 2, (2, 3), (2, 1), mode="circular", groups=2),
+        BasicBlock(2, 3, stride=2).eval(),
+        Bottleneck(2, 1).eval(),
     ],
     ids=str,
 )

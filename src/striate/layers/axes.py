@@ -11,7 +11,7 @@ import scipy.sparse
 from jaxtyping import Float, Int64
 
 from striate.errors import GeometryError, ModelError
-from striate.geometry import Window
+from striate.geometry import PADDING_MODES, Window
 
 Matrix: TypeAlias = scipy.sparse.csr_array
 
@@ -40,17 +40,22 @@ def padded_sources(size: int, padding: tuple[int, int], mode: str) -> Int64[np.n
         period = max(1, 2 * (size - 1))  # there and back again
         there = places % period
         return np.minimum(there, period - there) if size > 1 else np.zeros_like(places)
-    raise ModelError(f"unknown padding mode {mode!r}; there are: zeros, reflect, replicate, circular.")
+    raise ModelError(f"unknown padding mode {mode!r}; there are: {', '.join(PADDING_MODES)}.")
 
 
 def check_reach(size: int, padding: tuple[int, int], mode: str) -> None:
     """Raise GeometryError where padding reaches farther than torch's own goes: one reflection, one turn."""
-    most = {"reflect": size - 1, "circular": size}.get(mode, max(padding))
+    most = reach(size, mode)
     if max(padding) > most:
         raise GeometryError(
             f"torch's padding in mode {mode} reaches {most} beyond an input of {size}, not {max(padding)}; "
             "striate.layers.Pad2d goes on mirroring"
         )
+
+
+def reach(size: int, mode: str) -> int | float:
+    """Return how far torch's own padding reaches beyond an input: one reflection, one turn, or any number."""
+    return {"reflect": size - 1, "circular": size}.get(mode, math.inf)
 
 
 def gather_matrix(sources: Int64[np.ndarray, " outputs"], size: int) -> Matrix:

@@ -8,11 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError
-from striate.geometry import same_padding
-from striate.layers.axes import padded_sources
+from striate.geometry import PADDING_MODES, same_padding
+from striate.layers.axes import padded_sources, reach
 
 Sides = tuple[tuple[int, int], tuple[int, int]]
-MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class Pad2d(nn.Module):
@@ -43,8 +42,8 @@ class Pad2d(nn.Module):
             sides = ((sides, sides), (sides, sides))
         if [len(pair) for pair in sides] != [2, 2] or min(map(min, sides)) < 0:
             raise ModelError(f"sides (={sides}) must be ((above, below), (left, right)), each 0 or more.")
-        if mode not in MODES:
-            raise ModelError(f"unknown padding mode {mode!r}; there are: {', '.join(MODES)}.")
+        if mode not in PADDING_MODES:
+            raise ModelError(f"unknown padding mode {mode!r}; there are: {', '.join(PADDING_MODES)}.")
         self.sides = sides
         self.mode = mode
         self.fill = fill
@@ -55,7 +54,7 @@ class Pad2d(nn.Module):
         flat = [*columns, *rows]  # the last axis first, as torch has it
         if self.mode == "zeros":
             return F.pad(x, flat, value=self.fill)
-        if self._far(rows, x.shape[2]) or self._far(columns, x.shape[3]):
+        if max(rows) > reach(x.shape[2], self.mode) or max(columns) > reach(x.shape[3], self.mode):
             for axis, pair in ((2, rows), (3, columns)):
                 sources = torch.from_numpy(padded_sources(x.shape[axis], pair, self.mode))
                 x = x.index_select(axis, sources.to(x.device))
@@ -69,10 +68,6 @@ class Pad2d(nn.Module):
     def extra_repr(self) -> str:
         """Describe the layer in its printed form."""
         return f"{self.sides}, {self.mode}" + (f", fill={self.fill}" if self.fill else "")
-
-    def _far(self, pair: tuple[int, int], size: int) -> bool:
-        """Tell whether padding reaches farther than torch's own."""
-        return max(pair) > {"reflect": size - 1, "circular": size}.get(self.mode, max(pair))
 
 
 class SamePad2d(Pad2d):

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError
-from striate.geometry import TransposedWindow
-from striate.layers.padding import MODES, Pad2d, Sides
+from striate.geometry import PADDING_MODES, TransposedWindow
+from striate.layers.padding import Pad2d, Sides
 
 
 class CheckerboardWarning(UserWarning):
@@ -73,8 +73,8 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         groups: int = 1,
         bias: bool = True,
     ) -> None:
-        if mode not in MODES:
-            raise ModelError(f"unknown padding mode {mode!r}; there are: {', '.join(MODES)}.")
+        if mode not in PADDING_MODES:
+            raise ModelError(f"unknown padding mode {mode!r}; there are: {', '.join(PADDING_MODES)}.")
         even = all(before == after for before, after in sides)
         super().__init__(
             channels_in,

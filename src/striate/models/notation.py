@@ -34,6 +34,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from striate.errors import ModelError, nearest
+from striate.geometry import PADDING_MODES
 
 MOST_ELEMENTS = 2_000  # in a line, repeats written out
 _DEEPEST = 20  # parentheses within parentheses
@@ -62,7 +63,7 @@ _NUMBERS = rf"(0|{_COUNT})(x(0|{_COUNT}))?"
 _STEPS = Value(_PAIR, "a number such as 2, or 2x1")
 _CUT = Value(rf"{_NUMBERS}(:{_NUMBERS})?", "a number such as 1, or 2x1, or 0:1")
 _PADDING = Value(rf"same|{_CUT.pattern}", f"{_CUT.wanted}, or same")
-_BORDER = Value("zeros|reflect|replicate|circular", "zeros, reflect, replicate or circular")
+_BORDER = Value("|".join(PADDING_MODES), f"{', '.join(PADDING_MODES[:-1])} or {PADDING_MODES[-1]}")
 _SWITCH = Value("yes|no", "yes or no")
 _GROUPS = Value(_COUNT, "a number such as 2")
 _CONVOLUTION = {"mode": _BORDER, "dilation": _STEPS, "groups": _GROUPS, "bias": _SWITCH}

@@ -86,7 +86,7 @@ FORMS: dict[str, Form] = {
     "bottleneck": Form(_COUNT, "bottleneck 64", _RESIDUAL),
     "bn": Form(),
     "flatten": Form(),
-    "fc": Form(rf"{_COUNT}|classes", "fc 120"),
+    "fc": Form(rf"{_COUNT}|classes", "fc classes"),
     "dropout": Form(r"0?\.\d+|0", "dropout 0.5"),
     **dict.fromkeys(("relu", "relu6", "leakyrelu", "tanh", "sigmoid", "gelu", "silu"), Form()),
 }

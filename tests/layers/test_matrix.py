@@ -14,7 +14,7 @@ from scipy.sparse.linalg import svds
 from torch import nn
 
 from striate.errors import ModelError
-from striate.layers import LinearMap, as_matrix, offset
+from striate.layers import LinearMap, Pad2d, as_matrix, offset
 
 DRAWN = settings(max_examples=150, deadline=None)
 
@@ -274,3 +274,18 @@ def test_matrices_have_the_precision_of_their_weights_and_small_indices():
         matrix = as_matrix(layer, (2, 8, 8), order)
         assert (matrix.dtype, matrix.indices.dtype) == (np.float32, np.int32)
     assert as_matrix(nn.Conv2d(1, 1, 3).bfloat16(), (1, 5, 5)).dtype == np.float32
+
+
+@pytest.mark.parametrize("see", [as_matrix, LinearMap], ids=["as_matrix", "LinearMap"])
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (nn.ConstantPad2d(1, 3.0), (2, 4, 4), "pads with a number other than 0"),
+        (Pad2d(1, fill=2.0), (2, 4, 4), "pads with a number other than 0"),
+        (nn.BatchNorm2d(2, track_running_stats=False), (2, 4, 4), "linear in no mode"),
+        (nn.Sequential(nn.Conv2d(2, 2, 3), nn.ReLU()), (2, 4, 4), "ReLU is not linear"),
+    ],
+)
+def test_both_views_refuse_what_is_not_linear(see, layer, shape, message):
+    with pytest.raises(ModelError, match=message):
+        see(layer, shape)

@@ -47,6 +47,11 @@ def matrix_of(layer: nn.Module, shape: Shape) -> tuple[Matrix, Shape]:
 
 def builder_of(layer: nn.Module) -> Builder:
     """Return what builds a layer's matrix; raises ModelError where it has none."""
+    fill = getattr(layer, "value", 0) or getattr(layer, "fill", 0)
+    if fill != 0 and isinstance(layer, nn.ConstantPad1d | nn.ConstantPad2d | Pad2d):
+        raise ModelError(f"{layer} is not linear: it pads with a number other than 0.")
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_var is None:
+        raise ModelError(f"{layer} keeps no running statistics: it is linear in no mode.")
     for kind, build in BUILDERS.items():
         if isinstance(layer, kind):
             return build
@@ -164,8 +169,6 @@ def _adaptive_pooling(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
 
 def _padding(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
     mode = next(mode for kind, mode in _PADDINGS.items() if isinstance(layer, kind))
-    if getattr(layer, "value", 0) != 0:
-        raise ModelError(f"{layer} is not linear: it pads with a number other than 0.")
     sides = layer.padding  # last axis first, as torch.nn.functional.pad has it
     pairs = [(sides[place], sides[place + 1]) for place in range(0, len(sides), 2)][::-1]
     for size, pair in zip(shape[1:], pairs, strict=True):
@@ -174,8 +177,6 @@ def _padding(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
 
 
 def _far_padding(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
-    if layer.mode == "zeros" and layer.fill != 0:
-        raise ModelError(f"{layer} is not linear: it pads with a number other than 0.")
     return _pad(shape, layer.sides_for(shape[1:]), layer.mode)
 
 
@@ -207,8 +208,6 @@ def _linear(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
 
 def _batch_norm(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
     _check_channels(shape[0], layer.num_features)
-    if layer.running_var is None:
-        raise ModelError(f"{layer} keeps no running statistics: it is linear in no mode.")
     scale = torch.rsqrt(layer.running_var + layer.eps) * (1 if layer.weight is None else layer.weight.detach())
     return scipy.sparse.diags_array(np.repeat(_numbers(scale), math.prod(shape[1:]))).tocsr(), shape
 

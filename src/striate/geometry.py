@@ -160,6 +160,22 @@ class TransposedWindow:
         return max(0, -first), max(0, last - size + 1)
 
 
+def transposed_windows(
+    kernels: Sequence[int],
+    strides: Sequence[int],
+    paddings: Sequence[tuple[int, int]],
+    output_paddings: Sequence[int],
+    dilations: Sequence[int],
+) -> list[TransposedWindow]:
+    """Return a transposed convolution's windows, one an axis, from one sequence an option as torch has them."""
+    return [
+        TransposedWindow(kernel=kernel, stride=stride, padding=padding, output_padding=extra, dilation=dilation)
+        for kernel, stride, padding, extra, dilation in zip(
+            kernels, strides, paddings, output_paddings, dilations, strict=True
+        )
+    ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Upsampling:
     """Upsampling along one axis by a whole factor, nearest or bilinear (torch's `align_corners=False`).
@@ -301,8 +317,7 @@ def same_padding(size: int, kernel: int, *, stride: int = 1, dilation: int = 1) 
     """Return the padding, before and after, that makes ceil(i / s) output units, for any stride.
 
     max(0, s(ceil(i / s) - 1) + e - i) in all; of an odd number the one more is after, as in TensorFlow and
-    in torch's `padding="same"` (which takes no stride). Source: TensorFlow's
-    documentation of `tf.nn.convolution`.
+    in torch's `padding="same"` (which takes no stride). Source: the documentation of `tf.nn.convolution`.
 
     >>> same_padding(224, 7, stride=2), same_padding(5, 2)
     ((2, 3), (0, 1))

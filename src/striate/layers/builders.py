@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from striate.errors import GeometryError, ModelError
-from striate.geometry import TransposedWindow, same_padding
+from striate.geometry import same_padding, transposed_windows
 from striate.layers.axes import (
     Matrix,
     adaptive_pooling,
@@ -95,17 +95,11 @@ def _transposed_convolution(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
     channels, *sizes = shape
     _check_channels(channels, layer.in_channels)
     if isinstance(layer, ConvTranspose2d):
-        windows, mode = list(layer.windows()), layer.mode
+        windows, mode = layer.windows(), layer.mode
     else:
+        paddings = [(padding, padding) for padding in layer.padding]
         windows, mode = (
-            [
-                TransposedWindow(
-                    kernel=kernel, stride=stride, padding=(padding, padding), output_padding=extra, dilation=dilation
-                )
-                for stride, dilation, kernel, padding, extra in zip(
-                    layer.stride, layer.dilation, layer.kernel_size, layer.padding, layer.output_padding, strict=True
-                )
-            ],
+            transposed_windows(layer.kernel_size, layer.stride, paddings, layer.output_padding, layer.dilation),
             "zeros",
         )
     outputs = [window.output_size(size) for window, size in zip(windows, sizes, strict=True)]

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError
-from striate.geometry import PADDING_MODES, TransposedWindow
+from striate.geometry import PADDING_MODES, TransposedWindow, transposed_windows
 from striate.layers.padding import Pad2d, Sides
 
 
@@ -97,14 +97,9 @@ class ConvTranspose2d(nn.ConvTranspose2d):
                 stacklevel=2,
             )
 
-    def windows(self) -> tuple[TransposedWindow, TransposedWindow]:
+    def windows(self) -> list[TransposedWindow]:
         """Return the geometry along height and width."""
-        options = zip(self.kernel_size, self.stride, self.sides, self.output_padding, self.dilation, strict=True)
-        down, across = (
-            TransposedWindow(kernel=kernel, stride=stride, padding=padding, output_padding=extra, dilation=dilation)
-            for kernel, stride, padding, extra, dilation in options
-        )
-        return down, across
+        return transposed_windows(self.kernel_size, self.stride, self.sides, self.output_padding, self.dilation)
 
     def reset_parameters(self) -> None:
         """Set the weights to bilinear upsampling, as the class describes."""

@@ -11,6 +11,7 @@ from itertools import groupby
 
 from striate.geometry import Axis, TransposedWindow, Window
 from striate.models.effects import Shape
+from striate.models.notation import pair_text
 from striate.models.plan import Plan, Step, straight
 
 _TALLEST = 150.0  # the tallest sheet
@@ -71,7 +72,7 @@ def draw(plan: Plan) -> str:
     cost = plan.cost
     bottom = middle + highest / 2 + 22 + 14 * max(stack.label.count("\n") for stack in stacks) + 30
     summary = f"{cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates an image"
-    parts.append(f'<text x="{_MARGIN}" y="{bottom:.0f}" fill="#666">{summary}</text>')
+    parts.append(f'<text stroke="none" x="{_MARGIN}" y="{bottom:.0f}" fill="#666">{summary}</text>')
     wide = max(x - _GAP + _MARGIN, len(summary) * _CHARACTER + 2 * _MARGIN)
     return _page(wide, bottom + _MARGIN, parts)
 
@@ -110,8 +111,8 @@ def _stride(step: Step) -> list[str]:
     if down == across == 1:
         return []
     if down < 1 or across < 1:
-        return [f"times {_pair(1 / down, 1 / across)}"]
-    return [f"/{_pair(down, across)}"]
+        return [f"times {pair_text(1 / down, 1 / across)}"]
+    return [f"/{pair_text(down, across)}"]
 
 
 def _sheet_count(channels: int) -> int:
@@ -123,12 +124,18 @@ def _extent(shape: Shape, scale: float) -> tuple[float, float]:
     if len(shape) == 1:
         return 12.0, _bar_length(shape[0])
     depth = 3.0 * (_sheet_count(shape[0]) - 1)
-    return max(2.0, shape[2] * scale) + depth, max(2.0, shape[1] * scale) + depth / 2
+    width, height = _sheet(shape, scale)
+    return width + depth, height + depth / 2
+
+
+def _sheet(shape: Shape, scale: float) -> tuple[float, float]:
+    """Return width and height of one sheet: to scale, as long as it can be seen."""
+    return max(2.0, shape[2] * scale), max(2.0, shape[1] * scale)
 
 
 def _sheets(stack: _Stack, left: float, middle: float, scale: float) -> list[str]:
     """Draw sheets from the hindmost, above and to the right, to the foremost."""
-    width, height = (max(2.0, side * scale) for side in (stack.shape[2], stack.shape[1]))
+    width, height = _sheet(stack.shape, scale)
     count = _sheet_count(stack.shape[0])
     top = middle - _extent(stack.shape, scale)[1] / 2
     return [
@@ -140,7 +147,7 @@ def _sheets(stack: _Stack, left: float, middle: float, scale: float) -> list[str
 
 def _front(stack: _Stack, left: float, middle: float, scale: float) -> tuple[float, float, float, float]:
     """Return left, top, width and height of the foremost sheet."""
-    width, height = (max(2.0, side * scale) for side in (stack.shape[2], stack.shape[1]))
+    width, height = _sheet(stack.shape, scale)
     bottom = middle + _extent(stack.shape, scale)[1] / 2
     return left, bottom - height, width, height
 
@@ -183,13 +190,9 @@ def _size_text(shape: Shape) -> str:
     return f"{shape[0]}@{shape[1]}x{shape[2]}" if len(shape) == 3 else str(shape[0])
 
 
-def _pair(down: Fraction, across: Fraction) -> str:
-    return str(down) if down == across else f"{down}x{across}"
-
-
 def _text(x: float, y: float, text: str, *, bold: bool = False) -> str:
     weight = ' font-weight="bold"' if bold else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle"{weight}>{escape(text)}</text>'
+    return f'<text stroke="none" x="{x:.1f}" y="{y:.1f}" text-anchor="middle"{weight}>{escape(text)}</text>'
 
 
 def _page(width: float, height: float, parts: list[str]) -> str:
@@ -199,4 +202,4 @@ def _page(width: float, height: float, parts: list[str]) -> str:
         f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="Helvetica, Arial, sans-serif" font-size="11">\n'
         f'<rect width="100%" height="100%" fill="white"/>\n<g stroke="#444" stroke-width="0.6">\n'
         f"{body}\n</g>\n</svg>\n"
-    ).replace("<text ", '<text stroke="none" ')
+    )

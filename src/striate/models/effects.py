@@ -12,7 +12,6 @@ from striate.geometry import (
     Axis,
     Branches,
     Cost,
-    TransposedWindow,
     Upsampling,
     Window,
     convolution_cost,
@@ -20,6 +19,7 @@ from striate.geometry import (
     output_size,
     same_padding,
     sees,
+    transposed_windows,
 )
 from striate.models.notation import Element, elements, parse
 
@@ -66,7 +66,7 @@ def border(element: Element) -> tuple[bool, tuple[tuple[int, int], tuple[int, in
     if element.option("pad", "0") == "same":
         dilations = element.pair("dilation", 1)
         uneven = any((kernel - 1) * d % 2 for kernel, d in zip(element.kernel, dilations, strict=True))
-        return pools or uneven or mode != "zeros" or element.pair("stride", 1) != (1, 1), None
+        return pools or uneven or mode != "zeros" or element.stride != (1, 1), None
     sides = element.sides
     uneven = any(before != after for before, after in sides)
     wide = pools and any(2 * max(pair) > kernel for pair, kernel in zip(sides, element.kernel, strict=True))
@@ -81,15 +81,12 @@ def _pointwise(element: Element, shape: Shape) -> Effect:
     return Effect(output=shape, cost=Cost(activation_bytes=_bytes(shape)))
 
 
-def _windows(element: Element, shape: Shape, default_stride: int | None) -> Windows:
+def _windows(element: Element, shape: Shape) -> Windows:
     """Return the window of a convolution or pooling along height and width."""
     own_layer, sides = border(element)
-    strides = element.kernel if default_stride is None else (default_stride,) * 2
-    if element.option("stride", ""):
-        strides = element.pair("stride", 1)
     ceil = element.option("ceil", "no") == "yes"
     windows: list[tuple[Window, ...]] = []
-    for axis, (size, kernel, stride) in enumerate(zip(shape[1:], element.kernel, strides, strict=True)):
+    for axis, (size, kernel, stride) in enumerate(zip(shape[1:], element.kernel, element.stride, strict=True)):
         dilation = element.pair("dilation", 1)[axis]
         padding = sides[axis] if sides else same_padding(size, kernel, stride=stride, dilation=dilation)
         if ceil and own_layer:  # pooling counts such padding as input
@@ -113,18 +110,19 @@ def _sizes(windows: Windows, shape: Shape, what: str) -> tuple[int, int]:
         raise GeometryError(f"a {kernel} {what} needs {needs} or padding of {padding}") from None
 
 
-def _check_groups(groups: int, channels_in: int, channels: int) -> None:
+def _weights_cost(element: Element, channels_in: int, places: tuple[int, ...]) -> Cost:
+    """Return what a convolution's weights cost at so many places; raises GeometryError where groups do not divide."""
+    groups, channels = element.groups, element.channels
     if channels_in % groups or channels % groups:
         raise GeometryError(f"groups (={groups}) must divide {channels_in} channels in and {channels} out")
+    down, across = places
+    return convolution_cost(channels_in, channels, element.kernel, (down, across), groups=groups, bias=element.bias)
 
 
 def _convolution(element: Element, shape: Shape) -> Effect:
-    axes = _windows(element, shape, default_stride=1)
+    axes = _windows(element, shape)
     output = _sizes(axes, shape, "kernel")
-    groups, bias = int(element.option("groups", "1")), element.option("bias", "yes") == "yes"
-    _check_groups(groups, shape[0], element.channels)
-    cost = convolution_cost(shape[0], element.channels, element.kernel, output, groups=groups, bias=bias)
-    cost += Cost(activation_bytes=_padded_bytes(element, axes, shape))
+    cost = _weights_cost(element, shape[0], output) + Cost(activation_bytes=_padded_bytes(element, axes, shape))
     return Effect(output=(element.channels, *output), axes=axes, cost=cost)
 
 
@@ -137,7 +135,7 @@ def _padded_bytes(element: Element, windows: Windows, shape: Shape) -> int:
 
 
 def _pooling(element: Element, shape: Shape) -> Effect:
-    axes = _windows(element, shape, default_stride=None)
+    axes = _windows(element, shape)
     output = _sizes(axes, shape, "window")
     if element.kind == "maxpool" and element.option("mode", "zeros") == "zeros":
         for layers, size, count in zip(axes, shape[1:], output, strict=True):
@@ -149,27 +147,14 @@ def _pooling(element: Element, shape: Shape) -> Effect:
 
 
 def _transposed_convolution(element: Element, shape: Shape) -> Effect:
-    options = zip(
-        element.kernel,
-        element.pair("stride", 1),
-        element.sides,
-        element.pair("outpad", 0),
-        element.pair("dilation", 1),
-        strict=True,
-    )
-    down, across = (
-        TransposedWindow(kernel=kernel, stride=stride, padding=padding, output_padding=extra, dilation=dilation)
-        for kernel, stride, padding, extra, dilation in options
+    down, across = transposed_windows(
+        element.kernel, element.stride, element.sides, element.pair("outpad", 0), element.pair("dilation", 1)
     )
     for window in (down, across):
         if window.output_padding >= max(window.stride, window.dilation):
             raise GeometryError("outpad must be smaller than stride or dilation")
     output = (down.output_size(shape[1]), across.output_size(shape[2]))
-    groups, bias = int(element.option("groups", "1")), element.option("bias", "yes") == "yes"
-    _check_groups(groups, shape[0], element.channels)
-    places = convolution_cost(
-        shape[0], element.channels, element.kernel, (shape[1], shape[2]), groups=groups, bias=bias
-    )
+    places = _weights_cost(element, shape[0], shape[1:])
     cost = Cost(places.parameters, places.macs, _bytes((element.channels, *output)))
     uneven = down.overlaps_unevenly or across.overlaps_unevenly
     return Effect(
@@ -231,7 +216,7 @@ def _block(element: Element, shape: Shape, way: str, channels: int) -> Effect:
     """Return the effect of a residual block: a way, a shortcut where the shape changes, their sum, an activation."""
     stride = element.option("stride", "1")
     long = _chain((inner for _, inner in elements(parse(way.format(stride=stride)))), shape)
-    if shape[0] == channels and element.pair("stride", 1) == (1, 1):
+    if shape[0] == channels and element.stride == (1, 1):
         short = _chain((), shape)
     elif element.option("shortcut", "conv") == "conv":
         projection = f"conv {channels}@1x1 stride={stride} bias=no | bn"
@@ -239,7 +224,7 @@ def _block(element: Element, shape: Shape, way: str, channels: int) -> Effect:
     elif channels < shape[0]:
         raise GeometryError(f"shortcut=pad adds channels and takes none away: at least {shape[0]} must come out")
     else:
-        down, across = (Window(kernel=1, stride=step) for step in element.pair("stride", 1))
+        down, across = (Window(kernel=1, stride=step) for step in element.stride)
         short = Effect(output=long.output, axes=((down,), (across,)), cost=Cost(activation_bytes=_bytes(long.output)))
     assert long.axes is not None
     assert short.axes is not None

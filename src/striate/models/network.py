@@ -54,10 +54,10 @@ class Network(nn.Module):
 
     def __init__(self, plan: Plan, body: nn.Module | None = None) -> None:
         super().__init__()
-        strides = plan.strides()
+        strides, maps = plan.strides(), plan.maps()
         self.plan = plan
-        self.channels = tuple(plan.steps[place].output[0] for place in plan.maps())
-        self.strides = tuple(_simplest(strides[place]) for place in plan.maps())
+        self.channels = tuple(plan.steps[place].output[0] for place in maps)
+        self.strides = tuple(_simplest(strides[place]) for place in maps)
         self._paths = tuple(tuple(step.name.split(".")) for step in plan.steps)
         if body is not None:
             self.add_module("features", body)
@@ -85,9 +85,13 @@ class Network(nn.Module):
 class _Flat(Network):
     """A network whose parts stand side by side under names of their own, as in the ResNets."""
 
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self._maps = plan.maps()
+
     def features(self, images: Float[Tensor, "batch channels height width"]) -> list[Tensor]:
         """Return the feature maps, the finest first."""
-        return _collect([_follow(self, path) for path in self._paths[: self.plan.body]], self.plan, images)
+        return _collect([_follow(self, path) for path in self._paths[: self.plan.body]], self._maps, self.plan, images)
 
 
 class _Body(nn.Sequential):
@@ -96,6 +100,7 @@ class _Body(nn.Sequential):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.plan = plan
+        self._maps = plan.maps()
 
     def __getitem__(self, index: int | slice) -> Any:
         """Return a part, or some as a plain `nn.Sequential`."""
@@ -105,7 +110,7 @@ class _Body(nn.Sequential):
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> list[Tensor]:
         """Return the feature maps, the finest first."""
-        return _collect(list(self), self.plan, images)
+        return _collect(list(self), self._maps, self.plan, images)
 
 
 def build(plan: Plan) -> Network:
@@ -121,9 +126,9 @@ def _follow(module: nn.Module, path: tuple[str, ...]) -> nn.Module:
     return module
 
 
-def _collect(parts: list[nn.Module], plan: Plan, images: Tensor) -> list[Tensor]:
+def _collect(parts: list[nn.Module], maps: list[int], plan: Plan, images: Tensor) -> list[Tensor]:
     """Run the body's parts one after the other; return the outputs that are feature maps."""
-    x, maps = images, plan.maps()
+    x = images
     found = {}
     try:
         for place, part in enumerate(parts):
@@ -148,34 +153,33 @@ def _convolution(element: Element, shape: Shape) -> nn.Module:
         shape[0],
         element.channels,
         element.kernel,
-        element.pair("stride", 1),
+        element.stride,
         padding,
         dilation=element.pair("dilation", 1),
-        groups=int(element.option("groups", "1")),
-        bias=element.option("bias", "yes") == "yes",
+        groups=element.groups,
+        bias=element.bias,
     )
-    return nn.Sequential(_padding(element, element.pair("stride", 1)), layer) if own_padding else layer
+    return nn.Sequential(_padding(element), layer) if own_padding else layer
 
 
 def _pooling(element: Element, shape: Shape) -> nn.Module:
     own_padding, sides = border(element)
-    stride = element.pair("stride", 1) if element.option("stride", "") else element.kernel
     layer = (nn.MaxPool2d if element.kind == "maxpool" else nn.AvgPool2d)(
         element.kernel,
-        stride,
+        element.stride,
         (0, 0) if own_padding or sides is None else (sides[0][0], sides[1][0]),
         ceil_mode=element.option("ceil", "no") == "yes",
     )
     if not own_padding:
         return layer
-    return nn.Sequential(_padding(element, stride, fill=-math.inf if element.kind == "maxpool" else 0.0), layer)
+    return nn.Sequential(_padding(element, fill=-math.inf if element.kind == "maxpool" else 0.0), layer)
 
 
-def _padding(element: Element, stride: tuple[int, int], fill: float = 0.0) -> Pad2d:
+def _padding(element: Element, fill: float = 0.0) -> Pad2d:
     """Build the padding that torch's own layers lack."""
     mode, (_, sides) = element.option("mode", "zeros"), border(element)
     if sides is None:
-        return SamePad2d(element.kernel, stride, element.pair("dilation", 1), mode, fill=fill)
+        return SamePad2d(element.kernel, element.stride, element.pair("dilation", 1), mode, fill=fill)
     return Pad2d(sides, mode, fill=fill)
 
 
@@ -184,13 +188,13 @@ def _transposed_convolution(element: Element, shape: Shape) -> nn.Module:
         shape[0],
         element.channels,
         element.kernel,
-        element.pair("stride", 1),
+        element.stride,
         sides=element.sides,
         mode=element.option("mode", "zeros"),
         output_padding=element.pair("outpad", 0),
         dilation=element.pair("dilation", 1),
-        groups=int(element.option("groups", "1")),
-        bias=element.option("bias", "yes") == "yes",
+        groups=element.groups,
+        bias=element.bias,
     )
 
 
@@ -213,7 +217,7 @@ def _fully_connected(element: Element, shape: Shape) -> nn.Module:
 def _residual(element: Element, shape: Shape) -> nn.Module:
     block = BasicBlock if element.kind == "res" else Bottleneck
     shortcut = PadShortcut if element.option("shortcut", "conv") == "pad" else projection
-    return block(shape[0], element.channels, element.pair("stride", 1), shortcut)
+    return block(shape[0], element.channels, element.stride, shortcut)
 
 
 _RELU_LIKE: dict[str, Callable[[], nn.Module]] = {

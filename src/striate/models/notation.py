@@ -112,6 +112,23 @@ class Element:
         return _pair(self.option(name, str(default)))
 
     @property
+    def stride(self) -> tuple[int, int]:
+        """The stride, height first; where none is written that of pooling is its kernel, of the others 1."""
+        if self.kind.endswith("pool") and not self.option("stride", ""):
+            return self.kernel
+        return self.pair("stride", 1)
+
+    @property
+    def groups(self) -> int:
+        """Into how many the channels are parted."""
+        return int(self.option("groups", "1"))
+
+    @property
+    def bias(self) -> bool:
+        """Whether a convolution has one."""
+        return self.option("bias", "yes") == "yes"
+
+    @property
     def sides(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """The padding: above and below, left and right; not where it is `same`."""
         before, _, after = self.option("pad", "0").partition(":")
@@ -269,6 +286,11 @@ class _Reader:
         if found:
             self.place = found.end()
         return bool(found)
+
+
+def pair_text(down: object, across: object) -> str:
+    """Write two numbers as the notation does: `2`, or `2x1` where they differ."""
+    return str(down) if down == across else f"{down}x{across}"
 
 
 def _pair(text: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
@@ -141,10 +141,11 @@ def plan(line: str, input_shape: Shape, *, classes: int, names: Sequence[str] = 
         ModelError: naming the element, its place in the line, the shape that arrived and what would fit.
     """
     listed = list(elements(parse(line)))
-    body = _body(element.kind for _, element in listed)
+    written = [element for _, element in listed]
+    body = _body(written)
     shape = tuple(input_shape)
     steps = []
-    for (place, element), name in zip(listed, _names([e for _, e in listed], body, names), strict=True):
+    for (place, element), name in zip(listed, _names(written, body, names), strict=True):
         counted = Element("fc", str(classes)) if element == Element("fc", "classes") else element
         effect = _effect_at(place, counted, shape)
         steps.append(Step(place=place, element=counted, name=name, input=shape, effect=effect))
@@ -177,11 +178,15 @@ def straight(layers: Sequence[Axis]) -> list[Axis]:
     return [inner for layer in layers for inner in (layer.ways[0] if isinstance(layer, Branches) else (layer,))]
 
 
-def _body(kinds: Iterable[str]) -> int:
+def _turn(listed: Sequence[Element]) -> int:
+    """Return the index of the element that makes feature maps a vector, or the number of elements."""
+    return next((place for place, e in enumerate(listed) if e.kind in ("flatten", "gap")), len(listed))
+
+
+def _body(listed: Sequence[Element]) -> int:
     """Return how many elements come before the head: up to flatten or gap, and what fits maps for it."""
-    listed = list(kinds)
-    body = next((place for place, kind in enumerate(listed) if kind in ("flatten", "gap")), len(listed))
-    while 0 < body < len(listed) and listed[body - 1] in ("fitpool", "dropout"):
+    body = _turn(listed)
+    while 0 < body < len(listed) and listed[body - 1].kind in ("fitpool", "dropout"):
         body -= 1
     return body
 
@@ -194,7 +199,7 @@ def _names(listed: Sequence[Element], body: int, given: Sequence[str]) -> list[s
             next(left) if element.kind in _WITH_WEIGHTS else plain
             for element, plain in zip(listed, _plain_names(listed), strict=True)
         ]
-    vector = 1 + next((place for place, e in enumerate(listed) if e.kind in ("flatten", "gap")), len(listed))
+    vector = 1 + _turn(listed)
     between = _plain_names(listed[body:vector])
     return [
         *(f"features.{place}" for place in range(body)),

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from striate.geometry import AdaptivePooling, ReceptiveField, TransposedWindow, Upsampling, Window
+from striate.models.notation import pair_text
 from striate.models.plan import Plan, Step, straight
 
 
@@ -78,7 +79,7 @@ def windows(step: Step) -> str:
     if not down:
         return ""
     if isinstance(down[0], Upsampling) and isinstance(across[0], Upsampling):
-        return f"times {_pair(down[0].factor, across[0].factor)}"
+        return f"times {pair_text(down[0].factor, across[0].factor)}"
     if isinstance(down[0], AdaptivePooling):
         return f"to {step.element.argument}"
     slides = [
@@ -93,21 +94,17 @@ def windows(step: Step) -> str:
         padding = [window.padding for window in max(slides, key=lambda pair: pair[0].kernel * pair[1].kernel)]
     kernels = " ".join(f"{one.kernel}x{other.kernel}" for one, other in slides)
     strides = [math.prod(pair[axis].stride for pair in slides) for axis in (0, 1)]
-    return f"{kernels} / {_pair(*strides)} / {_sides(padding[0], padding[1])}"
+    return f"{kernels} / {pair_text(*strides)} / {_sides(padding[0], padding[1])}"
 
 
 def _sides(rows: tuple[int, ...], columns: tuple[int, ...]) -> str:
     """Write padding as the notation does: `1`, `2x1`, or `before:after`."""
-    before, after = _pair(rows[0], columns[0]), _pair(rows[1], columns[1])
+    before, after = pair_text(rows[0], columns[0]), pair_text(rows[1], columns[1])
     return before if before == after else f"{before}:{after}"
 
 
-def _pair(down: int, across: int) -> str:
-    return str(down) if down == across else f"{down}x{across}"
-
-
 def _sees(field: tuple[ReceptiveField, ReceptiveField] | None) -> str:
-    return _pair(field[0].size, field[1].size) if field else "all"
+    return pair_text(field[0].size, field[1].size) if field else "all"
 
 
 def _both(down: int | float, across: int | float) -> int | float | list[int | float]:

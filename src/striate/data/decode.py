@@ -1,37 +1,98 @@
 """From image bytes to uint8 pixels, defensively.
 
-Formats are allow-listed and recognised by content, never by extension; sizes are checked before
-anything is decoded; EXIF orientation is applied; 16-bit images are scaled to 8 bits, not clipped;
-transparency is laid over white; of an animation the first frame counts. Errors say what is wrong;
-which file it is, their callers know.
+Formats are allow-listed and recognised by content, never by extension; sizes are checked before anything is
+decoded; EXIF orientation is applied; 16-bit images are scaled to 8 bits, not clipped; transparency is laid over
+white; of an animation the first frame counts. Errors say what is wrong; which file it is, their callers know.
+
+Whatever Pillow and libtiff have to say becomes the reason of an `ImageError` or a Python warning. To hear it, a
+call switches Pillow's size limit and, for TIFF, the process's stderr: decode in single-threaded processes.
 """
 
 from __future__ import annotations
 
 import io
+import logging
+import math
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
 
 from striate.errors import ImageError
 
+Fit = Literal["crop", "pad", "stretch"]
+FITS: tuple[Fit, ...] = get_args(Fit)
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gigabyte as RGB
 
-_SIGNATURES = (
-    b"\xff\xd8\xff",  # JPEG
-    b"\x89PNG\r\n\x1a\n",
-    b"GIF87a",
-    b"GIF89a",
-    b"BM",
-    b"II*\x00",  # TIFF, little-endian
-    b"MM\x00*",  # TIFF, big-endian
-    b"II+\x00",  # BigTIFF
-    b"MM\x00+",
+_SIGNATURES = (  # JPEG, PNG, GIF, BMP, TIFF and BigTIFF in either byte order, PNM
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM"),
+    *(b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
     *(f"P{kind}".encode() + space for kind in range(1, 7) for space in (b"\n", b" ", b"\r", b"\t")),
 )
 SIGNATURE_BYTES = 12
+
+_WIDTH, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLE_FORMAT = 256, 258, 262, 274, 339  # tags of EXIF and TIFF
+# how EXIF orientations 2 to 8 are brought upright: flipped, turned by half, flipped vertically, transposed, …
+_TURNS = dict(zip(range(2, 9), map(Image.Transpose, (0, 3, 1, 5, 4, 6, 2)), strict=True))
+_HARMLESS = re.compile(r"TIFF(Fetch|Read)\w*(Tag|Directory):|\w+: Warning, ")  # libtiff, of tags instead of pixels
+# what libtiff and Pillow's wrapper of it write to stderr; a progress bar may be drawn there at the same time
+_LIBTIFF = re.compile(r"^(?:\w+: |More samples per pixel)[^\x1b\r\n]+$", re.MULTILINE)
+_BILINEAR = Image.Resampling.BILINEAR  # Pillow's widens the filter when it shrinks, which is antialiasing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What every image becomes.
+
+    Attributes:
+        height_px, width_px: its size.
+        channels: 1 for grey, 3 for RGB.
+        fit: how another shape gets there. `crop`: the aspect is kept, the form is filled, and what sticks out
+            is cut off on both sides alike. `pad`: the aspect is kept, and the whole picture is in the middle of
+            the form; its outermost pixels are repeated outwards. `stretch`: the aspect is not kept.
+    """
+
+    height_px: int
+    width_px: int
+    channels: int
+    fit: Fit = "crop"
+
+    def __post_init__(self) -> None:
+        if min(self.height_px, self.width_px) < 1 or self.channels not in (1, 3) or self.fit not in FITS:
+            raise ValueError(f"no image has the form {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting:
+    """Where the points of a picture come to lie: fitted_x = scale_x * source_x + offset_x, and so for y.
+
+    Coordinates are in pixels and continuous: the centre of the top left pixel is at (0.5, 0.5).
+    """
+
+    scale_x: float
+    scale_y: float
+    offset_x: float
+    offset_y: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A decoded image."""
+
+    pixels: UInt8[np.ndarray, "height width channels"]
+    source_height_px: int  # of the image in its file, upright
+    source_width_px: int
+    warnings: tuple[str, ...]  # what was odd about the file, a line each
 
 
 def looks_like_image(head: bytes) -> bool:
@@ -39,42 +100,122 @@ def looks_like_image(head: bytes) -> bool:
     return head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
-def open_image(content: bytes) -> Image.Image:
+def decode(content: bytes, form: Form, *, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Decode a file's content to a form, and collect what was odd about it.
+
+    Raises:
+        ImageError: the file cannot be used; its `__notes__` hold the warnings that came before.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        for category in (UserWarning, RuntimeWarning):  # Pillow's and numpy's, not those of Python's own housekeeping
+            warnings.simplefilter("always", category)
+        try:
+            image = open_image(content, max_pixels=max_pixels)
+            height, width = upright_size(image)
+            pixels = to_pixels(image, form)
+        except ImageError as error:
+            error.__notes__ = list(_texts(caught))
+            raise
+    return Decoded(pixels=pixels, source_height_px=height, source_width_px=width, warnings=_texts(caught))
+
+
+def open_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Open a file's content as an image and check its size; its pixels are not decoded yet.
 
     Raises:
-        ImageError: no allowed format, a damaged header, or more than `MAX_PIXELS` pixels.
+        ImageError: no allowed format, a damaged header, or more than `max_pixels` pixels.
     """
+    logged: list[str] = []
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        with _pillow(max_pixels, logged):
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+        pixels = math.prod(image.size)
+    except Image.DecompressionBombError as error:
+        pixels = int(re.findall(r"\d+", str(error))[0])  # "Image size (3600000000 pixels) exceeds limit …"
     except UnidentifiedImageError:
-        raise ImageError(f"no image that striate reads ({', '.join(FORMATS)}).") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(f"more than {MAX_PIXELS:,} pixels.") from None
+        if not looks_like_image(content[:SIGNATURE_BYTES]):
+            raise ImageError(f"no image that striate reads ({', '.join(FORMATS)}).") from None
+        raise _failure(ValueError("its header makes no sense"), logged) from None
     except Exception as error:  # Pillow's readers raise whatever a damaged header makes them stumble over
-        raise ImageError(f"damaged image ({_reason(error)}).") from None
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{width}x{height} is more than {MAX_PIXELS:,} pixels.")
+        raise _failure(error, logged) from None
+    if pixels > max_pixels:
+        remedy = "shrink it, or allow more with --max-pixels"
+        raise ImageError(f"its {pixels:,} pixels are more than {max_pixels:,}; {remedy}.")
+    for text in logged:
+        warnings.warn(text, stacklevel=2)
     return image
 
 
-def to_pixels(image: Image.Image, *, size_px: int, channels: int) -> UInt8[np.ndarray, "height width channels"]:
-    """Decode an opened image to a square of `size_px`: upright, 8-bit, grey (1 channel) or RGB (3).
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return an opened image's (height, width) as it will be seen, its EXIF orientation applied.
 
-    The largest central square is kept and resized with antialiasing (bilinear). Values are 0 to 255.
+    Nothing is decoded, except where a PNG file tells its orientation after its pixels.
+    """
+    width, height = image.size
+    # Pillow's newer TIFF reader gives the upright size from the start
+    turned = _orientation(image) >= 5 and getattr(image, "tag_v2", {}).get(_WIDTH, width) == width
+    return (width, height) if turned else (height, width)
+
+
+def fit_box(height: int, width: int, form: Form) -> Fitting:
+    """Work out how a picture of `height` by `width` pixels, upright, is fitted into a form.
+
+    Images, masks and joints all go through this one geometry. The centre always comes to lie on the centre.
+
+    >>> fit_box(50, 100, Form(height_px=10, width_px=10, channels=3, fit="pad"))
+    Fitting(scale_x=0.1, scale_y=0.1, offset_x=0.0, offset_y=2.5)
+    """
+    ratio_x, ratio_y = form.width_px / width, form.height_px / height
+    scale_x, scale_y = ratio_x, ratio_y
+    if form.fit != "stretch":
+        scale_x = scale_y = max(ratio_x, ratio_y) if form.fit == "crop" else min(ratio_x, ratio_y)
+    # where the form is filled exactly, the offset is 0 exactly
+    offset_x = 0.0 if scale_x == ratio_x else (form.width_px - scale_x * width) / 2
+    offset_y = 0.0 if scale_y == ratio_y else (form.height_px - scale_y * height) / 2
+    return Fitting(scale_x=scale_x, scale_y=scale_y, offset_x=offset_x, offset_y=offset_y)
+
+
+def to_pixels(image: Image.Image, form: Form) -> UInt8[np.ndarray, "height width channels"]:
+    """Decode an opened image to a form: upright, 0 to 255, resized with antialiasing (bilinear).
+
+    An image can be decoded once: JPEG's reduced decoding leaves it smaller than it was.
 
     Raises:
-        ImageError: the image is truncated or damaged.
+        ImageError: the image is truncated or damaged, or memory does not suffice.
     """
+    said: list[str] = []
+    failure = None
     try:
-        image.draft("RGB" if channels == 3 else "L", (2 * size_px, 2 * size_px))  # JPEG: decode at reduced scale
-        upright = ImageOps.exif_transpose(image)
-        flat = _flatten(upright).convert("RGB" if channels == 3 else "L")
-        square = ImageOps.fit(flat, (size_px, size_px), method=Image.Resampling.BILINEAR)
+        # the size was checked on opening, against a limit that may be above Pillow's
+        with _pillow(None, said), _stderr_heard(said) if image.format == "TIFF" else nullcontext():
+            pixels = _decode(image, form)
+    except MemoryError:
+        raise ImageError(f"memory does not suffice to decode {image.width}x{image.height} pixels.") from None
     except Exception as error:  # as above: any reader, any exception
-        raise ImageError(f"damaged image ({_reason(error)}).") from None
-    return np.asarray(square).reshape(size_px, size_px, channels)
+        failure = error
+    for text in filter(_HARMLESS.match, said):
+        warnings.warn(text, stacklevel=2)
+    damages = [text for text in said if not _HARMLESS.match(text)]
+    if failure or damages:  # libtiff tells of damaged pixels and goes on
+        raise _failure(failure or ValueError(), damages)
+    return pixels
+
+
+def to_indices(
+    values: UInt8[np.ndarray, "source_height source_width"], form: Form, outside: int
+) -> UInt8[np.ndarray, "height width"]:
+    """Fit a mask of labels as the image of the same size is fitted: the label at the centre of each pixel.
+
+    `outside`, 0 to 255, is the label of what `pad` leaves around the mask. The form's channels do not matter.
+    """
+    height, width = values.shape
+    fitting = fit_box(height, width, form)
+    rows = np.floor((np.arange(form.height_px) + 0.5 - fitting.offset_y) / fitting.scale_y).astype(np.int64)
+    columns = np.floor((np.arange(form.width_px) + 0.5 - fitting.offset_x) / fitting.scale_x).astype(np.int64)
+    fitted = values[np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))]
+    fitted[(rows < 0) | (rows >= height)] = outside
+    fitted[:, (columns < 0) | (columns >= width)] = outside
+    return fitted
 
 
 def is_grey(image: Image.Image) -> bool:
@@ -82,34 +223,175 @@ def is_grey(image: Image.Image) -> bool:
     return image.mode in {"1", "L", "LA", "La", "F"} or image.mode.startswith("I")
 
 
+def _decode(image: Image.Image, form: Form) -> np.ndarray:
+    """Decode, flatten, fit and turn, in this order: turning is cheap last, and the geometry is symmetric."""
+    if image.format == "TIFF":
+        image.load()  # Pillow turns a TIFF file itself, and forgets its orientation
+    orientation = _orientation(image)
+    stored = replace(form, height_px=form.width_px, width_px=form.height_px) if orientation >= 5 else form
+    width, height = image.size
+    fitting = fit_box(height, width, stored)
+    mode = "RGB" if form.channels == 3 else "L"
+    # JPEG: decode at 1/2, 1/4 or 1/8 of the size, as long as resizing has a factor of 2 left to antialias
+    wanted = math.ceil(2 * fitting.scale_x * width), math.ceil(2 * fitting.scale_y * height)
+    if drafted := image.draft(mode, wanted):
+        reduced = drafted[1][2] / width  # not image.width / width, which is rounded up
+        fitting = replace(fitting, scale_x=fitting.scale_x / reduced, scale_y=fitting.scale_y / reduced)
+    fitted = _resample(_flatten(image).convert(mode), stored, fitting)
+    fitted = fitted.transpose(_TURNS[orientation]) if orientation in _TURNS else fitted
+    return np.asarray(fitted).reshape(form.height_px, form.width_px, form.channels)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return an image's EXIF orientation, 1 (upright) to 8; 1 where EXIF data make no sense."""
+    try:
+        if isinstance(image, PngImageFile) and image.tile:
+            content: bytes = image.fp.getvalue()  # type: ignore[union-attr]
+            tail = content[content.rfind(b"IDAT") :]
+            if any(key in tail for key in (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")):
+                image.load()  # its orientation may come after its pixels
+        found = Image.Image.getexif(image).get(_ORIENTATION, 1)  # PNG's own method would decode the image
+    except Exception as error:  # a picture is none the worse for damaged EXIF data
+        warnings.warn(f"orientation unknown, taken as upright ({_line(str(error))})", stacklevel=2)
+        return 1
+    return found if found in _TURNS else 1
+
+
 def _flatten(image: Image.Image) -> Image.Image:
     """Bring any mode to one that converts to 8 bits without loss of range, with transparency over white."""
     if image.mode.startswith("I") or image.mode == "F":
         return _scale_to_8_bit(image)
+    key = image.info.get("transparency")
+    if isinstance(key, tuple) and max(key) > 255:  # of a 16-bit PNG, whose pixels Pillow has scaled already
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    if image.mode == "La":
+        image = image.convert("LA")  # to RGBA there is no direct way
+    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+        return image.convert("RGB")  # many programs leave the fourth byte unused
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba)
-    return image
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert("RGB") if image.mode in {"CMYK", "HSV", "LAB", "YCbCr"} else image
 
 
 def _scale_to_8_bit(image: Image.Image) -> Image.Image:
-    """Scale numbers of more than 8 bits to 0 … 255.
+    """Scale numbers of more than 8 bits to 0 … 255; what is no number becomes the lowest."""
+    values = np.asarray(image)
+    low, high = _range(image, values)
+    factor = 255 / (high - low) if high > low else 0
+    grey = np.empty(values.shape, np.uint8)
+    source, target = values.reshape(-1), grey.reshape(-1)
+    for start in range(0, values.size, 1 << 16):  # in pieces: float64 needs eight times the memory
+        piece = np.nan_to_num(source[start : start + (1 << 16)].astype(np.float64), nan=low, posinf=high, neginf=low)
+        target[start : start + (1 << 16)] = np.rint(((piece - low) * factor).clip(0, 255))
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # of TIFF: 0 is white; Pillow minds it for 8 bits only
+        np.subtract(255, grey, out=grey)
+    if isinstance(key := image.info.get("transparency"), int):
+        grey[values == key] = 255
+    return Image.fromarray(grey)
 
-    16-bit integers by 255/65535. Wider integers as 16- or 8-bit ones where their values fit, since that is
-    what they most often hold; other integers, and floats, by their own lowest and highest value, as they
-    have no fixed range.
+
+def _range(image: Image.Image, values: np.ndarray) -> tuple[float, float]:
+    """Return the numbers that mean black and white in an image of more than 8 bits.
+
+    0 to 65535 for 16 bits, 0 to 4095 for 12 bits, 0 (or -32768 if there are negative ones) to 32767 for signed 16
+    bits. Wider integers count as 16- or 8-bit ones where their values fit, since that is what they most often
+    hold; for other integers, and floats, their own lowest and highest value, as they have no fixed range.
     """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    low, high = values.min(), values.max()
-    if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0 and 255 < high <= 65535):
-        low, high = 0, 65535
-    elif image.mode == "I" and low >= 0 and high <= 255:
-        low, high = 0, 255
-    values = (values - low) * (255 / (high - low) if high > low else 0)
-    return Image.fromarray(np.rint(values).astype(np.uint8))
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    tags = getattr(image, "tag_v2", {})
+    bits, signed = tags.get(_BITS, (0,))[0], tags.get(_SAMPLE_FORMAT, (1,))[0] == 2
+    if bits == 12:
+        return 0.0, 4095.0
+    if bits == 16 and signed:
+        return (-32768.0 if low < 0 else 0.0), 32767.0
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        return 0.0, 65535.0
+    if image.mode == "I" and low >= 0 and high <= 65535:
+        return 0.0, 255.0 if high <= 255 else 65535.0
+    return low, high
 
 
-def _reason(error: Exception) -> str:
-    """Say in a few words why decoding failed."""
-    return " ".join(str(error).split())[:100] or type(error).__name__
+def _resample(image: Image.Image, form: Form, fitting: Fitting) -> Image.Image:
+    """Resize an image of 8-bit channels so that its points come to lie exactly where `fitting` says."""
+    left, top = max(0, -fitting.offset_x / fitting.scale_x), max(0, -fitting.offset_y / fitting.scale_y)
+    right = min(image.width, (form.width_px - fitting.offset_x) / fitting.scale_x)
+    bottom = min(image.height, (form.height_px - fitting.offset_y) / fitting.scale_y)
+    # padding: first along the side that the picture fills, which leaves little to repeat along the other
+    if fitting.offset_x > 0:
+        filled = image.resize((image.width, form.height_px), _BILINEAR, box=(0, top, image.width, bottom))
+        return _widen(filled, form.width_px, fitting.scale_x, fitting.offset_x)
+    if fitting.offset_y > 0:
+        filled = image.resize((form.width_px, image.height), _BILINEAR, box=(left, 0, right, image.height))
+        turned = filled.transpose(Image.Transpose.TRANSPOSE)
+        return _widen(turned, form.height_px, fitting.scale_y, fitting.offset_y).transpose(Image.Transpose.TRANSPOSE)
+    return image.resize((form.width_px, form.height_px), _BILINEAR, box=(left, top, right, bottom))
+
+
+def _widen(image: Image.Image, width: int, scale: float, offset: float) -> Image.Image:
+    """Resize an image to the middle of `width` columns, and repeat its outermost columns outwards."""
+    # The filter reaches a column to either side, so that the second column beyond the picture sees nothing but
+    # the edge; up to there, Pillow, which resizes what lies within an image, needs the edge repeated at the source.
+    first, last = max(0, math.floor(offset) - 2), min(width, math.ceil(width - offset) + 2)
+    left, right = (first - offset) / scale, (last - offset) / scale
+    before, after = max(0, math.ceil(-left)), max(0, math.ceil(right - image.width))
+    pixels = np.asarray(image)
+    extended = Image.fromarray(np.pad(pixels, [(0, 0), (before, after), (0, 0)][: pixels.ndim], mode="edge"))
+    box = (max(0, left + before), 0, min(extended.width, right + before), extended.height)
+    pixels = np.asarray(extended.resize((last - first, image.height), _BILINEAR, box=box))
+    return Image.fromarray(np.pad(pixels, [(0, 0), (first, width - last), (0, 0)][: pixels.ndim], mode="edge"))
+
+
+@contextmanager
+def _pillow(max_pixels: int | None, heard: list[str]) -> Iterator[None]:
+    """For a while, set Pillow's own size limit, and collect what Pillow logs, which would go to stderr."""
+    before, logger, listener = Image.MAX_IMAGE_PIXELS, logging.getLogger("PIL"), logging.StreamHandler(io.StringIO())
+    listener.setLevel(logging.WARNING)
+    logger.addHandler(listener)
+    # Pillow warns above its limit and refuses above twice its limit, which guards what it allocates for a header
+    Image.MAX_IMAGE_PIXELS = None if max_pixels is None else math.ceil(max_pixels / 2)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+        logger.removeHandler(listener)
+        heard += listener.stream.getvalue().splitlines()
+
+
+@contextmanager
+def _stderr_heard(heard: list[str]) -> Iterator[None]:
+    """Collect what libtiff writes to the process's stderr, the only place where it says what is wrong."""
+    import tempfile  # here, as it is needed for TIFF alone
+
+    with tempfile.TemporaryFile() as file:
+        if sys.stderr:  # None in a process without a console
+            sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            file.seek(0)
+            heard += _LIBTIFF.findall(file.read(1 << 16).decode(errors="replace"))
+
+
+def _texts(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    """Return the texts of warnings, a line each, without repetitions."""
+    return tuple(dict.fromkeys(_line(str(warning.message)) for warning in caught))
+
+
+def _failure(error: Exception, heard: list[str]) -> ImageError:
+    """Say why an image cannot be decoded: what its reader said of it, or else the exception's text."""
+    reason = _line(heard[0] if heard else str(error)) or type(error).__name__
+    kind = "unsupported" if "unsupported" in reason.lower() else "damaged"
+    return ImageError(f"{kind} image ({reason}).")
+
+
+def _line(text: str) -> str:
+    """Bring a text into a short line."""
+    return " ".join(text.split())[:150].rstrip(".")

@@ -1,19 +1,29 @@
 """Data: from files on disk to batches of tensors.
 
-sources/        where labelled images come from, a layout a file  -> Dataset
-dataset.py      a data set before anything is decoded
-files.py        finding image files
-decode.py       image bytes -> uint8 pixels
-store.py        samples, decoded once
+sources/          where labelled pictures come from, a layout a file  -> Dataset
+dataset.py        a data set before anything is decoded
+pictures.py       pictures before they are decoded; masks.py: with masks
+labels.py         classes, masks, joints
+files.py          finding image files
+decode.py         image bytes -> uint8 pixels
+digests.py        the content of files as hashes
+cache.py          the folder that keeps decoded pictures
+pixels.py         decoded pictures: in memory, on disk, or decoded when they are asked for
+store.py          samples, decoded once
 preprocessing.py  what the network's input goes through, stored with its weights
-batches.py      order and batches
-targets.py      what a batch holds
+augment.py        what happens to training pictures; motion.py: in one resampling
+batches.py        order and batches
+targets.py        what a batch holds
+check.py          all that is wrong with a data set
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from pkgutil import resolve_name
+from types import ModuleType
+from typing import Any
 
 from striate.data.dataset import Dataset
 from striate.data.sources import SAMPLES, SOURCES
@@ -21,49 +31,67 @@ from striate.errors import DataError, nearest
 
 __all__ = ["Dataset", "open_data"]
 
+_LAST = "class_folders"  # any folder of folders could be one: it is taken where nothing else fits, or on demand
 
-def open_data(location: str | Path) -> Dataset:
-    """List the labelled images of a folder or of a built-in sample; nothing is decoded yet.
+
+def open_data(location: str | Path, *, task: str = "auto", ignore: Sequence[str] = (), split_seed: int = 0) -> Dataset:
+    """List the labelled pictures of a folder, a file or a built-in sample; nothing is decoded yet.
 
     Args:
-        location: a folder in one of the layouts of `SOURCES`, or a name in `SAMPLES`, such as `mnist`.
+        location: a folder or file in one of the layouts of `SOURCES`, or a name in `SAMPLES`, such as `mnist`.
+        task: what its labels are for, where it could be several things; `auto` finds it from the layout.
+        ignore: classes of masks, by name or value, that count as no label.
+        split_seed: another one sets other samples aside, where the layout itself sets none aside.
 
     Raises:
-        DataError: there is nothing there, its layout is unknown, or its classes make no sense.
+        DataError: there is nothing there, its layout is unknown, its task in doubt, or its labels make no sense.
 
     >>> open_data("mnist").classes[:3]
     ('0', '1', '2')
     """
     given = str(location)
     try:
-        return _find(given)
+        return _find(given, task, tuple(ignore)).parted(split_seed)
     except OSError as error:
         raise DataError(f"{error.filename or given}: cannot be read ({error.strerror}).") from None
 
 
-def _find(given: str) -> Dataset:
-    """Settle who reads a location, and have it read."""
+def _find(given: str, task: str, ignore: tuple[str, ...]) -> Dataset:
+    """Settle who reads a location, for which task, and have it read."""
     path = Path(given)
-    if given in SAMPLES:
+    sample = given.partition(":")[0]
+    if sample in SAMPLES:
         if path.exists():
             raise DataError(
                 f"{given}: a built-in sample, and something here of that name; for the latter write ./{given}."
             )
-        return _read(SAMPLES[given], given)
-    layouts = {home: resolve_name(home) for home in SOURCES.values()}
-    for home, layout in layouts.items():
-        if layout.matches(given):
-            return _read(home, given)
-    if path.is_dir():
-        wanted = "; or ".join(layout.DESCRIPTION for layout in layouts.values())
-        raise DataError(f"{given}: a folder without class folders; wanted: {wanted}.")
+        return _read([resolve_name(SAMPLES[sample])], given, task, ignore)
+    layouts = {name: resolve_name(home) for name, home in SOURCES.items()}
+    found = [layout for layout in layouts.values() if layout.matches(given)]
+    last = layouts[_LAST]
+    if found[:-1] and found[-1] is last and task not in last.TASKS:
+        found.pop()
+    if not found and path.is_dir() and any(child.is_dir() for child in path.iterdir()):
+        found = [last]  # which says what is wrong with its names
+    if found:
+        return _read(found, given, task, ignore)
+    wanted = "; or ".join(layout.DESCRIPTION for layout in layouts.values())
     if path.exists():
-        raise DataError(f"{given}: a file, where a folder of class folders is wanted.")
+        raise DataError(f"{given}: no layout that striate knows. Wanted: {wanted}.")
     samples = ", ".join(SAMPLES)
-    raise DataError(f"{given}: no such folder{nearest(given, SAMPLES)}; give a folder of class folders, or {samples}.")
+    raise DataError(f"{given}: no such folder or file{nearest(given, SAMPLES)}; there are also samples: {samples}.")
 
 
-def _read(home: str, location: str) -> Dataset:
-    """List a location by the module that knows how."""
-    dataset: Dataset = resolve_name(home).read(location)
+def _read(layouts: list[ModuleType], location: str, task: str, ignore: tuple[str, ...]) -> Dataset:
+    """Have a location read by the first layout that is for a task; raises DataError where that is in doubt."""
+    tasks = list(dict.fromkeys(name for layout in layouts for name in layout.TASKS))
+    wanted = [name for name in tasks if task in ("auto", name)]
+    if len(wanted) > 1:
+        raise DataError(f"{location}: its task could be {' or '.join(tasks)}; say which with --task.")
+    if not wanted:
+        raise DataError(f"{location}: its task is {' or '.join(tasks)}, not {task}.")
+    chosen: Any = next(layout for layout in layouts if wanted[0] in layout.TASKS)
+    if ignore and not getattr(chosen, "CAN_IGNORE", False):
+        raise DataError(f"{location}: --ignore is for classes in mask files, and there are none.")
+    dataset: Dataset = chosen.read(location, wanted[0], **({"ignore": ignore} if ignore else {}))
     return dataset

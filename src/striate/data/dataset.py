@@ -1,106 +1,38 @@
-"""A data set before anything is decoded: names, where each image comes from, and its class."""
+"""A data set before anything is decoded: names, where each picture comes from, and its label."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8
-from PIL import Image
+from jaxtyping import Bool, Int64
 
-from striate.data.decode import open_image, to_pixels
-from striate.errors import DataError, ImageError
+from striate.data.labels import Labels, Skeleton
+from striate.data.pictures import Pictures
+from striate.errors import DataError, nearest
 
 SplitName = Literal["train", "val", "test"]
-
-
-@runtime_checkable
-class Images(Protocol):
-    """Images that are read and decoded one at a time, on demand."""
-
-    def __len__(self) -> int:
-        """Count the images."""
-
-    def where(self, index: int) -> str:
-        """Say where an image is, for messages."""
-
-    def take(self, indices: Int64[np.ndarray, " chosen"]) -> Images:
-        """Return some of the images, as images."""
-
-    def read(self, index: int) -> bytes:
-        """Return the bytes that are an image's content; raises OSError."""
-
-    def open(self, content: bytes) -> Image.Image:
-        """Turn content into an image of which no more than the header need be decoded; raises ImageError."""
-
-
-@dataclass(frozen=True)
-class ImageFiles:
-    """Image files on disk."""
-
-    paths: Sequence[Path]
-
-    def __len__(self) -> int:
-        """Count the files."""
-        return len(self.paths)
-
-    def where(self, index: int) -> str:
-        """Return a file's path."""
-        return str(self.paths[index])
-
-    def take(self, indices: Int64[np.ndarray, " chosen"]) -> ImageFiles:
-        """Return some of the files."""
-        return ImageFiles([self.paths[index] for index in indices])
-
-    def read(self, index: int) -> bytes:
-        """Return a file's bytes."""
-        return self.paths[index].read_bytes()
-
-    def open(self, content: bytes) -> Image.Image:
-        """Open a file's bytes."""
-        return open_image(content)
-
-
-@dataclass(frozen=True)
-class ImageArray:
-    """Grey images that are in memory already: uint8, 0 black to 255 white."""
-
-    pixels: UInt8[np.ndarray, "samples height width"]
-
-    def __len__(self) -> int:
-        """Count the images."""
-        return len(self.pixels)
-
-    def where(self, index: int) -> str:
-        """Return an image's place in the array."""
-        return f"image {index}"
-
-    def take(self, indices: Int64[np.ndarray, " chosen"]) -> ImageArray:
-        """Return some of the images."""
-        return ImageArray(self.pixels[indices])
-
-    def read(self, index: int) -> bytes:
-        """Return one image's pixels as bytes."""
-        return bytes(self.pixels[index].tobytes())
-
-    def open(self, content: bytes) -> Image.Image:
-        """Return pixels as an image of Pillow's mode L."""
-        height, width = self.pixels.shape[1:]
-        return Image.frombytes("L", (width, height), content)
+SPLIT_NAMES: dict[SplitName, tuple[str, ...]] = {
+    "train": ("train",),
+    "val": ("val", "valid", "validation"),
+    "test": ("test",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Labelled images: a name, an image and the index of a class each."""
+    """Labelled pictures: a name, a picture and a label each."""
 
     names: tuple[str, ...]
-    images: Images
-    targets: Int64[np.ndarray, " samples"]
+    pictures: Pictures
+    labels: Labels
+
+    def __post_init__(self) -> None:
+        assert len(self.names) == len(self.pictures) == len(self.labels)
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -110,57 +42,39 @@ class Samples:
         """Return some of the samples."""
         return Samples(
             names=tuple(self.names[index] for index in indices),
-            images=self.images.take(indices),
-            targets=self.targets[indices],
+            pictures=self.pictures.take(indices),
+            labels=self.labels.take(indices),
         )
-
-    def header(self, index: int) -> Image.Image:
-        """Return an image that is opened and not decoded; raises ImageError."""
-        with self._place_in_errors(index):
-            return self.images.open(self.images.read(index))
-
-    def decode(
-        self, index: int, *, size_px: int, channels: int
-    ) -> tuple[UInt8[np.ndarray, "height width channels"], str]:
-        """Return an image's pixels, as `to_pixels` makes them, and a 64-bit hash of its content; raises ImageError."""
-        with self._place_in_errors(index):
-            content = self.images.read(index)
-            pixels = to_pixels(self.images.open(content), size_px=size_px, channels=channels)
-            return pixels, hashlib.blake2b(content, digest_size=8).hexdigest()
-
-    @contextmanager
-    def _place_in_errors(self, index: int) -> Iterator[None]:
-        try:
-            yield
-        except ImageError as error:
-            raise ImageError(f"{self.images.where(index)}: {error}") from None
-        except OSError as error:
-            raise ImageError(f"{self.images.where(index)}: cannot be read ({error.strerror}).") from None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Labelled images and their parting into splits, as `open_data` finds them.
+    """Labelled pictures in splits.
 
     Attributes:
         name: what a run of it is called.
-        location: the folder or the sample's name, as it was given.
+        location: the folder, file or sample's name, as it was given.
         task: the task that its labels are for.
-        classes: class names; a target is an index into them.
         samples: all of them.
-        splits: indices into `samples`: always `train` and `val` (what the best weights are chosen by), and
-            `test` where the layout has one.
+        splits: indices into `samples`: `train`, and `val` (what the best weights are chosen by) and `test` where
+            the layout has them; `open_data` completes them by `parted`.
         published: the split that the layout itself sets aside, or None where the parting is ours.
-        mirror_safe: whether an image's mirror image is of the same class; it is not for digits.
+        classes: class names, which labels and masks are indices of; none where joints are the labels.
+        colours: of the classes in masks, RGB from 0 to 255; none where the data give none.
+        skeleton: the joints, where they are the labels.
+        mirror_safe: whether a mirror image can have the same label, or one that follows from it; it cannot for
+            digits, nor where classes come as `left …` and `right …`.
     """
 
     name: str
     location: str
     task: str
-    classes: tuple[str, ...]
     samples: Samples = field(repr=False)
     splits: Mapping[SplitName, Int64[np.ndarray, " chosen"]] = field(repr=False)
-    published: SplitName | None
+    published: SplitName | None = None
+    classes: tuple[str, ...] = ()
+    colours: tuple[tuple[int, int, int], ...] = field(default=(), repr=False)
+    skeleton: Skeleton | None = field(default=None, repr=False)
     mirror_safe: bool = True
 
     def split(self, name: SplitName) -> Samples:
@@ -170,16 +84,32 @@ class Dataset:
             raise DataError(f"{self.location}: there is no {name} split; there are: {filled}.")
         return self.samples.take(self.splits[name])
 
+    def parted(self, seed: int = 0) -> Dataset:
+        """Return the data with `val` set aside where the layout sets aside none, `published` and `mirror_safe` settled.
+
+        A tenth of the training samples where there is a `test` split, which has the last word, else a fifth;
+        which ones, `hold_out` tells.
+        """
+        published: SplitName | None = "test" if "test" in self.splits else "val" if "val" in self.splits else None
+        splits = dict(self.splits)
+        if "val" not in splits:
+            train = splits.pop("train")
+            kept = self.samples.take(train)
+            held = hold_out(kept.names, kept.labels.strata(), 0.1 if "test" in splits else 0.2, seed)
+            splits = {"train": train[~held], "val": train[held], **splits}
+        mirror_safe = self.mirror_safe and not _have_sides(self.classes)
+        return replace(self, splits=splits, published=published, mirror_safe=mirror_safe)
+
     def check_trainable(self) -> None:
         """Refuse what would silently teach nonsense.
 
         Raises:
-            DataError: there is one class only, or a split holds no image.
+            DataError: there is one class only, or a split holds no sample.
         """
-        if len(self.classes) < 2:
+        if len(self.classes) == 1:
             raise DataError(
                 f"{self.location}: there is one class only ({self.classes[0]!r}); "
-                "a classifier needs two or more, one folder each."
+                "a network needs two or more to tell apart."
             )
         for name, indices in self.splits.items():
             if len(indices) == 0:
@@ -189,10 +119,33 @@ class Dataset:
                 )
 
 
+def split_called(name: str) -> SplitName | None:
+    """Return the split that is meant by a folder's, or a table's, word for it; None where it is none."""
+    return next((split for split, aliases in SPLIT_NAMES.items() if name in aliases), None)
+
+
+def gather_splits(words: Sequence[str], where: Callable[[int], str]) -> dict[SplitName, Int64[np.ndarray, " chosen"]]:
+    """Gather the samples of each split, from each sample's word for it.
+
+    Raises:
+        DataError: a word is none for a split (`where` names the sample), or no sample is for training.
+    """
+    meant = {word: split_called(word.strip().lower()) for word in dict.fromkeys(words)}
+    for word, split in meant.items():
+        if split is None:
+            known = [alias for aliases in SPLIT_NAMES.values() for alias in aliases]
+            hint = nearest(word, known)
+            raise DataError(f"{where(words.index(word))}: {word!r} is no split{hint}; wanted: train, val or test.")
+    if "train" not in meant.values():
+        raise DataError("no sample is in the split train; name one that is to learn from.")
+    of_sample = np.array([meant[word] for word in words])
+    return {split: np.flatnonzero(of_sample == split) for split in SPLIT_NAMES if split in meant.values()}
+
+
 def hold_out(
-    names: Sequence[str], targets: Int64[np.ndarray, " samples"], fraction: float
+    names: Sequence[str], targets: Int64[np.ndarray, " samples"], fraction: float, seed: int = 0
 ) -> Bool[np.ndarray, " samples"]:
-    """Choose which samples to set aside, by the hash of each one's name.
+    """Choose which samples to set aside, by the hash of each one's name and a seed.
 
     A sample is held out where that hash, read as a number in [0, 1), is below `fraction`: files that are
     added later move none of the others. What chance does to small classes is bounded: of every class at
@@ -200,13 +153,14 @@ def hold_out(
     of two images or more at least one, and never all.
 
     Args:
-        names: unique.
+        names: unique; what stands behind a `#` does not count, so that parts of one picture stay together.
         targets: the class of each.
         fraction: 0 to 1: the share to hold out.
+        seed: another one gives another choice.
 
     Returns: True for the samples that are held out, one per name.
     """
-    position = np.array([_unit_hash(name) for name in names])
+    position = np.array([_unit_hash(name.partition("#")[0] + (f"\0{seed}" if seed else "")) for name in names])
     held = np.zeros(len(names), dtype=bool)
     for target in np.unique(targets):
         members = np.flatnonzero(targets == target)
@@ -216,6 +170,12 @@ def hold_out(
         count = int(np.sum(position[members] < fraction))
         held[members[: max(least, min(count, most))]] = True
     return held
+
+
+def _have_sides(classes: Sequence[str]) -> bool:
+    """Tell whether two classes have one name but for the words left and right."""
+    names = {name.lower() for name in classes}
+    return any(re.sub(r"(?<![a-z])left(?![a-z])", "right", name) in names - {name} for name in names)
 
 
 def _unit_hash(text: str) -> float:

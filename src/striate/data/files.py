@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from natsort import natsorted
 
 from striate.data.decode import SIGNATURE_BYTES, looks_like_image
-from striate.errors import DataError
+from striate.errors import DataError, listing
 
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 _DROPPINGS = {"thumbs.db", "desktop.ini", "__macosx"}  # what operating systems leave behind
 
 
@@ -49,6 +52,55 @@ def subfolders(folder: Path) -> list[Path]:
     return _in_order([path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name)])
 
 
+def find_listed(folder: Path, names: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Find the images that a file in a folder lists, and see that they are images, by their first bytes.
+
+    Names are paths relative to the folder, or absolute; with backslashes for slashes where there is no file otherwise.
+
+    Returns: a path for each, and its name with slashes.
+
+    Raises:
+        DataError: images are missing or no images; the first three are named.
+    """
+    paths: list[Path] = []
+    found: list[str] = []
+    missing: list[str] = []
+    others: list[str] = []
+    for name in names:
+        spelled, path = name, folder / name
+        head = _head(path)
+        if head is None and "\\" in name:
+            spelled = name.replace("\\", "/")
+            path = folder / spelled
+            head = _head(path)
+        if head is None:
+            missing.append(name)
+        elif not looks_like_image(head):
+            others.append(name)
+        paths.append(path)
+        found.append(Path(spelled).as_posix())
+    if missing:
+        count = f"{len(missing):,} of {len(names):,} images are not there"
+        raise DataError(f"{count}: {listing(missing)}. Paths are relative to {folder}.")
+    if others:
+        raise DataError(f"{listing(others)}: no image; take what is no image off the list.")
+    return paths, found
+
+
+def first_repeat(paths: Sequence[Path]) -> tuple[int, int] | None:
+    """Return the places of the first file that comes a second time, links resolved; None where all differ."""
+    folders: dict[Path, str] = {}
+    seen: dict[str, int] = {}
+    for place, path in enumerate(paths):
+        if path.parent not in folders:
+            folders[path.parent] = os.path.realpath(path.parent)
+        real = os.path.realpath(path) if path.is_symlink() else f"{folders[path.parent]}{os.sep}{path.name}"
+        if real in seen:
+            return seen[real], place
+        seen[real] = place
+    return None
+
+
 def is_hidden(name: str) -> bool:
     """Tell whether a file or folder is none of the user's making."""
     return name.startswith(".") or name.lower() in _DROPPINGS
@@ -61,3 +113,16 @@ def _in_order(paths: list[Path]) -> list[Path]:
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+def _head(path: Path) -> bytes | None:
+    """Return a file's first bytes; None where there is no such file. Raises DataError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(SIGNATURE_BYTES)
+    except ValueError:  # no path can hold a NUL, or half a surrogate pair
+        return None
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None

@@ -8,31 +8,31 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from striate.data.dataset import Dataset, ImageFiles, Samples, SplitName, hold_out
+from striate.data.dataset import SPLIT_NAMES, Dataset, Samples, SplitName
 from striate.data.files import find_images, subfolders
+from striate.data.labels import ClassLabels
+from striate.data.pictures import ImageFiles
 from striate.errors import DataError, listing, nearest
 from striate.progress import say
 
 DESCRIPTION = "FOLDER/<class>/*.jpg, or FOLDER/train/<class>/*.jpg with val/ or test/ beside train/"
 
-_SPLIT_FOLDERS: dict[SplitName, tuple[str, ...]] = {
-    "train": ("train",),
-    "val": ("val", "valid", "validation"),
-    "test": ("test",),
-}
+TASKS = ("classify",)
 _SPLIT_LIKE = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "images", "masks", "labels"}
-_HELD_OUT = 0.2  # of all images, where the layout sets none aside
-_HELD_OUT_BESIDE_TEST = 0.1  # of the training images: `test` has the last word, so a smaller part will do
 
 
 def matches(location: str) -> bool:
-    """Tell whether this is a folder with folders in it."""
+    """Tell whether this is a folder of folders, and not all of these are called as splits or kinds of files are."""
     path = Path(location)
-    return path.is_dir() and bool(subfolders(path))
+    if not path.is_dir():
+        return False
+    if (path / "train").is_dir():
+        return bool(subfolders(path / "train"))
+    return any(folder.name.lower() not in _SPLIT_LIKE for folder in subfolders(path))
 
 
-def read(location: str) -> Dataset:
-    """List the images of a folder of class folders, and set some aside where its layout does not.
+def read(location: str, task: str = "classify") -> Dataset:
+    """List the images of a folder of class folders.
 
     Raises:
         DataError: an empty class, a file that is no image, or a class that train lacks.
@@ -55,23 +55,16 @@ def read(location: str) -> Dataset:
             say(f"{folder}: no images of {listing(lacking)}")
     samples = Samples(
         names=tuple(path.relative_to(root).as_posix() for path in paths),
-        images=ImageFiles(paths),
-        targets=np.array(targets, dtype=np.int64),
+        pictures=ImageFiles(paths),
+        labels=ClassLabels(np.array(targets, dtype=np.int64)),
     )
-    if "val" not in splits:
-        fraction = _HELD_OUT_BESIDE_TEST if "test" in splits else _HELD_OUT
-        train = splits.pop("train")
-        kept = samples.take(train)
-        held = hold_out(kept.names, kept.targets, fraction)
-        splits = {"train": train[~held], "val": train[held], **splits}
     return Dataset(
         name=root.resolve().name,
         location=location,
-        task="classify",
+        task=task,
         classes=classes,
         samples=samples,
         splits=splits,
-        published="test" if "test" in folders else "val" if "val" in folders else None,
     )
 
 
@@ -103,7 +96,7 @@ def _split_folders(root: Path) -> dict[SplitName, Path]:
     """
     names = [folder.name for folder in subfolders(root)]
     found: dict[SplitName, Path] = {}
-    for split, aliases in _SPLIT_FOLDERS.items():
+    for split, aliases in SPLIT_NAMES.items():
         present = [alias for alias in aliases if alias in names]
         if len(present) > 1:
             raise DataError(f"{root}: {listing(present)} are all there; keep one of them.")

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from striate.data.dataset import Dataset, ImageArray, Samples
+from striate.data.dataset import Dataset, Samples
+from striate.data.labels import ClassLabels
+from striate.data.pictures import ImageArray
 from striate.errors import DataError
 
+TASKS = ("classify",)
 
-def read(location: str) -> Dataset:
+
+def read(location: str, task: str = "classify") -> Dataset:
     """Read the sample; every fifth image of each digit is held out.
 
     Raises:
@@ -31,15 +35,14 @@ def read(location: str) -> Dataset:
     return Dataset(
         name="mnist",
         location=location,
-        task="classify",
+        task=task,
         classes=tuple("0123456789"),
         samples=Samples(
             names=tuple(f"mnist/{index:04d}" for index in range(len(table))),
-            images=ImageArray(pixels),
-            targets=digits,
+            pictures=ImageArray(pixels),
+            labels=ClassLabels(digits),
         ),
         splits={"train": np.flatnonzero(~held_out), "val": np.flatnonzero(held_out)},
-        published="val",
         mirror_safe=False,
     )
 

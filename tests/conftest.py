@@ -20,6 +20,7 @@ _hook = install_import_hook(
 )
 
 import io  # noqa: E402
+import os  # noqa: E402
 import shutil  # noqa: E402
 import tarfile  # noqa: E402
 from collections.abc import Callable  # noqa: E402
@@ -31,6 +32,15 @@ from PIL import Image  # noqa: E402
 
 import striate as st  # noqa: E402
 from striate.runs import Run  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep decoded pictures, of this process and of those that it starts, out of the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["STRIATE_CACHE"] = str(folder)
+    return folder
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -65,7 +75,7 @@ def colour_folders(tmp_path: Path, picture) -> Callable[..., Path]:
     return make
 
 
-QUICK = {"model": "resnet20", "epochs": 3, "batch_size": 8, "size": 8}
+QUICK = {"model": "resnet20", "epochs": 3, "batch_size": 8, "size": 8, "lr": 0.01}
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from PIL import Image
 import striate as st
 from striate import atomic
 from striate.cli import main
-from striate.errors import DataError, Interrupted, OutputError, RunError, TrainingError
+from striate.errors import DataError, Interrupted, ModelError, OutputError, RunError, TrainingError
 from striate.runs import assembly
 from tests.conftest import QUICK
 
@@ -33,7 +33,7 @@ def test_lenet5_reads_the_handwriting_it_has_not_seen(digits_run):
     assert digits_run.record.model == "lenet5"
     assert digits_run.record.metrics["accuracy"] >= 0.97
     assert digits_run.record.data == {"location": "mnist", "train": 4000, "val": 1000}
-    assert digits_run.record.augment == "shift"  # a mirrored digit is none
+    assert digits_run.record.augment == "light"
 
 
 def test_a_run_folder_holds_what_the_design_says(digits_run):
@@ -44,9 +44,8 @@ def test_a_run_folder_holds_what_the_design_says(digits_run):
         "split.json",
     ]
     record = json.loads((digits_run.folder / "run.json").read_text())
-    assert record["config"] == {
-        name: getattr(digits_run.record.config, name) for name in st.TrainConfig.__dataclass_fields__
-    }
+    config = {name: getattr(digits_run.record.config, name) for name in st.TrainConfig.__dataclass_fields__}
+    assert record["config"] == config | {"ignore": []}
     assert record["status"] == "complete"
     lines = [json.loads(line) for line in (digits_run.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, 21))
@@ -67,8 +66,8 @@ def test_the_reported_accuracy_is_that_of_the_saved_weights(digits_run):
 def test_digits_saved_as_pictures_are_predicted_as_they_were_measured(digits_run, tmp_path):
     held_out = st.open_data("mnist").split("val")
     for index in range(0, 1000, 10):
-        image = Image.fromarray(held_out.images.pixels[index])
-        image.save(tmp_path / f"{index}_is_{held_out.targets[index]}.png")
+        image = Image.fromarray(held_out.pictures.pixels[index])
+        image.save(tmp_path / f"{index}_is_{held_out.labels.targets[index]}.png")
     found = digits_run.predict(tmp_path)
     right = sum(Path(row["image"]).stem[-1] == row["class"] for row in found)
     assert right >= 90
@@ -210,6 +209,17 @@ def test_an_evaluation_refuses_unknown_classes_and_nothing_but_training_images(c
         colour_run.evaluate(tmp_path / "seen")
 
 
+def test_images_that_are_there_under_two_labels_are_not_trained_on(colour_folders, tmp_path, capsys):
+    folder = colour_folders()
+    shutil.copy(folder / "red" / "3.png", folder / "blue" / "same.png")
+    run = st.train(folder, st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
+    assert "left out: blue/same.png, red/3.png, the same images under different labels" in capsys.readouterr().err
+    assert run.record.data["train"] + run.record.data["val"] == 35
+    names = [name for part in json.loads((run.folder / "split.json").read_text()).values() for name in part]
+    assert "red/2.png" in names
+    assert not {"blue/same.png", "red/3.png"} & set(names)
+
+
 def test_a_test_folder_has_the_last_word_on_figures(colour_folders, tmp_path):
     root = colour_folders("data/train", images=30).parent
     colour_folders("data/test", images=3, seed=500)
@@ -228,7 +238,7 @@ def test_grey_pictures_train_a_network_of_one_channel(tmp_path, colour_folders):
     run = st.train(folder, st.TrainConfig(epochs=1, out=str(tmp_path / "run")))
     assert run.record.preprocessing.channels == 1
     assert run.record.model == "lenet5"
-    assert run.record.preprocessing.size_px == 20  # the pictures' own shorter side
+    assert run.record.preprocessing.height_px == 20  # the pictures' own shorter side
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a file name")
@@ -358,6 +368,9 @@ def change(run: Path, **fields: object) -> None:
     (run / "run.json").write_text(json.dumps(record | fields))
 
 
+FORM = {"height_px": 8, "width_px": 8, "channels": 3, "fit": "crop", "mean": [0] * 3, "std": [1] * 3}
+
+
 @pytest.mark.parametrize("content", ["{}", '{"train": 5}', "[]", "", '{"train": {}}'])
 def test_a_damaged_list_of_training_images_is_refused(colour_run, tmp_path, content):
     (colour_run.folder / "split.json").write_text(content)
@@ -369,15 +382,17 @@ def test_a_damaged_list_of_training_images_is_refused(colour_run, tmp_path, cont
     ("spoil", "message"),
     [
         (lambda run: (run / "run.json").unlink(), r"no run here \(there is no run.json\)"),
-        (lambda run: (run / "run.json").write_text('{"format": 1, "task"'), r"run.json: damaged"),
+        (lambda run: (run / "run.json").write_text('{"format": 2, "task"'), r"run.json: damaged"),
         (lambda run: (run / "run.json").write_text('{"format": 99}'), r"written in format 99"),
-        (lambda run: (run / "run.json").write_text('{"format": 1, "wrong": 2}'), r"run.json: damaged"),
+        (lambda run: (run / "run.json").write_text('{"format": 2, "wrong": 2}'), r"run.json: damaged"),
         (lambda run: (run / "run.json").write_text("[]"), r"run.json: damaged"),
         (lambda run: change(run, task="segment"), r"knows no segment with resnet20"),
         (lambda run: change(run, model="resnet9000"), r"knows no classify with resnet9000"),
         (lambda run: change(run, classes=["only one"]), r"model.safetensors: damaged, or of another network"),
-        (lambda run: change(run, preprocessing={"size_px": "8", "channels": 3, "mean": [0], "std": [1]}), r"damaged"),
-        (lambda run: change(run, preprocessing={"size_px": 8, "channels": 3, "mean": [0], "std": [1]}), r"damaged"),
+        (lambda run: change(run, preprocessing=FORM | {"mean": [0]}), r"damaged"),
+        (lambda run: change(run, preprocessing=FORM | {"height_px": "8"}), r"damaged"),
+        (lambda run: change(run, preprocessing=FORM | {"fit": "squeeze"}), r"damaged"),
+        (lambda run: change(run, augment="shift"), r"knows no augmentation shift"),
         (lambda run: (run / "model.safetensors").unlink(), r"the weights, model.safetensors, are missing"),
         (lambda run: (run / "model.safetensors").write_bytes(b"x" * 100), r"model.safetensors: damaged"),
     ],
@@ -396,7 +411,7 @@ def test_a_truncated_weights_file_is_refused(colour_run):
 
 
 def test_more_than_memory_holds_is_refused_before_decoding(colour_folders, tmp_path):
-    with pytest.raises(DataError, match=r"GB decoded, but this machine has .* smaller --size"):
+    with pytest.raises(ModelError, match="numbers would come out"):
         st.train(colour_folders(), st.TrainConfig(model="resnet18", size=10**6, out=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()
 

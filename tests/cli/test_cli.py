@@ -17,7 +17,7 @@ from striate.cli import COMMANDS, main
 from striate.models import MODELS
 from striate.training.config import TrainConfig
 
-QUICK = ["--model", "resnet20", "--epochs", "3", "--batch-size", "8", "--size", "8"]
+QUICK = ["--model", "resnet20", "--epochs", "3", "--batch-size", "8", "--size", "8", "--lr", "0.01"]
 
 
 def striate(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -125,12 +125,3 @@ def test_a_small_stem_is_kept_with_the_run(colour_folders, tmp_path):
     assert st.load(run.folder).model.conv1.kernel_size == (3, 3)
     run = st.train(colour_folders("again"), st.TrainConfig(**options, stem="large", out=str(tmp_path / "large")))
     assert st.load(run.folder).model.conv1.kernel_size == (7, 7)
-
-
-def test_runs_from_before_there_were_lines_are_read(colour_run):
-    path = colour_run.folder / "run.json"
-    fields = json.loads(path.read_text())
-    del fields["line"]
-    del fields["config"]["stem"]
-    path.write_text(json.dumps(fields))
-    assert st.load(colour_run.folder).record.line == MODELS["resnet20"].line

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 import striate as st
-from striate.data.decode import open_image, to_pixels
+from striate.data.decode import Form, open_image, to_pixels
 from striate.models import MODELS
 
 
@@ -80,7 +80,8 @@ def published_resnet20(shared) -> torch.nn.Module:
 
 def published_logits(model, golden, paths) -> torch.Tensor:
     mean, std = (torch.tensor(golden["normalise"][key]).view(3, 1, 1) for key in ("mean", "std"))
-    pixels = np.stack([to_pixels(open_image(path.read_bytes()), size_px=32, channels=3) for path in paths])
+    form = Form(height_px=32, width_px=32, channels=3)
+    pixels = np.stack([to_pixels(open_image(path.read_bytes()), form) for path in paths])
     with torch.inference_mode():
         return model((torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255 - mean) / std)
 
@@ -90,7 +91,7 @@ def test_published_resnet20_weights_give_their_published_answers(shared, unpacke
     root = unpacked("cifar10.tar.gz", lambda name: "test/" in name)
     data = st.open_data(next(root.rglob("test")))
     assert list(data.classes) == golden["classes"]
-    paths = data.samples.images.paths
+    paths = data.samples.pictures.paths
     airplanes = [path for path in paths if path.parent.name == "airplane"][:8]
     logits = published_logits(published_resnet20, golden, airplanes)
     np.testing.assert_allclose(logits, golden["logits"], atol=1e-3)
@@ -98,7 +99,7 @@ def test_published_resnet20_weights_give_their_published_answers(shared, unpacke
         int(
             (
                 published_logits(published_resnet20, golden, paths[i : i + 500]).argmax(1).numpy()
-                == data.samples.targets[i : i + 500]
+                == data.samples.labels.targets[i : i + 500]
             ).sum()
         )
         for i in range(0, len(paths), 500)

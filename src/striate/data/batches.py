@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
 
-from striate.data.augment import Augment, draw_moves, gather_moved
+from striate.data.augment import Moves, Policy, draw
+from striate.data.pixels import Gathered
 from striate.data.preprocessing import Preprocessing
 from striate.data.randomness import generator
 from striate.data.store import Store
-from striate.data.targets import Batch
+from striate.data.targets import Batch, Targets, make_targets
+from striate.data.warp import move_images, move_masks, sampling_grid
+
+T = TypeVar("T")
+
+_AHEAD = 2  # batches that are gathered while the network works on one
 
 
 def epoch_order(samples: int, seed: int, epoch: int) -> Int64[np.ndarray, " samples"]:
@@ -42,40 +53,102 @@ def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Batches:
-    """A store as batches of tensors on a device."""
+    """A store as batches of tensors on a device.
+
+    Attributes:
+        classes: how many there are; needed where images are mixed.
+    """
 
     store: Store
     preprocessing: Preprocessing
     batch_size: int
     device: torch.device
+    classes: int = 0
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
         return len(batch_bounds(len(self.store), self.batch_size))
 
-    def shuffled(self, seed: int, epoch: int, augment: Augment) -> Iterator[Batch]:
+    def shuffled(self, seed: int, epoch: int, policy: Policy) -> Iterator[Batch]:
         """Yield an epoch's batches in the order of (seed, epoch), augmented."""
-        samples = len(self.store)
-        moves = draw_moves(samples, seed, epoch)
-        for rows in self._rows(epoch_order(samples, seed, epoch)):
-            if augment == "none":
-                yield self._batch(self.store.images[rows], rows)
-            else:
-                yield self._batch(gather_moved(self.store.images, rows, moves, flip=augment == "shift+flip"), rows)
+        drawn = draw(len(self.store), seed, epoch)
+        form = self.preprocessing.form
+        for samples, gathered in self._gathered(epoch_order(len(self.store), seed, epoch)):
+            moves = Moves(policy, drawn[samples], height_px=form.height_px, width_px=form.width_px)
+            yield self._batch(samples, gathered, moves)
 
     def in_order(self) -> Iterator[Batch]:
         """Yield every sample once, in the store's order, as it is."""
-        for rows in self._rows(np.arange(len(self.store))):
-            yield self._batch(self.store.images[rows], rows)
+        for samples, gathered in self._gathered(np.arange(len(self.store))):
+            yield self._batch(samples, gathered, None)
 
-    def _rows(self, order: Int64[np.ndarray, " samples"]) -> Iterator[Int64[np.ndarray, " batch"]]:
-        for start, stop in batch_bounds(len(order), self.batch_size):
-            yield order[start:stop]
+    def _gathered(self, order: Int64[np.ndarray, " samples"]) -> Iterator[tuple[Int64[np.ndarray, " batch"], Gathered]]:
+        """Yield batches of decoded pictures; a thread gathers the next ones in the meantime."""
+        parts = [order[start:stop] for start, stop in batch_bounds(len(order), self.batch_size)]
+        with ThreadPoolExecutor(1) as thread:
+            futures: Iterator[Future[Gathered]] = (thread.submit(self.store.gather, part) for part in parts)
+            for part, gathered in zip(parts, ahead(futures, _AHEAD), strict=True):
+                yield part, gathered.result()
 
-    def _batch(
-        self, pixels: UInt8[np.ndarray, "batch height width channels"], rows: Int64[np.ndarray, " batch"]
-    ) -> Batch:
-        return Batch(
-            images=self.preprocessing.normalise(pixels, self.device),
-            targets=torch.from_numpy(self.store.targets[rows]).to(self.device),
-        )
+    def _batch(self, samples: Int64[np.ndarray, " batch"], gathered: Gathered, moves: Moves | None) -> Batch:
+        """Bring decoded pictures to the device, move them, change their colours, normalise and mix them."""
+        images = _to_device(gathered.images, self.device)
+        masks = None if gathered.masks is None else _to_device(gathered.masks, self.device)
+        if moves is None:
+            planes = images.permute(0, 3, 1, 2).to(torch.float32)
+            normal = self.preprocessing.normalise(planes)
+            targets = make_targets(self.store.labels.take(samples), None, masks, self.device)
+            return Batch(images=normal, targets=targets)
+        if moves.policy.moves:
+            height, width = images.shape[1:3]
+            grid = sampling_grid(moves.matrices(), height_px=height, width_px=width, device=self.device)
+            planes = move_images(images, grid)
+            masks = None if masks is None else move_masks(masks, grid)
+        else:
+            planes = images.permute(0, 3, 1, 2).to(torch.float32)
+        normal = self.preprocessing.normalise(planes, moves.colours() if moves.policy.colours else None)
+        if moves.policy.erase:
+            normal.masked_fill_(_inside(moves.erased(), normal), 0)
+        targets = make_targets(self.store.labels.take(samples), moves, masks, self.device)
+        if moves.policy.mix:
+            normal, targets = _mix(normal, targets, moves, self.classes)
+        return Batch(images=normal, targets=targets)
+
+
+def ahead(items: Iterable[T], count: int) -> Iterator[T]:
+    """Yield items, each after the `count` that follow it have been drawn."""
+    source = iter(items)
+    waiting = list(islice(source, count + 1))
+    while waiting:
+        yield waiting.pop(0)
+        waiting += islice(source, 1)
+
+
+def _to_device(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """Copy pixels to a device; to a GPU while the processor goes on."""
+    tensor = torch.from_numpy(pixels)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def _inside(boxes: Int64[np.ndarray, "batch 4"], images: Float[Tensor, "batch channels height width"]) -> Tensor:
+    """Return which pixels lie in each image's rectangle: batch, 1, height, width."""
+    top, left, bottom, right = torch.from_numpy(boxes).to(images.device).T[:, :, None, None]
+    y = torch.arange(images.shape[2], device=images.device)[:, None]
+    x = torch.arange(images.shape[3], device=images.device)
+    inside: Tensor = (y >= top) & (y < bottom) & (x >= left) & (x < right)
+    return inside[:, None]
+
+
+def _mix(
+    images: Float[Tensor, "batch channels height width"], targets: Targets, moves: Moves, classes: int
+) -> tuple[Tensor, Tensor]:
+    """Mix each image with the one as far from the batch's end as it is from the start; shares of classes follow."""
+    assert isinstance(targets, Tensor)
+    own, boxes = moves.mixed()
+    share = torch.from_numpy(own.astype(np.float32)).to(images.device)[:, None, None, None]
+    cut = _inside(boxes, images)
+    others = images.flip(0)
+    mixed = torch.where(cut, others, share * images + (1 - share) * others)
+    one_hot = F.one_hot(targets, classes).to(torch.float32)
+    kept = share[:, :, 0, 0] * (1 - cut.float().mean((2, 3)))
+    return mixed.contiguous(memory_format=torch.channels_last), kept * one_hot + (1 - kept) * one_hot.flip(0)

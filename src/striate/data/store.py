@@ -1,98 +1,143 @@
-"""Samples, decoded once: uint8 images in memory, ready to be gathered into batches."""
+"""Samples, decoded once: uint8 pictures that are mapped from the cache, ready to be gathered into batches.
+
+A store in the cache is known by the content of its pictures and by what they were made into, not by where they
+lie: a renamed folder finds its pictures again, a changed file does not, and a split of a data set is found in the
+store of the whole. Of a new one only those pictures are decoded that no other store has.
+"""
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 
+from striate.data import cache
 from striate.data.dataset import Samples
-from striate.errors import DataError, ImageError, listing
-from striate.machine import fits_into_memory, memory_bytes
+from striate.data.decode import MAX_PIXELS, Form, upright_size
+from striate.data.digests import picture_digests
+from striate.data.labels import Labels
+from striate.data.pictures import Pictures
+from striate.data.pixels import DecodedPixels, Gathered, HeldPixels, Pixels, stack
+from striate.data.shelf import Shelf
+from striate.data.workers import array_shapes
+from striate.errors import OutputError
+from striate.progress import progress_bar, say
 
-_CHUNK = 64  # images a task of the pool: enough to make its overhead vanish, few enough for a smooth bar
+Keep = Literal["auto", "disk", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """Decoded images (0 to 255), their names and classes, and the content hash of what each came from."""
+    """Decoded samples: names, pictures, labels, and the content hash of what each picture came from.
+
+    `rows` tells where in `pixels` each sample's picture is.
+    """
 
     names: tuple[str, ...]
-    images: UInt8[np.ndarray, "samples height width channels"]
-    targets: Int64[np.ndarray, " samples"]
+    pixels: Pixels
+    rows: Int64[np.ndarray, " samples"]
+    labels: Labels
     digests: tuple[str, ...]
 
     def __len__(self) -> int:
         """Count the samples."""
-        return len(self.targets)
+        return len(self.rows)
+
+    def gather(self, samples: Int64[np.ndarray, " chosen"]) -> Gathered:
+        """Return the pictures of some samples; raises ImageError where they are decoded only now and damaged."""
+        return self.pixels.gather(self.rows[samples])
+
+    def take(self, samples: Int64[np.ndarray, " chosen"]) -> Store:
+        """Return some of the samples."""
+        return replace(
+            self,
+            names=tuple(self.names[index] for index in samples),
+            rows=self.rows[samples],
+            labels=self.labels.take(samples),
+            digests=tuple(self.digests[index] for index in samples),
+        )
 
     def without(self, digests: Collection[str]) -> Store:
         """Return the samples whose content is not among the given hashes; the store itself where none is."""
         kept = np.array([digest not in digests for digest in self.digests], dtype=bool)
-        if kept.all():
-            return self
-        return Store(
-            names=tuple(itertools.compress(self.names, kept)),
-            images=self.images[kept],
-            targets=self.targets[kept],
-            digests=tuple(itertools.compress(self.digests, kept)),
-        )
+        return self if kept.all() else self.take(np.flatnonzero(kept))
 
 
-def build_store(
-    samples: Samples, *, size_px: int, channels: int, on_progress: Callable[[int], None] = lambda images: None
+def open_store(
+    samples: Samples, form: Form, *, name: str, location: str, keep: Keep = "auto", max_pixels: int = MAX_PIXELS
 ) -> Store:
-    """Decode every image, on all cores (Pillow lets go of the interpreter while it decodes).
+    """Have every sample's picture ready in a form; progress goes to stderr.
 
     Args:
         samples: what to decode.
-        size_px: side of the square that each image becomes.
-        channels: 1 for grey, 3 for RGB.
-        on_progress: called with the number of images that have been decoded since the last call.
+        form: what pictures become.
+        name: whose pictures these are, for people who look at the cache.
+        location: where those lie, likewise.
+        keep: `disk` decodes once, into the cache; `none` decodes a picture each time it is asked for, from what is
+            in the cache already or else from its file; `auto` is `disk` unless the pictures would not fit there.
+        max_pixels: files of more pixels are refused before they are decoded.
 
     Raises:
-        DataError: images are damaged (the first few are named), or all together do not fit into memory.
+        DataError: pictures are damaged or not to be read (the first few are named).
+        OutputError: the cache cannot be written, or has no room, and `keep` is `disk`.
     """
-    shape = (len(samples), size_px, size_px, channels)
-    check_memory(len(samples), size_px=size_px, channels=channels)
-    images = np.empty(shape, dtype=np.uint8)
-    digests = [""] * len(samples)
-
-    def decode(indices: range) -> list[ImageError]:
-        failures: list[ImageError] = []
-        for index in indices:
-            try:
-                images[index], digests[index] = samples.decode(index, size_px=size_px, channels=channels)
-            except ImageError as error:
-                failures.append(error)
-        return failures
-
-    chunks = [range(start, min(start + _CHUNK, len(samples))) for start in range(0, len(samples), _CHUNK)]
-    failures: list[ImageError] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        try:
-            for chunk, failed in zip(chunks, pool.map(decode, chunks), strict=True):
-                failures += failed
-                on_progress(len(chunk))
-        except BaseException:  # Ctrl-C among them: what waits in the queue is no longer wanted
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    if failures:
-        named = listing((str(failure).rstrip(".") for failure in failures), most=2)
-        raise DataError(f"{named}. Repair, shrink or remove {'it' if len(failures) == 1 else 'them'}.")
-    return Store(names=samples.names, images=images, targets=samples.targets, digests=tuple(digests))
+    pictures = samples.pictures
+    with progress_bar("reading", len(samples)) as advance:
+        images, items = picture_digests(pictures, advance)
+    shelf = Shelf(form, pictures)
+    if not pictures.kept:
+        rows, pixels, sizes = np.arange(len(samples)), _decode_into_memory(pictures, form), None
+    elif found := shelf.find(items):
+        rows, pixels, sizes = found
+    elif keep == "none" or not _has_room(len(items), form, masked=pictures.masked, wanted=keep == "disk"):
+        rows, sizes = np.arange(len(samples)), None
+        pixels = DecodedPixels(pictures=pictures, form=form, max_pixels=max_pixels)
+    else:
+        rows, pixels, sizes = shelf.build(items, name=name, location=location, max_pixels=max_pixels)
+    labels = samples.labels
+    if labels.sized:
+        labels = labels.fitted(_header_sizes(pictures) if sizes is None else sizes, form)
+    return Store(names=samples.names, pixels=pixels, rows=rows, labels=labels, digests=tuple(images))
 
 
-def check_memory(images: int, *, size_px: int, channels: int) -> None:
-    """Raise DataError where so many decoded images cannot fit into this machine's memory."""
-    wanted = images * size_px**2 * channels
-    if not fits_into_memory(wanted):
-        raise DataError(
-            f"{images:,} images of {size_px}x{size_px} take {wanted / 1e9:,.1f} GB decoded, but this machine "
-            f"has {(memory_bytes() or 0) / 1e9:,.1f} GB of memory; choose a smaller --size."
-        )
+def undecoded_store(samples: Samples, form: Form, *, max_pixels: int = MAX_PIXELS) -> Store:
+    """Return samples whose pictures are decoded as they are asked for; neither files nor the cache are looked at."""
+    return Store(
+        names=samples.names,
+        pixels=DecodedPixels(pictures=samples.pictures, form=form, max_pixels=max_pixels),
+        rows=np.arange(len(samples)),
+        labels=samples.labels,
+        digests=("",) * len(samples),
+    )
+
+
+def _has_room(pictures: int, form: Form, *, masked: bool, wanted: bool) -> bool:
+    """Tell whether the cache can take so many pictures; where that is `wanted`, an OutputError says why it cannot."""
+    needed = sum(int(np.prod(shape)) for shape in array_shapes(pictures, form, masked=masked).values())
+    try:
+        room = cache.room_bytes()
+    except OSError as error:
+        reason = f"{cache.folder()}: the cache cannot be written ({error.strerror})"
+        remedy = "set STRIATE_CACHE to another folder"
+    else:
+        if needed <= room:
+            return True
+        reason = f"decoded, the pictures take {needed / 1e9:,.1f} GB; the cache has room for {room / 1e9:,.1f} GB"
+        remedy = "raise STRIATE_CACHE_GB, or choose a smaller --size"
+    if wanted:
+        raise OutputError(f"{reason}; {remedy}, or use --store none.")
+    say(f"{reason}: they are decoded anew in every epoch ({remedy} to change that)")
+    return False
+
+
+def _decode_into_memory(pictures: Pictures, form: Form) -> Pixels:
+    """Decode pictures that are in memory already."""
+    return HeldPixels(*stack([pictures.decode(index, form) for index in range(len(pictures))]))
+
+
+def _header_sizes(pictures: Pictures) -> Int64[np.ndarray, "samples 2"]:
+    """Return the height and width of each upright picture in its file."""
+    return np.array([upright_size(pictures.header(index)) for index in range(len(pictures))]).reshape(-1, 2)

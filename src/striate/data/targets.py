@@ -3,17 +3,90 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import singledispatch
 
-from jaxtyping import Float, Int
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from striate.data.augment import Moves
+from striate.data.labels import ClassLabels, JointLabels, Labels, MaskLabels
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointTargets:
+    """Where joints are; what is not known is 0 and not visible.
+
+    Attributes:
+        xyz_mm: relative to the root joint: x right, y down, z away from the camera.
+        uv_px: in the image, the top left pixel's centre at (0.5, 0.5).
+        visible: joints that count.
+    """
+
+    xyz_mm: Float[Tensor, "batch joints 3"]
+    uv_px: Float[Tensor, "batch joints 2"]
+    visible: Bool[Tensor, "batch joints"]
+
+
+Targets = Int[Tensor, " batch"] | Float[Tensor, "batch classes"] | Int[Tensor, "batch height width"] | JointTargets
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Normalised images and, for each, the index of its class.
+    """Normalised images and what they show.
 
-    `images` is float32, NCHW in shape and channels-last in memory; `targets` is int64.
+    Attributes:
+        images: float32, NCHW in shape and channels-last in memory.
+        targets: the index of a class for each image (int64), or the share of every class where images are mixed
+            (float32); an index for each pixel (int64, 255 where there is none); or joints.
     """
 
     images: Float[Tensor, "batch channels height width"]
-    targets: Int[Tensor, " batch"]
+    targets: Targets
+
+
+@singledispatch
+def make_targets(labels: Labels, moves: Moves | None, masks: Tensor | None, device: torch.device) -> Targets:
+    """Return what the network is taught of some samples.
+
+    Args:
+        labels: of the samples.
+        moves: what has happened to their pictures.
+        masks: theirs, already moved, on the device.
+        device: where targets are wanted.
+    """
+    raise NotImplementedError(type(labels))
+
+
+@make_targets.register
+def _(labels: ClassLabels, moves: Moves | None, masks: Tensor | None, device: torch.device) -> Targets:
+    return torch.from_numpy(labels.targets).to(device)
+
+
+@make_targets.register
+def _(labels: MaskLabels, moves: Moves | None, masks: Tensor | None, device: torch.device) -> Targets:
+    assert masks is not None
+    return masks.to(torch.int64)
+
+
+@make_targets.register
+def _(labels: JointLabels, moves: Moves | None, masks: Tensor | None, device: torch.device) -> Targets:
+    xyz, uv, visible = labels.xyz_mm.astype(np.float64), labels.uv_px.astype(np.float64), labels.visible
+    if moves is not None:
+        matrices = moves.matrices()
+        uv = uv @ matrices[:, :2, :2].transpose(0, 2, 1) + matrices[:, None, :2, 2]
+        # a mirror image: x changes its sign, and left and right their names
+        swapped = labels.skeleton.mirrored
+        where = moves.flipped[:, None, None]
+        xyz = np.where(where, xyz[:, swapped] * (-1, 1, 1), xyz)
+        uv = np.where(where, uv[:, swapped], uv)
+        visible = np.where(moves.flipped[:, None], visible[:, swapped], visible)
+        cos, sin = np.cos(moves.angle_rad)[:, None], np.sin(moves.angle_rad)[:, None]
+        x, y, z = np.moveaxis(xyz, -1, 0)
+        xyz = np.stack([cos * x - sin * y, sin * x + cos * y, z], -1)
+    return JointTargets(
+        xyz_mm=torch.from_numpy(np.nan_to_num(xyz).astype(np.float32)).to(device),
+        uv_px=torch.from_numpy(np.nan_to_num(uv).astype(np.float32)).to(device),
+        visible=torch.from_numpy(visible).to(device),
+    )

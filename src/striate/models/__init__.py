@@ -132,9 +132,9 @@ def plan(
     try:
         return architecture.plan(shape, classes=classes, stem=taken)
     except ModelError as error:
-        if model not in MODELS:
+        smallest = smallest_px(model, shape[0], stem) if model in MODELS else 0
+        if min(shape[1:]) >= smallest:  # what is wrong is something else
             raise
-        smallest = smallest_px(model, shape[0], stem)
         raise ModelError(
             f"{model} cannot take {shape[1]}x{shape[2]} images: it needs {smallest}x{smallest} or more; "
             f"choose a size of {smallest}, or another model."

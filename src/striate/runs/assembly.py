@@ -14,12 +14,14 @@ from torch import nn
 
 from striate import atomic, models, strict_json
 from striate.data import Dataset, open_data
-from striate.data.augment import Augment
+from striate.data.augment import POLICIES, Policy
 from striate.data.batches import Batches
+from striate.data.check import cheap_problems, contradictory
 from striate.data.dataset import SplitName
+from striate.data.decode import Form
 from striate.data.preprocessing import Preprocessing, channel_statistics, natural_form
-from striate.data.store import Store, check_memory
-from striate.errors import DataError, Interrupted, ModelError, OutputError, TrainingError
+from striate.data.store import Store, open_store
+from striate.errors import DataError, Interrupted, ModelError, OutputError, TrainingError, listing
 from striate.interrupts import hold_interrupt
 from striate.machine import fits_into_memory
 from striate.models.network import Network
@@ -27,8 +29,8 @@ from striate.models.plan import Plan
 from striate.progress import progress_bar, say
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import RunRecord, environment
-from striate.runs.run import LOG, SPLIT, WEIGHTS, Run, decode, default_device, load
-from striate.tasks import create_task
+from striate.runs.run import LOG, SPLIT, WEIGHTS, Run, default_device, load
+from striate.tasks import TASKS, create_task
 from striate.tasks.base import Task
 from striate.training.config import TrainConfig
 from striate.training.display import training_display
@@ -47,12 +49,14 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
     config = config or TrainConfig()
     if config.model != "auto":
         models.find(config.model)
-    dataset = data if isinstance(data, Dataset) else open_data(data)
+    dataset = data if isinstance(data, Dataset) else open_data(data, **config.reading())
+    if dataset.task not in TASKS:
+        raise DataError(f"{dataset.location}: its task is {dataset.task}, which striate cannot train for yet.")
     dataset.check_trainable()
+    _refuse_nonsense(dataset)
     task = create_task(dataset.task, dataset.classes)
-    name, size_px, channels = choose_form(dataset, config)
-    check_memory(len(dataset.samples), size_px=size_px, channels=channels)
-    plan = models.plan(name, (channels, size_px, size_px), classes=task.outputs, stem=config.stem)
+    name, form = choose_form(dataset, config)
+    plan = models.plan(name, (form.channels, form.height_px, form.width_px), classes=task.outputs, stem=config.stem)
     if plan.output != (task.outputs,):
         given = "x".join(map(str, plan.output))
         raise ModelError(f"{name} gives {given}, not a number for each class; end it with: gap | fc classes.")
@@ -60,22 +64,23 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
     model = models.build(plan, name, seed=config.seed)
     device = default_device()
     with _new_run_folder(config, dataset, name) as folder:
-        stores = _decode_splits(dataset, size_px, channels)
-        mean, std = channel_statistics(stores["train"].images)
+        stores = _decode_splits(dataset, form, config)
+        mean, std = channel_statistics(stores["train"])
         record = RunRecord(
             task=dataset.task,
             model=name,
             line=plan.line,
             classes=dataset.classes,
-            preprocessing=Preprocessing(size_px=size_px, channels=channels, mean=mean, std=std),
-            augment=choose_augment(dataset, config),
+            preprocessing=Preprocessing(**asdict(form), mean=mean, std=std),
+            augment="light" if config.augment == "auto" else config.augment,
             config=config,
             data={"location": dataset.location} | {split: len(store) for split, store in stores.items()},
             environment=environment(device),
         )
         _announce(record, model)
         writer = RunWriter(folder, record, task, _split_json(stores), began)
-        _train_and_keep(model.to(device), task, config, stores, writer)
+        policy = POLICIES[record.augment].suiting(dataset.samples.labels, mirror_safe=dataset.mirror_safe)
+        _train_and_keep(model.to(device), task, config, policy, stores, writer)
     return load(folder)
 
 
@@ -92,9 +97,29 @@ def _check_training_memory(plan: Plan, name: str, config: TrainConfig) -> None:
         )
 
 
-def _decode_splits(dataset: Dataset, size_px: int, channels: int) -> dict[SplitName, Store]:
-    """Decode all splits, and leave copies of training images out of the others: they would flatter."""
-    stores = {split: decode(dataset.split(split), size_px=size_px, channels=channels) for split in dataset.splits}
+def _refuse_nonsense(dataset: Dataset) -> None:
+    """Raise DataError for labels that would teach nonsense, as far as that is seen without opening a picture."""
+    problems = [problem for problem in cheap_problems(dataset) if problem.severity == "problem"]
+    if problems:
+        first, more = problems[0], f" (and {len(problems) - 1:,} more; see striate check)" if problems[1:] else ""
+        raise DataError(f"{first.where}: {first.what}{more}; {first.fix}.")
+
+
+def _decode_splits(dataset: Dataset, form: Form, config: TrainConfig) -> dict[SplitName, Store]:
+    """Decode all splits; leave out what is there under two labels, and copies of training images outside of train."""
+    whole = open_store(
+        dataset.samples,
+        form,
+        name=dataset.name,
+        location=dataset.location,
+        keep=config.store,
+        max_pixels=config.max_pixels,
+    )
+    stores = {split: whole.take(indices) for split, indices in dataset.splits.items()}
+    if twofold := contradictory(whole.digests, whole.labels):
+        say(f"left out: {listing(whole.names[place] for place in twofold)}, the same images under different labels")
+        contents = {whole.digests[place] for place in twofold}
+        stores = {split: store.without(contents) for split, store in stores.items()}
     trained_on = set(stores["train"].digests)
     for split in dataset.splits:
         if split != "train":
@@ -108,25 +133,20 @@ def _decode_splits(dataset: Dataset, size_px: int, channels: int) -> dict[SplitN
     return stores
 
 
-def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, int, int]:
-    """Settle architecture, size in pixels and channels by what the images are like."""
-    natural_px, channels = natural_form(dataset.split("train"))
+def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, Form]:
+    """Settle architecture, and the form of its input, by what the images are like."""
+    height_px, width_px, channels = natural_form(dataset.split("train"))
+    natural_px = min(height_px, width_px)
     name = config.model
     if name == "auto":
         name = models.suggest(natural_px if config.size == "auto" else config.size, channels)
     if config.size != "auto":
-        return name, config.size, channels
-    size_px = min(models.find(name).size_px, natural_px)
-    if name in models.MODELS:  # images that are a little too small for it are enlarged
-        size_px = max(size_px, models.smallest_px(name, channels, config.stem))
-    return name, size_px, channels
-
-
-def choose_augment(dataset: Dataset, config: TrainConfig) -> Augment:
-    """Settle what is done to training images by what the data allow."""
-    if config.augment == "auto":
-        return "shift+flip" if dataset.mirror_safe else "shift"
-    return config.augment
+        size_px = config.size
+    else:
+        size_px = min(models.find(name).size_px, natural_px)
+        if name in models.MODELS:  # images that are a little too small for it are enlarged
+            size_px = max(size_px, models.smallest_px(name, channels, config.stem))
+    return name, Form(height_px=size_px, width_px=size_px, channels=channels, fit=config.fit)
 
 
 class RunWriter:
@@ -185,12 +205,23 @@ class RunWriter:
 
 
 def _train_and_keep(
-    model: nn.Module, task: Task, config: TrainConfig, stores: Mapping[SplitName, Store], writer: RunWriter
+    model: nn.Module,
+    task: Task,
+    config: TrainConfig,
+    policy: Policy,
+    stores: Mapping[SplitName, Store],
+    writer: RunWriter,
 ) -> None:
     """Train a model, keep the best of it, and measure that on the test images where there are any."""
     form, device = writer.record.preprocessing, next(model.parameters()).device
     batches = {
-        split: Batches(store=store, preprocessing=form, batch_size=config.batch_size, device=device)
+        split: Batches(
+            store=store,
+            preprocessing=form,
+            batch_size=config.batch_size,
+            device=device,
+            classes=len(writer.record.classes),
+        )
         for split, store in stores.items()
     }
     state = start(model, config)
@@ -202,7 +233,7 @@ def _train_and_keep(
                 task,
                 config,
                 steps_per_epoch=steps_per_epoch,
-                train_batches=lambda epoch: batches["train"].shuffled(config.seed, epoch, writer.record.augment),
+                train_batches=lambda epoch: batches["train"].shuffled(config.seed, epoch, policy),
                 val_batches=batches["val"].in_order,
                 on_step=display.step,
             ):
@@ -229,7 +260,7 @@ def _announce(record: RunRecord, model: Network) -> None:
     counts = " + ".join(f"{count:,} {split}" for split, count in record.data.items() if split != "location")
     say(
         f"{record.data['location']}: {counts} images, {len(record.classes)} classes, "
-        f"{form.size_px}x{form.size_px} {'grey' if form.channels == 1 else 'RGB'}"
+        f"{form.width_px}x{form.height_px} {'grey' if form.channels == 1 else 'RGB'}"
     )
     parameters = sum(parameter.numel() for parameter in model.parameters())
     say(f"{record.model}: {parameters:,} parameters, on {record.environment['device']}")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 
 from striate import __version__, atomic, strict_json
-from striate.data.augment import Augment
+from striate.data.augment import POLICIES, PolicyName
 from striate.data.preprocessing import Preprocessing
 from striate.errors import RunError, listing
 from striate.models import MODELS, find, is_line
@@ -23,7 +23,7 @@ from striate.tasks import TASKS
 from striate.training.config import TrainConfig
 
 FILE = "run.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class RunRecord:
         line: the architecture as text, with the stem that was taken.
         classes: class names, in the order of the network's outputs.
         preprocessing: what happens to an image before the network sees it.
-        augment: what was done to the training images.
+        augment: the policy by which training images were changed, a key of `POLICIES`.
         config: the options of training, as they were given.
         data: where the images were, and how many of them each split holds.
         environment: versions, operating system, device and threads.
@@ -55,7 +55,7 @@ class RunRecord:
     line: str
     classes: tuple[str, ...]
     preprocessing: Preprocessing
-    augment: Augment
+    augment: PolicyName
     config: TrainConfig
     data: dict[str, Any]
     environment: dict[str, Any]
@@ -70,7 +70,7 @@ class RunRecord:
     def plan(self, shape: Shape | None = None) -> Plan:
         """Work its network out, for images [channels, height, width]; those it was trained on by default."""
         form = self.preprocessing
-        own = (form.channels, form.size_px, form.size_px)
+        own = (form.channels, form.height_px, form.width_px)
         return replace(find(self.model), line=self.line).plan(shape or own, classes=len(self.classes))
 
     def write(self, folder: Path) -> None:
@@ -99,13 +99,14 @@ class RunRecord:
                 raise RunError(
                     f"{path}: this striate ({__version__}) knows no {fields['task']} with {fields['model']}."
                 )
-            fields.setdefault("line", find(fields["model"]).line)  # runs from before there were lines
+            if fields["augment"] not in POLICIES:
+                raise RunError(f"{path}: this striate ({__version__}) knows no augmentation {fields['augment']}.")
             return cls(
                 **fields
                 | {
                     "classes": tuple(fields["classes"]),
                     "preprocessing": Preprocessing(**fields["preprocessing"]),
-                    "config": TrainConfig(**fields["config"]),
+                    "config": TrainConfig(**fields["config"] | {"ignore": tuple(fields["config"]["ignore"])}),
                 }
             )
         except (FileNotFoundError, NotADirectoryError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +18,11 @@ from torch import nn
 from striate import models
 from striate.data import Dataset, open_data
 from striate.data.batches import Batches
-from striate.data.dataset import ImageFiles, Samples
+from striate.data.dataset import Samples
 from striate.data.files import find_images
-from striate.data.store import Store, build_store
+from striate.data.labels import ClassLabels
+from striate.data.pictures import ImageFiles
+from striate.data.store import Store, open_store, undecoded_store
 from striate.errors import ConfigError, DataError, RunError, listing, nearest
 from striate.progress import progress_bar, say
 from striate.runs.record import FILE as RECORD
@@ -85,10 +87,11 @@ class Run:
                 is left that it was not trained on.
             RunError: the run's list of training images is damaged.
         """
-        dataset = data if isinstance(data, Dataset) else open_data(data)
+        config = self.record.config
+        dataset = data if isinstance(data, Dataset) else open_data(data, task=self.record.task, ignore=config.ignore)
         if dataset.task != self.record.task:
             raise DataError(
-                f"{dataset.location}: data to {dataset.task}; {self.folder} is a network to {self.record.task}."
+                f"{dataset.location}: its task is {dataset.task}; that of {self.folder} is {self.record.task}."
             )
         unknown = [name for name in dataset.classes if name not in self.classes]
         if unknown:
@@ -97,10 +100,20 @@ class Run:
                 f"it knows: {listing(self.classes, most=10)}."
             )
         chosen = dataset.split(dataset.published) if dataset.published else dataset.samples
-        store = self._decode(chosen if split == "auto" else dataset.split(split))
+        samples = chosen if split == "auto" else dataset.split(split)
+        # what training decoded is found in the cache; what is not is decoded on the way
+        store = open_store(
+            samples,
+            self.record.preprocessing.form,
+            name=dataset.name,
+            location=dataset.location,
+            keep="none",
+            max_pixels=config.max_pixels,
+        )
         store, seen = self._part_from_training(store, dataset.location, leave_out=split == "auto")
         to_ours = np.array([self.classes.index(name) for name in dataset.classes])
-        batches = self._batches(replace(store, targets=to_ours[store.targets]))
+        assert isinstance(store.labels, ClassLabels)
+        batches = self._batches(replace(store, labels=ClassLabels(to_ours[store.labels.targets])))
         with progress_bar("evaluating", len(store)) as advance:
             metrics = evaluate(self.model, self.task, batches.in_order(), advance)
         return {
@@ -126,23 +139,18 @@ class Run:
             raise ConfigError(f"top (={top}) must be 1 or more.")
         given = [images] if isinstance(images, str | Path) else list(images)
         paths = [path for place in given for path in _image_paths(Path(place))]
+        samples = Samples(
+            names=tuple(map(str, paths)),
+            pictures=ImageFiles(paths),
+            labels=ClassLabels(np.zeros(len(paths), dtype=np.int64)),  # of no use
+        )
+        store = undecoded_store(samples, self.record.preprocessing.form, max_pixels=self.record.config.max_pixels)
         predictions: list[dict[str, Any]] = []
         with progress_bar("predicting", len(paths)) as advance, torch.inference_mode():
-            for begin in range(0, len(paths), _BATCH):
-                some = paths[begin : begin + _BATCH]
-                samples = Samples(
-                    names=tuple(map(str, some)),
-                    images=ImageFiles(some),
-                    targets=np.zeros(len(some), dtype=np.int64),
-                )
-                for batch in self._batches(self._decode(samples, advance)).in_order():
-                    predictions += self.task.decode(self.model(batch.images), top)
+            for batch in self._batches(store).in_order():
+                predictions += self.task.decode(self.model(batch.images), top)
+                advance(len(batch.images))
         return [{"image": str(path), **found} for path, found in zip(paths, predictions, strict=True)]
-
-    def _decode(self, samples: Samples, on_progress: Callable[[int], None] | None = None) -> Store:
-        """Decode images as the network was trained on them."""
-        form = self.record.preprocessing
-        return decode(samples, size_px=form.size_px, channels=form.channels, on_progress=on_progress)
 
     def _batches(self, store: Store) -> Batches:
         """Put decoded images into batches on the network's device."""
@@ -204,14 +212,6 @@ def load(folder: str | Path) -> Run:
 def default_device() -> torch.device:
     """Return the GPU where CUDA has one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def decode(samples: Samples, *, size_px: int, channels: int, on_progress: Callable[[int], None] | None = None) -> Store:
-    """Decode samples, with a bar of its own unless `on_progress` belongs to another; raises DataError."""
-    if on_progress:
-        return build_store(samples, size_px=size_px, channels=channels, on_progress=on_progress)
-    with progress_bar("decoding", len(samples)) as advance:
-        return build_store(samples, size_px=size_px, channels=channels, on_progress=advance)
 
 
 def _image_paths(place: Path) -> list[Path]:

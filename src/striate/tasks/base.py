@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from striate.data.targets import Batch
+from striate.data.targets import Batch, Targets
 
-__all__ = ["Batch", "Metrics", "Task"]
+__all__ = ["Batch", "Metrics", "Targets", "Task"]
 
 
 @runtime_checkable
 class Metrics(Protocol):
     """Sums over batches from which figures are computed: exact, whatever the batches were."""
 
-    def update(self, outputs: Float[Tensor, "batch ..."], targets: Int[Tensor, "batch ..."]) -> None:
+    def update(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> None:
         """Count a batch's outputs against its targets."""
 
     def compute(self) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Task(Protocol):
     outputs: int
     headline: tuple[str, ...]
 
-    def loss(self, outputs: Float[Tensor, "batch ..."], targets: Int[Tensor, "batch ..."]) -> tuple[Tensor, int]:
+    def loss(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, int]:
         """Return the sum of the losses of all valid targets, differentiable, and how many there are."""
 
     def metrics(self) -> Metrics:

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from striate.tasks.base import Metrics
+from striate.tasks.base import Metrics, Targets
 
 _Z_95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 
@@ -25,10 +25,9 @@ class Classification:
         self.classes = tuple(classes)
         self.outputs = len(self.classes)
 
-    def loss(
-        self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, ""], int]:
+    def loss(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> tuple[Float[Tensor, ""], int]:
         """Return the cross-entropy (natural logarithm), summed over the batch, and the batch's size."""
+        assert isinstance(targets, Tensor)
         return F.cross_entropy(outputs, targets, reduction="sum"), len(targets)
 
     def metrics(self) -> Metrics:
@@ -75,8 +74,9 @@ class ClassificationMetrics:
         self.top5_hits = 0
         self.loss_sum = 0.0
 
-    def update(self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]) -> None:
-        """Count a batch of logits against its targets."""
+    def update(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> None:
+        """Count a batch of logits against the indices of its classes."""
+        assert isinstance(targets, Tensor)
         logits, targets = outputs.double().cpu(), targets.cpu()
         classes, called = len(self.classes), logits.argmax(1)
         self.samples += torch.bincount(targets, minlength=classes)

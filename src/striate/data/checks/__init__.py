@@ -1,0 +1,46 @@
+"""What can be wrong with data, a family a file.
+
+problem.py   one problem, and the kinds of them
+looking.py   one pass over all pictures -> Evidence
+layout.py    all that keeps class folders from being read
+files.py     single files: unreadable, odd, small; masks
+content.py   identical images
+near.py      images that look alike
+classes.py   balance, classes that splits lack
+joints.py    joints without a place, off the image; limbs
+sides.py     left and right
+
+A check is a function that yields problems: of what was seen (`CHECKS`), or of joints by themselves (`JOINT_CHECKS`).
+A new one is a function, and a line in one of these; a new kind is a line in `KINDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from striate.data.checks import classes, content, files, joints, near, sides
+from striate.data.checks.looking import Evidence
+from striate.data.checks.problem import KINDS, Problem, Severity
+from striate.data.dataset import Dataset
+from striate.data.labels import JointLabels
+
+__all__ = ["CHECKS", "JOINT_CHECKS", "KINDS", "Problem", "Severity"]
+
+CHECKS: tuple[Callable[[Evidence], Iterator[Problem]], ...] = (
+    files.unreadable,
+    content.copies,
+    files.masks,
+    joints.off_image,
+    near.look_alikes,
+    classes.balance,
+    classes.missing,
+    files.small,
+)
+
+JOINT_CHECKS: tuple[Callable[[Dataset, JointLabels], Iterator[Problem]], ...] = (
+    joints.without_place,
+    joints.limbs,
+    sides.pairs,
+    sides.same_place,
+    sides.readings,
+)

@@ -1,0 +1,88 @@
+"""Joints: what is wrong with them by themselves, without the pictures, and where these end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from striate.data.checks.looking import Evidence
+from striate.data.checks.problem import Problem
+from striate.data.dataset import Dataset
+from striate.data.labels import JointLabels
+from striate.errors import listing
+
+_OUTSIDE = 0.05  # of the picture's side
+_LONGEST_MM, _SHORTEST_MM = 1200, 10  # of a bone; the longest thighs are half of that
+_ODD = 3  # times as long, or as short, as the same bone is in the middle of all samples: no child, no foreshortening
+_FEWEST = 10  # samples for a middle to mean something
+
+
+def off_image(evidence: Evidence) -> Iterator[Problem]:
+    """Find visible joints that are outside of their picture by more than a twentieth of its side."""
+    labels = evidence.dataset.samples.labels
+    if not isinstance(labels, JointLabels):
+        return
+    sizes = np.array([look.size_px or (0, 0) for look in evidence.looks])[:, ::-1]  # width and height, as u and v
+    side = np.where(sizes > 0, sizes, np.inf)[:, None]
+    uv = labels.uv_px
+    outside = (np.maximum(-uv, uv - sizes[:, None]) > _OUTSIDE * side).any(axis=2) & labels.visible  # false for NaN
+    for row in np.flatnonzero(outside.any(axis=1)):
+        off = [
+            f"{labels.skeleton.joints[joint]} ({uv[row, joint, 0]:.0f}, {uv[row, joint, 1]:.0f})"
+            for joint in np.flatnonzero(outside[row])
+        ]
+        yield Problem(
+            kind="joints-off-image",
+            where=evidence.where[row],
+            what=f"{listing(off)} outside of its {sizes[row, 0]}x{sizes[row, 1]} pixels",
+            fix="correct uv, or say null for what the picture does not show",
+        )
+
+
+def without_place(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
+    """Find joints that count as visible, and whose coordinates are not known or infinite."""
+    in_space = bool(np.isfinite(labels.xyz_mm).any())
+    name, given = ("xyz", labels.xyz_mm) if in_space else ("uv", labels.uv_px)
+    wrong = labels.visible & ~np.isfinite(given).all(axis=2)
+    wrong |= np.isinf(labels.xyz_mm).any(axis=2) | np.isinf(labels.uv_px).any(axis=2)
+    for row in np.flatnonzero(wrong.any(axis=1)):
+        joints = listing(labels.skeleton.joints[joint] for joint in np.flatnonzero(wrong[row]))
+        yield Problem(
+            kind="non-finite",
+            where=dataset.samples.pictures.where(int(row)),
+            what=f"{name} of {joints} is no number, and the joint counts as visible",
+            fix=f"give {name}, or say that it is not visible",
+        )
+
+
+def limbs(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
+    """Find bones that no one has: a problem where they are impossible by themselves, a note where they are odd."""
+    skeleton = labels.skeleton
+    bones = [(joint, parent) for joint, parent in enumerate(skeleton.parents) if parent >= 0]
+    impossible: dict[int, list[str]] = {}
+    odd: dict[int, list[str]] = {}
+    for joint, parent in bones:
+        with np.errstate(invalid="ignore", over="ignore"):
+            lengths = np.linalg.norm(labels.xyz_mm[:, joint] - labels.xyz_mm[:, parent], axis=1).astype(np.float64)
+        lengths[~(labels.visible[:, joint] & labels.visible[:, parent])] = np.nan
+        known = np.isfinite(lengths)
+        middle = float(np.median(lengths[known])) if known.any() else math.nan
+        unlike = known & (known.sum() >= _FEWEST) & ((lengths > _ODD * middle) | (lengths < middle / _ODD))
+        wrong = known & ((lengths > _LONGEST_MM) | (lengths == 0) | (unlike & (lengths < _SHORTEST_MM)))
+        if middle < 1e-3:  # a joint that is in the same place as another by design
+            wrong[lengths < 1e-3] = False
+        bone = f"{skeleton.joints[parent]} to {skeleton.joints[joint]}"
+        usual = f" (usually {middle:,.0f} mm)" if known.sum() >= _FEWEST else ""
+        for row in np.flatnonzero(wrong | unlike).tolist():
+            target = impossible if wrong[row] else odd
+            target.setdefault(row, []).append(f"{bone} is {lengths[row]:,.0f} mm long{usual}")
+    for row in sorted(impossible | odd):
+        yield Problem(
+            kind="limb-length",
+            where=dataset.samples.pictures.where(row),
+            what=listing(impossible.get(row, []) + odd.get(row, []), 2),
+            fix="correct xyz, or say that its joints are not visible",
+            severity="problem" if row in impossible else "note",
+        )

@@ -1,0 +1,135 @@
+"""The content of pictures as 64-bit hashes; files that have not changed since the last time are not read again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from striate.data import cache
+from striate.data.pictures import Pictures, naming
+
+_SETTLED_S = 2  # file systems tell times to within 2 s: a file that changed later than that may change unnoticed
+_READERS = 4  # threads: reading waits for the disk, and hashing lets go of the interpreter
+_QUERY = 500  # paths a query
+
+
+class _Stamp(NamedTuple):
+    """What changes with a file's content."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+def picture_digests(
+    pictures: Pictures, on_progress: Callable[[int], None] = lambda pictures: None
+) -> tuple[list[str], list[str]]:
+    """Hash every picture: its image alone, and all that it decodes from (image and mask).
+
+    `on_progress` is called with the number of pictures hashed since the last call.
+
+    Raises:
+        ImageError: a file cannot be read.
+    """
+    count = len(pictures)
+    parts = [pictures.files(index) for index in range(count)]
+    if count == 0 or not parts[0]:
+        contents = [[digest(content) for content in _counted(pictures, index, on_progress)] for index in range(count)]
+    else:
+        found = _file_digests([path for paths in parts for path in paths], on_progress, len(parts[0]))
+        contents = [[found[path] for path in paths] for paths in parts]
+    images = [content[0] for content in contents]
+    whole = [digest("".join(content).encode()) if len(content) > 1 else content[0] for content in contents]
+    return images, whole
+
+
+def digest(content: bytes) -> str:
+    """Hash bytes to 64 bits, written in hexadecimal."""
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def _counted(pictures: Pictures, index: int, on_progress: Callable[[int], None]) -> tuple[bytes, ...]:
+    on_progress(1)
+    return pictures.content(index)
+
+
+def _file_digests(paths: Sequence[Path], on_progress: Callable[[int], None], files_each: int) -> dict[Path, str]:
+    """Hash files, `files_each` in a row being a picture's; of unchanged ones the hash is looked up."""
+    stamps = {path: _stamp(path) for path in dict.fromkeys(paths)}
+    found: dict[Path, str] = {}
+    with _index() as index:
+        known = dict(_look_up(index, stamps)) if index else {}
+        for path, stamp in stamps.items():
+            if path in known and known[path][0] == stamp:
+                found[path] = known[path][1]
+        on_progress(len(found) // files_each)
+        fresh = [path for path in stamps if path not in found]
+        now = time.time_ns()
+        with ThreadPoolExecutor(_READERS) as pool:
+            for place, (path, hashed) in enumerate(zip(fresh, pool.map(_hash_file, fresh), strict=True)):
+                found[path] = hashed
+                if place % files_each == 0:
+                    on_progress(1)
+        if index:
+            settled = [path for path in fresh if max(stamps[path][1:3]) < now - _SETTLED_S * 10**9]
+            _remember(index, ((path, stamps[path], found[path]) for path in settled))
+    return found
+
+
+def _hash_file(path: Path) -> str:
+    with naming(path):
+        return digest(path.read_bytes())
+
+
+def _stamp(path: Path) -> _Stamp:
+    with naming(path):
+        found = path.stat()
+    return _Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+@contextlib.contextmanager
+def _index() -> Iterator[sqlite3.Connection | None]:
+    """Open the index of known files in the cache; None where there can be none, which costs time and no more."""
+    try:
+        index = sqlite3.connect(cache.make_folder() / "digests.sqlite", timeout=10)
+        index.execute(
+            "CREATE TABLE IF NOT EXISTS files"
+            " (path BLOB PRIMARY KEY, size INT, mtime_ns INT, ctime_ns INT, inode INT, digest TEXT)"
+        )
+    except (OSError, sqlite3.Error):
+        yield None
+        return
+    try:
+        yield index
+    finally:
+        index.close()
+
+
+def _look_up(index: sqlite3.Connection, paths: Iterable[Path]) -> Iterator[tuple[Path, tuple[_Stamp, str]]]:
+    names = {os.fsencode(path.absolute()): path for path in paths}
+    wanted = list(names)
+    with contextlib.suppress(sqlite3.Error):
+        for begin in range(0, len(wanted), _QUERY):
+            some = wanted[begin : begin + _QUERY]
+            marks = ",".join("?" * len(some))
+            for path, *stamp, hashed in index.execute(f"SELECT * FROM files WHERE path IN ({marks})", some):
+                yield names[path], (_Stamp(*stamp), hashed)
+
+
+def _remember(index: sqlite3.Connection, entries: Iterable[tuple[Path, _Stamp, str]]) -> None:
+    rows = [(os.fsencode(path.absolute()), *_signed(stamp), hashed) for path, stamp, hashed in entries]
+    with contextlib.suppress(sqlite3.Error), index:
+        index.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def _signed(stamp: _Stamp) -> tuple[int, ...]:
+    """Fit numbers into SQLite's 64 bits: some file systems count inodes beyond."""
+    return tuple(value % 2**63 for value in stamp)

@@ -1,0 +1,158 @@
+"""A contact sheet: what each policy of augmentation makes of some samples, with masks and joints drawn in."""
+
+from __future__ import annotations
+
+import colorsys
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from striate.data.augment import POLICIES
+from striate.data.batches import Batches
+from striate.data.dataset import Dataset
+from striate.data.decode import Form
+from striate.data.labels import Skeleton
+from striate.data.pictures import NO_LABEL
+from striate.data.preprocessing import Preprocessing
+from striate.data.store import open_store
+from striate.data.targets import Batch, JointTargets
+
+_TILE_PX = 160
+_GAP_PX = 6
+_BAND_PX = 26  # the line of text above a policy's tiles
+_CAPTION_PX = 18
+_INK = (40, 40, 40)
+_LEFT, _RIGHT, _MIDDLE = (40, 120, 255), (255, 120, 20), (60, 200, 90)
+
+
+def contact_sheet(dataset: Dataset, form: Form, *, samples: int, seed: int = 0) -> Image.Image:
+    """Draw some training samples as a network gets them, a row for each policy of augmentation.
+
+    Args:
+        dataset: its training samples are drawn, evenly spread.
+        form: what pictures are decoded to.
+        samples: how many.
+        seed: of the augmentation.
+    """
+    train = dataset.split("train")
+    chosen = np.unique(np.linspace(0, len(train) - 1, samples).astype(int))
+    store = open_store(train.take(chosen), form, name=dataset.name, location=dataset.location, keep="none")
+    plain = Preprocessing(
+        height_px=form.height_px,
+        width_px=form.width_px,
+        channels=form.channels,
+        fit=form.fit,
+        mean=(0.5,) * form.channels,  # what erasing leaves: the middle grey
+        std=(1.0,) * form.channels,
+    )
+    batches = Batches(
+        store=store,
+        preprocessing=plain,
+        batch_size=len(chosen) + 1,
+        device=torch.device("cpu"),
+        classes=len(dataset.classes),
+    )
+    width = len(chosen) * (_TILE_PX + _GAP_PX) + _GAP_PX
+    row_px = _BAND_PX + _tile_height(form) + _CAPTION_PX + _GAP_PX
+    sheet = Image.new("RGB", (width, row_px * len(POLICIES) + _GAP_PX), "white")
+    pen = ImageDraw.Draw(sheet)
+    for row, (name, policy) in enumerate(POLICIES.items()):
+        suiting = policy.suiting(store.labels, mirror_safe=dataset.mirror_safe)
+        top = row * row_px + _GAP_PX
+        pen.text((_GAP_PX, top), f"--augment {name}", fill=_INK, font=ImageFont.load_default(16))
+        for batch in batches.shuffled(seed, 0, suiting):
+            for place in range(len(batch.images)):
+                tile, caption = _tile(batch, place, dataset)
+                left = _GAP_PX + place * (_TILE_PX + _GAP_PX)
+                sheet.paste(tile, (left, top + _BAND_PX))
+                pen.text((left, top + _BAND_PX + tile.height), caption, fill=_INK, font=ImageFont.load_default(12))
+    return sheet
+
+
+def overlay_mask(
+    image: Image.Image, mask: UInt8[np.ndarray, "height width"], colours: tuple[tuple[int, int, int], ...]
+) -> Image.Image:
+    """Lay the colours of classes over an image; where there is no label the image is left as it is, but darker."""
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[: len(colours)] = colours
+    painted = Image.fromarray(table[mask]).resize(image.size, Image.Resampling.NEAREST)
+    unlabelled = Image.fromarray(np.where(mask == NO_LABEL, 90, 128).astype(np.uint8))
+    return Image.composite(painted, image, unlabelled.resize(image.size, Image.Resampling.NEAREST))
+
+
+def draw_joints(
+    image: Image.Image,
+    uv_px: Float[np.ndarray, "joints 2"],
+    visible: np.ndarray,
+    skeleton: Skeleton,
+) -> None:
+    """Draw a skeleton on an image: the person's left in blue, right in orange, what is neither in green.
+
+    `uv_px` is in pixels of this image; bones are drawn where both ends are visible.
+    """
+    pen = ImageDraw.Draw(image)
+    sides = _sides(skeleton)
+    size = max(2, image.width // 60)
+    for joint, parent in enumerate(skeleton.parents):
+        if parent >= 0 and visible[joint] and visible[parent]:
+            pen.line([*map(tuple, uv_px[[joint, parent]].tolist())], fill=sides[joint], width=size)
+    for joint in np.flatnonzero(visible).tolist():
+        x, y = uv_px[joint].tolist()
+        pen.ellipse((x - size, y - size, x + size, y + size), fill=sides[joint], outline="white")
+
+
+def class_colours(count: int) -> tuple[tuple[int, int, int], ...]:
+    """Return colours for classes whose data give none: neighbours in number are far apart in hue."""
+    golden = 0.618033988749895
+    wheel = ((index * golden % 1, 0.55 + 0.35 * (index % 2), 0.95 - 0.25 * (index // 2 % 2)) for index in range(count))
+    return tuple(
+        (round(255 * r), round(255 * g), round(255 * b)) for r, g, b in (colorsys.hsv_to_rgb(*at) for at in wheel)
+    )
+
+
+def _tile(batch: Batch, place: int, dataset: Dataset) -> tuple[Image.Image, str]:
+    """Draw one sample of a batch with its label, and say the label in words where it is a class."""
+    image = _picture(batch.images[place])
+    scale = image.width / batch.images.shape[3]
+    targets = batch.targets
+    if isinstance(targets, JointTargets):
+        assert dataset.skeleton is not None
+        uv, visible = targets.uv_px[place].numpy() * scale, targets.visible[place].numpy()
+        draw_joints(image, uv, visible, dataset.skeleton)
+        return image, ""
+    target = targets[place]
+    if target.ndim == 2:
+        colours = dataset.colours or class_colours(len(dataset.classes))
+        return overlay_mask(image, target.numpy().astype(np.uint8), colours), ""
+    if target.ndim == 1:
+        share, best = target.topk(2)
+        names = [
+            f"{float(part):.0%} {dataset.classes[index]}" for part, index in zip(share, best, strict=True) if part > 0
+        ]
+        return image, " + ".join(names)[:28]
+    return image, dataset.classes[int(target)][:28]
+
+
+def _picture(image: Float[Tensor, "channels height width"]) -> Image.Image:
+    """Turn values of -0.5 to 0.5 into a tile of RGB, enlarged so that pixels stay visible."""
+    values = ((image.permute(1, 2, 0) + 0.5) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+    picture = Image.fromarray(np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3))))
+    height = round(_TILE_PX * picture.height / picture.width)
+    resample = Image.Resampling.NEAREST if picture.width < _TILE_PX / 2 else Image.Resampling.BILINEAR
+    return picture.resize((_TILE_PX, height), resample)
+
+
+def _tile_height(form: Form) -> int:
+    return round(_TILE_PX * form.height_px / form.width_px)
+
+
+def _sides(skeleton: Skeleton) -> list[tuple[int, int, int]]:
+    """Return each joint's colour: of pairs, the one whose name begins with an l is the left one."""
+    colours = [_MIDDLE] * len(skeleton.joints)
+    for pair in skeleton.mirror:
+        for joint in pair:
+            colours[joint] = _LEFT if skeleton.joints[joint].lower().startswith("l") else _RIGHT
+    return colours

@@ -1,0 +1,52 @@
+"""Moving pixels, a batch at a time, on whatever device the batch is."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float64, UInt8
+from torch import Tensor
+
+from striate.data.pictures import NO_LABEL
+
+
+def sampling_grid(
+    matrices: Float64[np.ndarray, "batch 3 3"], *, height_px: int, width_px: int, device: torch.device
+) -> Float[Tensor, "batch height width 2"]:
+    """Return for each pixel of moved pictures where it comes from, in the coordinates of `grid_sample`.
+
+    Args:
+        matrices: from a place in a picture to where it is afterwards, in pixels (see `Moves.matrices`).
+        height_px: of the pictures, before and after.
+        width_px: likewise.
+        device: where the grid is wanted.
+    """
+    back = np.linalg.inv(matrices)[:, :2]
+    # from pixels to [-1, 1]: x -> 2 x / width - 1
+    back = back * (2 / np.array([width_px, height_px]))[:, None]
+    back[:, :, 2] -= 1
+    rows = torch.from_numpy(back.astype(np.float32)).to(device)
+    x = torch.arange(width_px, device=device) + 0.5
+    y = torch.arange(height_px, device=device) + 0.5
+    along = rows[:, None, :, 0] * x[None, :, None]  # batch width 2
+    down = rows[:, None, :, 1] * y[None, :, None] + rows[:, None, :, 2]  # batch height 2
+    return along[:, None] + down[:, :, None]
+
+
+def move_images(
+    images: UInt8[Tensor, "batch height width channels"], grid: Float[Tensor, "batch height width 2"]
+) -> Float[Tensor, "batch channels height width"]:
+    """Resample images bilinearly; beyond their borders the border is repeated. Values stay 0 to 255."""
+    planes = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    return F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def move_masks(
+    masks: UInt8[Tensor, "batch height width"], grid: Float[Tensor, "batch height width 2"]
+) -> UInt8[Tensor, "batch height width"]:
+    """Resample masks by their nearest pixel; what comes from beyond their borders has no label."""
+    # 0 is what grid_sample puts outside: labels move up by one, and down again
+    planes = (masks[:, None].to(torch.float32) + 1) % (NO_LABEL + 1)
+    moved = F.grid_sample(planes, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    return ((moved[:, 0] + NO_LABEL) % (NO_LABEL + 1)).to(torch.uint8)

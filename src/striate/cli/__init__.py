@@ -1,8 +1,8 @@
 """The command line: one thin file per command.
 
 A command is a module with a keyword-only dataclass `Command`, whose fields are its flags and whose `run`
-does the work through the Python API. A new command is one file here and one line in `COMMANDS`. Only the
-module of the command that is asked for is imported, so that help is instant.
+does the work through the Python API, and may return an exit code. A new command is one file here and one line in
+`COMMANDS`. Only the module of the command that is asked for is imported, so that help is instant.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ COMMANDS = {
     "train": "train a network on labelled images",
     "evaluate": "measure a trained network on labelled images",
     "predict": "name the classes of images with a trained network",
+    "data": "show how data are read, and what augmentation makes of them",
+    "check": "say all that is wrong with data",
+    "cache": "show or clear the decoded pictures that are kept on disk",
     "models": "list the architectures",
     "inspect": "show a network layer by layer",
 }
@@ -50,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, a training keeps what it has
     try:
-        _parse(words[0], words[1:]).run()
+        code: int | None = _parse(words[0], words[1:]).run()
         sys.stdout.flush()
+        return code or 0
     except InputError as error:
         return _complain(str(error), 2)
     except StriateError as error:
@@ -63,7 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:  # a file system says no where nobody asked it before
         return _complain(f"{error.filename or 'the file system'}: {error.strerror}.", 2)
-    return 0
 
 
 def _help() -> str:

@@ -16,7 +16,9 @@ RunFolder = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN", he
 Data = Annotated[
     tyro.conf.Positional[str],
     tyro.conf.arg(
-        metavar="DATA", help="A folder of class folders, with or without train/ and val/ or test/; or mnist."
+        metavar="DATA",
+        help="A folder (class folders, images/ and masks/, CamVid's), a table (.csv, .tsv) or a .json of joints; "
+        "or a sample: mnist, figures.",
     ),
 ]
 

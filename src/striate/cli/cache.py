@@ -1,0 +1,68 @@
+"""striate cache."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from striate.cli.output import JsonFlag, print_json, print_table
+from striate.data import cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Show which decoded pictures are kept on disk, or remove them. They are made anew when they are needed."""
+
+    clear: bool = False
+    """Remove all of them."""
+    json: JsonFlag = False
+
+    def run(self) -> None:
+        """Print the table, or clear the cache."""
+        if self.clear:
+            freed = cache.clear()
+            if self.json:
+                print_json({"folder": str(cache.folder()), "freed_bytes": freed})
+            else:
+                print(f"{cache.folder()}: {_megabytes(freed)} removed")
+            return
+        stores, total, bound = cache.stored(), cache.size_bytes(), cache.bound_bytes()
+        if self.json:
+            listed = [
+                {
+                    "name": store.name,
+                    "location": store.location,
+                    "form": store.form,
+                    "pictures": store.pictures,
+                    "bytes": store.size_bytes,
+                    "used": store.used,
+                    "folder": str(store.folder),
+                }
+                for store in stores
+            ]
+            print_json({"folder": str(cache.folder()), "bytes": total, "bound_bytes": bound, "stores": listed})
+            return
+        if stores:
+            rows = [
+                [store.name, store.form, store.pictures, _megabytes(store.size_bytes), _ago(store.used), store.location]
+                for store in stores
+            ]
+            print_table(["data", "form", "pictures", "size", "last used", "from"], rows)
+            print()
+        print(
+            f"{cache.folder()}: {_megabytes(total)} of at most {_megabytes(bound)}; the oldest go first."
+            "\nSTRIATE_CACHE sets another folder, STRIATE_CACHE_GB another bound; striate cache --clear removes all."
+        )
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes < 10**9 else f"{size_bytes / 1e9:,.1f} GB"
+
+
+def _ago(moment: float) -> str:
+    minutes = max(0.0, time.time() - moment) / 60
+    for unit, length in (("day", 24 * 60), ("hour", 60), ("minute", 1)):
+        if minutes >= length:
+            count = int(minutes // length)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"

@@ -1,0 +1,103 @@
+"""striate data DATA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from striate import atomic
+from striate.cli.output import Data, JsonFlag, print_json, print_table
+from striate.data import open_data
+from striate.data.dataset import Dataset
+from striate.errors import ConfigError
+from striate.training.config import DataOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Show how data are read: their task, splits and classes; and what augmentation makes of them."""
+
+    data: Data
+    options: DataOptions
+    sheet: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="FILE", help="A .png to write: samples under every policy of augmentation.", help_behavior_hint=""
+        ),
+    ] = None
+    samples: int = 8
+    """How many samples the sheet shows: 1 to 50."""
+    size: int = 128
+    """Side in pixels that they have."""
+    seed: int = 0
+    """Of the augmentation."""
+    json: JsonFlag = False
+
+    def __post_init__(self) -> None:
+        if self.sheet is not None and Path(self.sheet).suffix.lower() != ".png":
+            raise ConfigError(f"sheet (={self.sheet}) must end in .png.")
+        for name, most in (("samples", 50), ("size", 4096)):
+            if not 1 <= getattr(self, name) <= most:
+                raise ConfigError(f"{name} (={getattr(self, name)}) must be from 1 to {most}.")
+
+    def run(self) -> None:
+        """Print the card, and write the sheet."""
+        if self.sheet:
+            atomic.check_writable(Path(self.sheet))
+        dataset = open_data(self.data, **self.options.reading())
+        card = _card(dataset)
+        if self.sheet:
+            card["sheet"] = self._write_sheet(dataset, Path(self.sheet))
+        if self.json:
+            print_json(card)
+            return
+        what = f"{len(dataset.classes)} classes" if dataset.classes else f"{len(card['joints'])} joints"
+        print(f"{self.data}: {len(dataset.samples):,} pictures, {what}; task: {dataset.task}\n")
+        splits = list(dataset.splits)
+        rows = [[row["class"], *(row[split] for split in splits)] for row in card["per_class"]]
+        print_table(["class" if rows else "", *splits], [*rows, ["in all", *(len(dataset.splits[s]) for s in splits)]])
+        if dataset.published is None:
+            print("\nval was set aside by us: about a fifth of every class, by the hash of names (--split-seed).")
+        if self.sheet:
+            print(f"\nsaved: {self.sheet}")
+
+    def _write_sheet(self, dataset: Dataset, path: Path) -> str:
+        import io
+
+        from striate.data.decode import Form
+        from striate.data.preprocessing import natural_form
+        from striate.data.sheet import contact_sheet
+
+        *_, channels = natural_form(dataset.split("train"))
+        form = Form(height_px=self.size, width_px=self.size, channels=channels, fit="crop")
+        file = io.BytesIO()
+        contact_sheet(dataset, form, samples=self.samples, seed=self.seed).save(file, "PNG")
+        atomic.write(path, file.getvalue())
+        return str(path)
+
+
+def _card(dataset: Dataset) -> dict[str, Any]:
+    """Sum a data set up."""
+    counts = {
+        split: np.bincount(dataset.samples.take(rows).labels.strata(), minlength=len(dataset.classes))
+        for split, rows in dataset.splits.items()
+    }
+    classified = dataset.task == "classify"
+    return {
+        "task": dataset.task,
+        "samples": len(dataset.samples),
+        "splits": {split: len(rows) for split, rows in dataset.splits.items()},
+        "published": dataset.published,
+        "classes": list(dataset.classes),
+        "joints": list(dataset.skeleton.joints) if dataset.skeleton else [],
+        "per_class": [
+            {"class": name, **{split: int(counts[split][index]) for split in counts}}
+            for index, name in enumerate(dataset.classes)
+        ]
+        if classified
+        else [],
+    }

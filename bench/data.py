@@ -2,13 +2,16 @@
 
 python bench/data.py FOLDER [--parts epochs training memory affine]
 
-FOLDER has class folders in train/, such as CIFAR-10 as JPEGs. kornia is compared with where it is installed.
+FOLDER has class folders of small images, such as those of CIFAR-10's training images as JPEGs. torchvision and kornia
+are compared with where they are installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
+import itertools
 import math
 import os
 import random
@@ -64,6 +67,24 @@ class PlainFolder(torch.utils.data.Dataset):  # type: ignore[type-arg]
         return tensor.sub_(self.mean).div_(self.std), label
 
 
+def torchvision_folder(root: Path) -> torch.utils.data.Dataset:  # type: ignore[type-arg]
+    """Return the same from torchvision itself; raises ImportError where it does not fit torch."""
+    try:
+        from torchvision import datasets, transforms
+    except RuntimeError as error:  # an operator that a torch of another build lacks
+        raise ImportError(str(error)) from None
+
+    bilinear = transforms.InterpolationMode.BILINEAR
+    steps = [
+        transforms.RandomHorizontalFlip(),
+        transforms.RandomAffine(15, scale=(1 / 1.1, 1.1), interpolation=bilinear),
+        transforms.RandomCrop(SIZE, padding=SIZE // 8),
+        transforms.ToTensor(),
+        transforms.Normalize(MEAN, STD),
+    ]
+    return datasets.ImageFolder(root, transforms.Compose(steps))
+
+
 def pillow_affine(image: Image.Image, angle: float, scale: float) -> Image.Image:
     """Rotate and scale about the centre in one bilinear resampling."""
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
@@ -86,39 +107,47 @@ def make_batches(store: Store) -> Batches:
     return Batches(store=store, preprocessing=form, batch_size=BATCH, device=torch.device("cpu"))
 
 
-def rate(batches: Iterable[object], images: int) -> float:
-    """Return images a second of going through batches once."""
+def seconds(batches: Iterable[object]) -> float:
+    """Return how long going through batches once takes."""
     begin = time.perf_counter()
     for _ in batches:
         pass
-    return images / (time.perf_counter() - begin)
+    return time.perf_counter() - begin
 
 
 def epochs(folder: Path) -> None:
     """Time the first epoch, with all that comes before it, and later ones."""
-    plain = PlainFolder(folder / "train")
-    loader = torch.utils.data.DataLoader(plain, BATCH, shuffle=True, num_workers=2, persistent_workers=True)
-    for path, _ in plain.files:  # both find the files in memory
+    for path in folder.rglob("*.*"):  # all find the files in memory
         path.read_bytes()
+    ways: dict[str, Callable[[], Iterable[object]]] = {}
+    folders = {"Pillow": PlainFolder, "torchvision": torchvision_folder}
+    for name, make in folders.items():
+        with contextlib.suppress(ImportError):
+            data = make(folder)
+            ways[f"{name}, DataLoader"] = torch.utils.data.DataLoader(
+                data, BATCH, shuffle=True, num_workers=2, persistent_workers=True
+            ).__iter__
     with tempfile.TemporaryDirectory() as cache:
         os.environ["STRIATE_CACHE"] = cache
         begin = time.perf_counter()
         store = open_training(folder)
         opened = time.perf_counter() - begin
-        count, batches = len(store), make_batches(store)
-        first = count / (opened + count / rate(batches.shuffled(0, 0, POLICY), count))
+        count, batches, numbers = len(store), make_batches(store), itertools.count()
+        ways = {"striate": lambda: batches.shuffled(0, next(numbers), POLICY)} | ways
+        taken: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(4):  # in turns, so that a busy machine is unkind to all
+            for name, way in ways.items():
+                taken[name].append(seconds(way()))
+        taken["striate"][0] += opened
         begin = time.perf_counter()
         open_training(folder)
         again = time.perf_counter() - begin
-        ours, theirs = [], []
-        for epoch in range(1, 4):  # in turns, so that a busy machine is unkind to both
-            ours += [rate(batches.shuffled(0, epoch, POLICY), count) for _ in range(3)]
-            theirs.append(rate(loader, len(plain)))
     print(f"epochs of {count:,} JPEGs of {SIZE}x{SIZE}, flip + affine + crop, batches of {BATCH}, images/s")
-    print(f"{'':28}{'striate':>10}{'DataLoader':>12}{'ratio':>8}")
-    print(f"{'first, with decoding':28}{first:10,.0f}{theirs[0]:12,.0f}{first / theirs[0]:7.1f}x")
-    print(f"{'later (median)':28}{np.median(ours):10,.0f}{np.median(theirs[1:]):12,.0f}", end="")
-    print(f"{np.median(ours) / np.median(theirs[1:]):7.1f}x")
+    print(f"{'':28}{'first':>10}{'ratio':>8}{'later':>10}{'ratio':>8}    (later: median of 3)")
+    first, later = taken["striate"][0], np.median(taken["striate"][1:])
+    for name, times in taken.items():
+        rest = np.median(times[1:])
+        print(f"{name:28}{count / times[0]:10,.0f}{times[0] / first:7.2f}x{count / rest:10,.0f}{rest / later:7.2f}x")
     print(f"opening the data takes {opened:.1f} s the first time, {again:.1f} s later\n")
 
 
@@ -176,11 +205,12 @@ import data
 step = data.training_step()
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 for _ in range(3):
-    step(torch.zeros(data.BATCH, 3, 32, 32), torch.zeros(data.BATCH, dtype=torch.int64))
+    zeros = torch.zeros(data.BATCH, 32, 32, 3).permute(0, 3, 1, 2)
+    step(zeros, torch.zeros(data.BATCH, dtype=torch.int64))
 before = peak()
 batches = data.make_batches(data.open_training(Path(sys.argv[2])))
 for number, batch in enumerate(batches.shuffled(0, 0, data.POLICY)):
-    if number < 20:
+    if number < 10 or number >= len(batches) - 10:  # before and after all pixels have been in memory
         step(batch.images, batch.targets)
 print(f"{len(batches.store):,} {before:.0f} {peak() - before:.0f}")
 """

@@ -47,6 +47,7 @@ _TURNS = dict(zip(range(2, 9), map(Image.Transpose, (0, 3, 1, 5, 4, 6, 2)), stri
 _HARMLESS = re.compile(r"TIFF(Fetch|Read)\w*(Tag|Directory):|\w+: Warning, ")  # libtiff, of tags instead of pixels
 # what libtiff and Pillow's wrapper of it write to stderr; a progress bar may be drawn there at the same time
 _LIBTIFF = re.compile(r"^(?:\w+: |More samples per pixel)[^\x1b\r\n]+$", re.MULTILINE)
+_LOGGER = logging.getLogger("PIL")
 _BILINEAR = Image.Resampling.BILINEAR  # Pillow's widens the filter when it shrinks, which is antialiasing
 
 
@@ -85,6 +86,9 @@ class Fitting:
     offset_y: float
 
 
+_UNCHANGED = Fitting(scale_x=1.0, scale_y=1.0, offset_x=0.0, offset_y=0.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
     """A decoded image."""
@@ -106,13 +110,14 @@ def decode(content: bytes, form: Form, *, max_pixels: int = MAX_PIXELS) -> Decod
     Raises:
         ImageError: the file cannot be used; its `__notes__` hold the warnings that came before.
     """
-    with warnings.catch_warnings(record=True) as caught:
+    logged: list[str] = []
+    with warnings.catch_warnings(record=True) as caught, _pillow(max_pixels, logged):
         for category in (UserWarning, RuntimeWarning):  # Pillow's and numpy's, not those of Python's own housekeeping
             warnings.simplefilter("always", category)
         try:
-            image = open_image(content, max_pixels=max_pixels)
+            image = _open(content, max_pixels, logged)
             height, width = upright_size(image)
-            pixels = to_pixels(image, form)
+            pixels = _to_pixels(image, form, logged)
         except ImageError as error:
             error.__notes__ = list(_texts(caught))
             raise
@@ -126,24 +131,9 @@ def open_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         ImageError: no allowed format, a damaged header, or more than `max_pixels` pixels.
     """
     logged: list[str] = []
-    try:
-        with _pillow(max_pixels, logged):
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
-        pixels = math.prod(image.size)
-    except Image.DecompressionBombError as error:
-        pixels = int(re.findall(r"\d+", str(error))[0])  # "Image size (3600000000 pixels) exceeds limit …"
-    except UnidentifiedImageError:
-        if not looks_like_image(content[:SIGNATURE_BYTES]):
-            raise ImageError(f"no image that striate reads ({', '.join(FORMATS)}).") from None
-        raise _failure(ValueError("its header makes no sense"), logged) from None
-    except Exception as error:  # Pillow's readers raise whatever a damaged header makes them stumble over
-        raise _failure(error, logged) from None
-    if pixels > max_pixels:
-        remedy = "shrink it, or allow more with --max-pixels"
-        raise ImageError(f"its {pixels:,} pixels are more than {max_pixels:,}; {remedy}.")
-    for text in logged:
-        warnings.warn(text, stacklevel=2)
-    return image
+    with _pillow(max_pixels, logged), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit decides
+        return _open(content, max_pixels, logged)
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
@@ -183,22 +173,9 @@ def to_pixels(image: Image.Image, form: Form) -> UInt8[np.ndarray, "height width
     Raises:
         ImageError: the image is truncated or damaged, or memory does not suffice.
     """
-    said: list[str] = []
-    failure = None
-    try:
-        # the size was checked on opening, against a limit that may be above Pillow's
-        with _pillow(None, said), _stderr_heard(said) if image.format == "TIFF" else nullcontext():
-            pixels = _decode(image, form)
-    except MemoryError:
-        raise ImageError(f"memory does not suffice to decode {image.width}x{image.height} pixels.") from None
-    except Exception as error:  # as above: any reader, any exception
-        failure = error
-    for text in filter(_HARMLESS.match, said):
-        warnings.warn(text, stacklevel=2)
-    damages = [text for text in said if not _HARMLESS.match(text)]
-    if failure or damages:  # libtiff tells of damaged pixels and goes on
-        raise _failure(failure or ValueError(), damages)
-    return pixels
+    logged: list[str] = []
+    with _pillow(None, logged):  # the size was checked on opening, against a limit that may be above Pillow's
+        return _to_pixels(image, form, logged)
 
 
 def to_indices(
@@ -223,6 +200,46 @@ def is_grey(image: Image.Image) -> bool:
     return image.mode in {"1", "L", "LA", "La", "F"} or image.mode.startswith("I")
 
 
+def _open(content: bytes, max_pixels: int, logged: list[str]) -> Image.Image:
+    """Open a file's content, as `open_image` does, while `_pillow` logs."""
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        pixels = math.prod(image.size)
+    except Image.DecompressionBombError as error:
+        pixels = int(re.findall(r"\d+", str(error))[0])  # "Image size (3600000000 pixels) exceeds limit …"
+    except UnidentifiedImageError:
+        if not looks_like_image(content[:SIGNATURE_BYTES]):
+            raise ImageError(f"no image that striate reads ({', '.join(FORMATS)}).") from None
+        raise _failure(ValueError("its header makes no sense"), logged) from None
+    except Exception as error:  # Pillow's readers raise whatever a damaged header makes them stumble over
+        raise _failure(error, logged) from None
+    if pixels > max_pixels:
+        remedy = "shrink it, or allow more with --max-pixels"
+        raise ImageError(f"its {pixels:,} pixels are more than {max_pixels:,}; {remedy}.")
+    for text in logged:
+        warnings.warn(text, stacklevel=2)
+    logged.clear()
+    return image
+
+
+def _to_pixels(image: Image.Image, form: Form, said: list[str]) -> np.ndarray:
+    """Decode an opened image, as `to_pixels` does, while `_pillow` logs."""
+    failure = None
+    try:
+        with _stderr_heard(said) if image.format == "TIFF" else nullcontext():
+            pixels = _decode(image, form)
+    except MemoryError:
+        raise ImageError(f"memory does not suffice to decode {image.width}x{image.height} pixels.") from None
+    except Exception as error:  # as above: any reader, any exception
+        failure = error
+    for text in filter(_HARMLESS.match, said):
+        warnings.warn(text, stacklevel=2)
+    damages = [text for text in said if not _HARMLESS.match(text)]
+    if failure or damages:  # libtiff tells of damaged pixels and goes on
+        raise _failure(failure or ValueError(), damages)
+    return pixels
+
+
 def _decode(image: Image.Image, form: Form) -> np.ndarray:
     """Decode, flatten, fit and turn, in this order: turning is cheap last, and the geometry is symmetric."""
     if image.format == "TIFF":
@@ -234,16 +251,19 @@ def _decode(image: Image.Image, form: Form) -> np.ndarray:
     mode = "RGB" if form.channels == 3 else "L"
     # JPEG: decode at 1/2, 1/4 or 1/8 of the size, as long as resizing has a factor of 2 left to antialias
     wanted = math.ceil(2 * fitting.scale_x * width), math.ceil(2 * fitting.scale_y * height)
-    if drafted := image.draft(mode, wanted):
+    if 2 * wanted[0] <= width and (drafted := image.draft(mode, wanted)):
         reduced = drafted[1][2] / width  # not image.width / width, which is rounded up
         fitting = replace(fitting, scale_x=fitting.scale_x / reduced, scale_y=fitting.scale_y / reduced)
-    fitted = _resample(_flatten(image).convert(mode), stored, fitting)
+    flat = _flatten(image)
+    fitted = _resample(flat if flat.mode == mode else flat.convert(mode), stored, fitting)
     fitted = fitted.transpose(_TURNS[orientation]) if orientation in _TURNS else fitted
     return np.asarray(fitted).reshape(form.height_px, form.width_px, form.channels)
 
 
 def _orientation(image: Image.Image) -> int:
     """Return an image's EXIF orientation, 1 (upright) to 8; 1 where EXIF data make no sense."""
+    if image.format == "JPEG" and not image.info.keys() & {"exif", "xmp"}:
+        return 1  # Pillow would look for long
     try:
         if isinstance(image, PngImageFile) and image.tile:
             content: bytes = image.fp.getvalue()  # type: ignore[union-attr]
@@ -315,6 +335,8 @@ def _range(image: Image.Image, values: np.ndarray) -> tuple[float, float]:
 
 def _resample(image: Image.Image, form: Form, fitting: Fitting) -> Image.Image:
     """Resize an image of 8-bit channels so that its points come to lie exactly where `fitting` says."""
+    if fitting == _UNCHANGED and image.size == (form.width_px, form.height_px):
+        return image
     left, top = max(0, -fitting.offset_x / fitting.scale_x), max(0, -fitting.offset_y / fitting.scale_y)
     right = min(image.width, (form.width_px - fitting.offset_x) / fitting.scale_x)
     bottom = min(image.height, (form.height_px - fitting.offset_y) / fitting.scale_y)
@@ -343,22 +365,30 @@ def _widen(image: Image.Image, width: int, scale: float, offset: float) -> Image
     return Image.fromarray(np.pad(pixels, [(0, 0), (first, width - last), (0, 0)][: pixels.ndim], mode="edge"))
 
 
+class _Listener(logging.Handler):
+    """Collects what is logged, line by line."""
+
+    def __init__(self, heard: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of a message."""
+        self.heard += record.getMessage().splitlines()
+
+
 @contextmanager
 def _pillow(max_pixels: int | None, heard: list[str]) -> Iterator[None]:
     """For a while, set Pillow's own size limit, and collect what Pillow logs, which would go to stderr."""
-    before, logger, listener = Image.MAX_IMAGE_PIXELS, logging.getLogger("PIL"), logging.StreamHandler(io.StringIO())
-    listener.setLevel(logging.WARNING)
-    logger.addHandler(listener)
+    before, listener = Image.MAX_IMAGE_PIXELS, _Listener(heard)
+    _LOGGER.addHandler(listener)
     # Pillow warns above its limit and refuses above twice its limit, which guards what it allocates for a header
     Image.MAX_IMAGE_PIXELS = None if max_pixels is None else math.ceil(max_pixels / 2)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            yield
+        yield
     finally:
         Image.MAX_IMAGE_PIXELS = before
-        logger.removeHandler(listener)
-        heard += listener.stream.getvalue().splitlines()
+        _LOGGER.removeHandler(listener)
 
 
 @contextmanager
@@ -382,7 +412,8 @@ def _stderr_heard(heard: list[str]) -> Iterator[None]:
 
 def _texts(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
     """Return the texts of warnings, a line each, without repetitions."""
-    return tuple(dict.fromkeys(_line(str(warning.message)) for warning in caught))
+    meant = (each for each in caught if each.category is not Image.DecompressionBombWarning)  # our own limit decides
+    return tuple(dict.fromkeys(_line(str(warning.message)) for warning in meant))
 
 
 def _failure(error: Exception, heard: list[str]) -> ImageError:

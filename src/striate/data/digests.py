@@ -16,7 +16,8 @@ from striate.data import cache
 from striate.data.pictures import Pictures, naming
 
 _SETTLED_S = 2  # file systems tell times to within 2 s: a file that changed later than that may change unnoticed
-_READERS = 4  # threads: reading waits for the disk, and hashing lets go of the interpreter
+_READERS, _SMALL = 4, 100_000  # threads, where files are larger than so many bytes: hashing lets go of the interpreter
+_AT_ONCE = 64  # files a task of a thread
 _QUERY = 500  # paths a query
 
 
@@ -45,7 +46,7 @@ def picture_digests(
         contents = [[digest(content) for content in _counted(pictures, index, on_progress)] for index in range(count)]
     else:
         found = _file_digests([path for paths in parts for path in paths], on_progress, len(parts[0]))
-        contents = [[found[path] for path in paths] for paths in parts]
+        contents = [[found[str(path)] for path in paths] for paths in parts]
     images = [content[0] for content in contents]
     whole = [digest("".join(content).encode()) if len(content) > 1 else content[0] for content in contents]
     return images, whole
@@ -61,37 +62,41 @@ def _counted(pictures: Pictures, index: int, on_progress: Callable[[int], None])
     return pictures.content(index)
 
 
-def _file_digests(paths: Sequence[Path], on_progress: Callable[[int], None], files_each: int) -> dict[Path, str]:
+def _file_digests(paths: Sequence[Path], on_progress: Callable[[int], None], files_each: int) -> dict[str, str]:
     """Hash files, `files_each` in a row being a picture's; of unchanged ones the hash is looked up."""
-    stamps = {path: _stamp(path) for path in dict.fromkeys(paths)}
-    found: dict[Path, str] = {}
+    stamps = {path: _stamp(path) for path in dict.fromkeys(map(str, paths))}
+    found: dict[str, str] = {}
     with _index() as index:
         known = dict(_look_up(index, stamps)) if index else {}
-        for path, stamp in stamps.items():
-            if path in known and known[path][0] == stamp:
-                found[path] = known[path][1]
+        found = {path: hashed for path, (stamp, hashed) in known.items() if stamps[path] == stamp}
         on_progress(len(found) // files_each)
         fresh = [path for path in stamps if path not in found]
         now = time.time_ns()
-        with ThreadPoolExecutor(_READERS) as pool:
-            for place, (path, hashed) in enumerate(zip(fresh, pool.map(_hash_file, fresh), strict=True)):
-                found[path] = hashed
-                if place % files_each == 0:
-                    on_progress(1)
+        size = sum(stamps[path].size for path in fresh)
+        # of small files, threads would spend more time waiting for the interpreter than for the disk
+        with ThreadPoolExecutor(_READERS if size > _SMALL * len(fresh) else 1) as pool:
+            parts = [fresh[begin : begin + _AT_ONCE] for begin in range(0, len(fresh), _AT_ONCE)]
+            for part, hashed in zip(parts, pool.map(_hash_files, parts), strict=True):
+                found |= dict(zip(part, hashed, strict=True))
+                on_progress(len(part) // files_each)
         if index:
             settled = [path for path in fresh if max(stamps[path][1:3]) < now - _SETTLED_S * 10**9]
             _remember(index, ((path, stamps[path], found[path]) for path in settled))
     return found
 
 
-def _hash_file(path: Path) -> str:
-    with naming(path):
-        return digest(path.read_bytes())
+def _hash_files(paths: Sequence[str]) -> list[str]:
+    return [_hash_file(path) for path in paths]
 
 
-def _stamp(path: Path) -> _Stamp:
+def _hash_file(path: str) -> str:
+    with naming(path), open(path, "rb", buffering=0) as file:
+        return digest(file.read())
+
+
+def _stamp(path: str) -> _Stamp:
     with naming(path):
-        found = path.stat()
+        found = os.stat(path)
     return _Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
@@ -113,8 +118,8 @@ def _index() -> Iterator[sqlite3.Connection | None]:
         index.close()
 
 
-def _look_up(index: sqlite3.Connection, paths: Iterable[Path]) -> Iterator[tuple[Path, tuple[_Stamp, str]]]:
-    names = {os.fsencode(path.absolute()): path for path in paths}
+def _look_up(index: sqlite3.Connection, paths: Iterable[str]) -> Iterator[tuple[str, tuple[_Stamp, str]]]:
+    names = {_key(path): path for path in paths}
     wanted = list(names)
     with contextlib.suppress(sqlite3.Error):
         for begin in range(0, len(wanted), _QUERY):
@@ -124,10 +129,15 @@ def _look_up(index: sqlite3.Connection, paths: Iterable[Path]) -> Iterator[tuple
                 yield names[path], (_Stamp(*stamp), hashed)
 
 
-def _remember(index: sqlite3.Connection, entries: Iterable[tuple[Path, _Stamp, str]]) -> None:
-    rows = [(os.fsencode(path.absolute()), *_signed(stamp), hashed) for path, stamp, hashed in entries]
+def _remember(index: sqlite3.Connection, entries: Iterable[tuple[str, _Stamp, str]]) -> None:
+    rows = [(_key(path), *_signed(stamp), hashed) for path, stamp, hashed in entries]
     with contextlib.suppress(sqlite3.Error), index:
         index.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def _key(path: str) -> bytes:
+    """Write an absolute path as the bytes that it is: not every one is text."""
+    return os.fsencode(os.path.abspath(path))
 
 
 def _signed(stamp: _Stamp) -> tuple[int, ...]:

@@ -25,8 +25,8 @@ def find_images(folder: Path) -> tuple[list[Path], list[Path]]:
     Raises:
         DataError: the folder, or a file in it, cannot be read.
     """
-    images: list[Path] = []
-    others: list[Path] = []
+    images: list[str] = []  # text until the end: with tens of thousands of files, making paths takes seconds
+    others: list[str] = []
     try:
         seen = {str(parent) for parent in Path(os.path.realpath(folder)).parents}
         for parent, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
@@ -37,19 +37,19 @@ def find_images(folder: Path) -> tuple[list[Path], list[Path]]:
             seen.add(place)
             folders[:] = [name for name in folders if not is_hidden(name)]
             for name in files:
-                path = Path(parent, name)
-                if not is_hidden(name) and path.is_file():
-                    with path.open("rb") as file:
+                path = os.path.join(parent, name)
+                if not is_hidden(name) and os.path.isfile(path):
+                    with open(path, "rb", buffering=0) as file:
                         known = looks_like_image(file.read(SIGNATURE_BYTES))
                     (images if known else others).append(path)
     except OSError as error:
         raise DataError(f"{error.filename or folder}: cannot be read ({error.strerror}).") from None
-    return _in_order(images), _in_order(others)
+    return _in_order(folder, images), _in_order(folder, others)
 
 
 def subfolders(folder: Path) -> list[Path]:
     """List a folder's visible subfolders in natural order (`2` before `10`)."""
-    return _in_order([path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name)])
+    return _in_order(folder, [str(path) for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name)])
 
 
 def find_listed(folder: Path, names: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -101,14 +101,21 @@ def first_repeat(paths: Sequence[Path]) -> tuple[int, int] | None:
     return None
 
 
+def names_below(folder: Path, paths: Sequence[Path]) -> tuple[str, ...]:
+    """Return the paths of files below a folder from there, with slashes: what samples are called."""
+    start = len(os.path.join(folder, "")) if folder != Path() else 0
+    return tuple(str(path)[start:].replace(os.sep, "/") for path in paths)
+
+
 def is_hidden(name: str) -> bool:
     """Tell whether a file or folder is none of the user's making."""
     return name.startswith(".") or name.lower() in _DROPPINGS
 
 
-def _in_order(paths: list[Path]) -> list[Path]:
-    """Sort naturally; what is naturally equal (`1` and `01`) as text, not as the file system has it."""
-    return natsorted(sorted(paths), key=str)
+def _in_order(folder: Path, paths: list[str]) -> list[Path]:
+    """Sort what is below a folder naturally; what is naturally equal (`1` and `01`) as text, not as it is on disk."""
+    start = len(str(folder))
+    return [Path(path) for path in natsorted(sorted(paths), key=lambda path: path[start:])]
 
 
 def _raise(error: OSError) -> None:

@@ -159,7 +159,7 @@ class ImageArray:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path | str) -> Iterator[None]:
     """Put a file's path in front of what goes wrong with it in a block, as an ImageError."""
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Complex64, Float, Float64, UInt8
 from torch import Tensor
 
 from striate.data.pictures import NO_LABEL
@@ -26,19 +26,23 @@ def sampling_grid(
     # from pixels to [-1, 1]: x -> 2 x / width - 1
     back = back * (2 / np.array([width_px, height_px]))[:, None]
     back[:, :, 2] -= 1
-    rows = torch.from_numpy(back.astype(np.float32)).to(device)
+    # x and y travel together as a complex number, which makes this one addition over contiguous rows
+    across, down, start = (torch.from_numpy(column).to(device) for column in _as_complex(back).T)
     x = torch.arange(width_px, device=device) + 0.5
     y = torch.arange(height_px, device=device) + 0.5
-    along = rows[:, None, :, 0] * x[None, :, None]  # batch width 2
-    down = rows[:, None, :, 1] * y[None, :, None] + rows[:, None, :, 2]  # batch height 2
-    return along[:, None] + down[:, :, None]
+    along = across[:, None] * x + start[:, None]
+    return torch.view_as_real(along[:, None, :] + (down[:, None] * y)[:, :, None])
+
+
+def _as_complex(pairs: Float64[np.ndarray, "batch 2 columns"]) -> Complex64[np.ndarray, "batch columns"]:
+    return (pairs[:, 0] + 1j * pairs[:, 1]).astype(np.complex64)
 
 
 def move_images(
     images: UInt8[Tensor, "batch height width channels"], grid: Float[Tensor, "batch height width 2"]
 ) -> Float[Tensor, "batch channels height width"]:
     """Resample images bilinearly; beyond their borders the border is repeated. Values stay 0 to 255."""
-    planes = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    planes = images.permute(0, 3, 1, 2).contiguous().to(torch.float32)  # faster than in one go
     return F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from striate.data.dataset import SPLIT_NAMES, Dataset, Samples, SplitName, split_called
-from striate.data.files import find_images, subfolders
+from striate.data.files import find_images, names_below, subfolders
 from striate.data.labels import MaskLabels
 from striate.data.masks import MOST_CLASSES, UNKNOWN, Colour, MaskedFiles, MaskReading, MaskSeen, look_at_mask
 from striate.data.pictures import NO_LABEL
@@ -64,7 +64,7 @@ def read_pairs(
         splits[split] = np.arange(begin, len(images))
     found = read_classes(root, masks, ignore)
     samples = Samples(
-        names=tuple(path.relative_to(root).as_posix() for path in images),
+        names=names_below(root, images),
         pictures=MaskedFiles(images, masks, found.reading),
         labels=MaskLabels(len(images)),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from striate.data.dataset import SPLIT_NAMES, Dataset, Samples, SplitName
-from striate.data.files import find_images, subfolders
+from striate.data.files import find_images, names_below, subfolders
 from striate.data.labels import ClassLabels
 from striate.data.pictures import ImageFiles
 from striate.errors import DataError, listing, nearest
@@ -54,7 +54,7 @@ def read(location: str, task: str = "classify") -> Dataset:
         if lacking:
             say(f"{folder}: no images of {listing(lacking)}")
     samples = Samples(
-        names=tuple(path.relative_to(root).as_posix() for path in paths),
+        names=names_below(root, paths),
         pictures=ImageFiles(paths),
         labels=ClassLabels(np.array(targets, dtype=np.int64)),
     )

@@ -32,7 +32,7 @@ from striate import models
 from striate.data import open_data
 from striate.data.augment import Moves, Policy, draw
 from striate.data.batches import Batches
-from striate.data.decode import Form
+from striate.data.fitting import Form
 from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store, open_store
 from striate.data.warp import move_images, sampling_grid

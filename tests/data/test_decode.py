@@ -20,17 +20,8 @@ from PIL import Image, ImageFile, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from striate.data import decode as module
-from striate.data.decode import (
-    FITS,
-    FORMATS,
-    Form,
-    fit_box,
-    looks_like_image,
-    open_image,
-    to_indices,
-    to_pixels,
-    upright_size,
-)
+from striate.data.decode import FORMATS, looks_like_image, open_image, to_pixels, upright_size
+from striate.data.fitting import FITS, Form, fit_box, to_indices
 from striate.errors import ImageError
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
-from striate.data.decode import Form
+from striate.data.fitting import Form
 from striate.data.pictures import ImageFiles
 from striate.data.sources import coco, joints
 from striate.data.sources._people import CroppedFiles

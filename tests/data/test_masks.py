@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from striate.data import decode
 from striate.data.dataset import Dataset
-from striate.data.decode import FITS, Form
+from striate.data.fitting import FITS, Form, to_indices
 from striate.data.masks import MaskCounts, mask_counts
 from striate.data.pictures import NO_LABEL, Pictures
 from striate.data.sources import camvid, image_masks
@@ -234,7 +233,7 @@ def test_image_and_mask_are_fitted_alike(folder, fit, height, width):
     form = Form(height_px=height, width_px=width, channels=3, fit=fit)
     found = read(root).samples.pictures.decode(0, form)
     assert found.mask is not None
-    np.testing.assert_array_equal(found.mask, decode.to_indices(VALUES, form, NO_LABEL))
+    np.testing.assert_array_equal(found.mask, to_indices(VALUES, form, NO_LABEL))
     wanted = np.array(list(COLOURS.values()))
     labelled = found.mask != NO_LABEL
     distance = np.abs(found.image[:, :, None].astype(int) - wanted).sum(axis=-1)

@@ -14,7 +14,8 @@ MEMORY_BYTES = 3 << 29  # 1.5 GiB
 SCRIPT = f"""
 import json, pathlib, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY_BYTES}, {MEMORY_BYTES}))
-from striate.data.decode import Form, decode
+from striate.data.decode import decode
+from striate.data.fitting import Form
 from striate.errors import ImageError
 found = {{}}
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):

@@ -18,7 +18,7 @@ from PIL import Image
 import striate as st
 from striate.data import cache, digests, shelf, workers
 from striate.data.dataset import Samples
-from striate.data.decode import FITS, Form
+from striate.data.fitting import FITS, Form
 from striate.data.labels import ClassLabels, JointLabels, Skeleton
 from striate.data.pictures import ImageArray, ImageFiles
 from striate.data.pixels import DecodedPixels, HeldPixels
@@ -221,7 +221,7 @@ import sys, numpy as np
 from pathlib import Path
 from striate.data import workers
 from striate.data.dataset import Samples
-from striate.data.decode import Form
+from striate.data.fitting import Form
 from striate.data.labels import ClassLabels
 from striate.data.pictures import ImageFiles
 from striate.data.store import open_store

@@ -10,7 +10,8 @@ import safetensors.torch
 import torch
 
 import striate as st
-from striate.data.decode import Form, open_image, to_pixels
+from striate.data.decode import open_image, to_pixels
+from striate.data.fitting import Form
 from striate.models import MODELS
 
 

@@ -68,7 +68,7 @@ class Command:
     def _write_sheet(self, dataset: Dataset, path: Path) -> str:
         import io
 
-        from striate.data.decode import Form
+        from striate.data.fitting import Form
         from striate.data.preprocessing import natural_form
         from striate.data.sheet import contact_sheet
 

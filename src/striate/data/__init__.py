@@ -2,19 +2,22 @@
 
 sources/          where labelled pictures come from, a layout a file  -> Dataset
 dataset.py        a data set before anything is decoded
-pictures.py       pictures before they are decoded; masks.py: with masks
+pictures.py       pictures before they are decoded; masks.py: with masks; figures/: people that are drawn
 labels.py         classes, masks, joints
 files.py          finding image files
 decode.py         image bytes -> uint8 pixels
+fitting.py        pictures, masks and joints into the network's size
 digests.py        the content of files as hashes
-cache.py          the folder that keeps decoded pictures
+cache.py          the folder that keeps decoded pictures; shelf.py: those of one form in it
+workers.py        decoding in worker processes
 pixels.py         decoded pictures: in memory, on disk, or decoded when they are asked for
 store.py          samples, decoded once
 preprocessing.py  what the network's input goes through, stored with its weights
-augment.py        what happens to training pictures; motion.py: in one resampling
+augment.py        what happens to training pictures; warp.py: in one resampling
 batches.py        order and batches
 targets.py        what a batch holds
-check.py          all that is wrong with a data set
+sheet.py          what augmentation makes of samples, drawn
+check.py          all that is wrong with a data set; checks/: a family of it per file
 """
 
 from __future__ import annotations

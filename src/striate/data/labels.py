@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from striate.data.decode import Form, fit_box
+from striate.data.fitting import Form, fit_box
 from striate.errors import DataError
 
 

@@ -18,7 +18,8 @@ from jaxtyping import Int16, Int64, Integer, UInt8
 from PIL import Image, ImageOps
 
 from striate.data import decode
-from striate.data.decode import MAX_PIXELS, Form
+from striate.data.decode import MAX_PIXELS
+from striate.data.fitting import Form, to_indices
 from striate.data.pictures import NO_LABEL, Picture, naming
 from striate.errors import ImageError, listing
 
@@ -148,7 +149,7 @@ class MaskedFiles:
                 raise ImageError(_sizes_differ(classes.shape, size, image))
         return Picture(
             image=found.pixels,
-            mask=decode.to_indices(classes, form, NO_LABEL),
+            mask=to_indices(classes, form, NO_LABEL),
             source_size_px=size,
             warnings=(*found.warnings, *(f"mask {mask.name}: {warning.message}" for warning in caught)),
         )

@@ -13,7 +13,8 @@ from jaxtyping import Int64, UInt8
 from PIL import Image
 
 from striate.data import decode
-from striate.data.decode import MAX_PIXELS, Form
+from striate.data.decode import MAX_PIXELS
+from striate.data.fitting import Form
 from striate.errors import ImageError
 
 NO_LABEL = 255  # in every mask of ours: a pixel whose class is not known, or not asked for

@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from striate.data.decode import MAX_PIXELS, Form
+from striate.data.decode import MAX_PIXELS
+from striate.data.fitting import Form
 from striate.data.pictures import Picture, Pictures
 from striate.data.workers import decode_apart
 

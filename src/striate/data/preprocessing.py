@@ -11,7 +11,8 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from striate.data.dataset import Samples
-from striate.data.decode import FITS, Fit, Form, is_grey, upright_size
+from striate.data.decode import is_grey, upright_size
+from striate.data.fitting import FITS, Fit, Form
 from striate.data.store import Store
 
 _PEEKED = 64  # image headers looked at to learn what a data set is like
@@ -27,7 +28,7 @@ class Preprocessing:
         height_px: of the input.
         width_px: likewise.
         channels: 1 for grey, 3 for RGB.
-        fit: how a picture of another shape is brought to that size (see `decode.Form`).
+        fit: how a picture of another shape is brought to that size (see `fitting.Form`).
         mean: of the training images, a channel each, on a scale of 0 black to 1 white.
         std: standard deviation, likewise.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from striate.data.augment import POLICIES
 from striate.data.batches import Batches
 from striate.data.dataset import Dataset
-from striate.data.decode import Form
+from striate.data.fitting import Form
 from striate.data.labels import Skeleton
 from striate.data.pictures import NO_LABEL
 from striate.data.preprocessing import Preprocessing

@@ -17,7 +17,7 @@ import PIL
 from jaxtyping import Int64, Shaped, UInt64
 
 from striate.data import cache
-from striate.data.decode import Form
+from striate.data.fitting import Form
 from striate.data.pictures import Pictures
 from striate.data.pixels import HeldPixels, Pixels
 from striate.data.workers import Outcome, array_shapes, create_arrays, fill

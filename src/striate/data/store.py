@@ -16,8 +16,9 @@ from jaxtyping import Int64
 
 from striate.data import cache
 from striate.data.dataset import Samples
-from striate.data.decode import MAX_PIXELS, Form, upright_size
+from striate.data.decode import MAX_PIXELS, upright_size
 from striate.data.digests import picture_digests
+from striate.data.fitting import Form
 from striate.data.labels import Labels
 from striate.data.pictures import Pictures
 from striate.data.pixels import DecodedPixels, Gathered, HeldPixels, Pixels, stack

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Int64, Shaped
 
-from striate.data.decode import Form
+from striate.data.fitting import Form
 from striate.data.pictures import Picture, Pictures
 from striate.errors import DataError, ImageError
 

@@ -18,7 +18,7 @@ from striate.data.augment import POLICIES, Policy
 from striate.data.batches import Batches
 from striate.data.check import cheap_problems, contradictory
 from striate.data.dataset import SplitName
-from striate.data.decode import Form
+from striate.data.fitting import Form
 from striate.data.preprocessing import Preprocessing, channel_statistics, natural_form
 from striate.data.store import Store, open_store
 from striate.errors import DataError, Interrupted, ModelError, OutputError, TrainingError, listing

@@ -14,8 +14,8 @@ from PIL import Image
 
 from striate.data import decode
 from striate.data.dataset import Dataset, SplitName
-from striate.data.decode import Form
 from striate.data.digests import digest
+from striate.data.fitting import Form
 from striate.data.labels import ClassLabels
 from striate.data.masks import MaskCounts, MaskedFiles, mask_counts
 from striate.data.pictures import NO_LABEL, ImageFiles, Picture, Pictures, naming

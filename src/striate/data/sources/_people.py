@@ -19,7 +19,8 @@ from jaxtyping import Float64, Int64
 from PIL import Image
 
 from striate.data import decode
-from striate.data.decode import MAX_PIXELS, Form
+from striate.data.decode import MAX_PIXELS
+from striate.data.fitting import Form
 from striate.data.pictures import Picture, naming
 from striate.errors import DataError, ImageError
 

@@ -220,6 +220,23 @@ def test_images_that_are_there_under_two_labels_are_not_trained_on(colour_folder
     assert not {"blue/same.png", "red/3.png"} & set(names)
 
 
+def test_labels_that_leave_nothing_to_train_on_are_refused(colour_folders, tmp_path):
+    folder = colour_folders(images=3, classes=("red", "blue"))
+    for path in (folder / "red").iterdir():
+        shutil.copy(path, folder / "blue" / path.name)
+    with pytest.raises(DataError, match="that leaves too few images for train; correct the labels"):
+        st.train(folder, st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_evaluation_parts_data_as_the_training_did(colour_folders, tmp_path):
+    folder = colour_folders(images=20)
+    run = st.train(folder, st.TrainConfig(**QUICK | {"epochs": 1}, split_seed=7, out=str(tmp_path / "run")))
+    measured = run.evaluate(folder, split="val")
+    assert measured["seen"]["trained_on"] == 0
+    assert measured["samples"] == run.record.data["val"]
+
+
 def test_a_test_folder_has_the_last_word_on_figures(colour_folders, tmp_path):
     root = colour_folders("data/train", images=30).parent
     colour_folders("data/test", images=3, seed=500)

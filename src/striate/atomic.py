@@ -7,6 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import filelock
 
 from striate.errors import OutputError
 
@@ -70,21 +74,25 @@ def check_writable(path: Path) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """Make a folder that nobody else has written to, or is about to, for a block to fill.
 
-    While the block runs, a hidden file marks the folder as taken. If the block fails before it has put
+    While the block runs, a locked hidden file marks the folder as taken; one that a killed process left is not
+    locked any more, and does not count. If the block fails before it has put
     anything there, the folder goes again, and with it those above it that were made for it.
 
     Raises:
         OutputError: there is something at `path` already, or it cannot be made.
     """
+    import filelock
+
     missing: list[Path] = []
     taken = path / ".being-written"
+    lock = filelock.FileLock(taken)
     try:
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(child != taken for child in path.iterdir())):
             raise FileExistsError
         path.mkdir(parents=True, exist_ok=True)
-        taken.touch(exist_ok=False)
-    except FileExistsError:
+        lock.acquire(timeout=0)
+    except (FileExistsError, filelock.Timeout):
         raise OutputError(f"{path}: there is something already; choose another place, or remove it.") from None
     except OSError as error:
         _remove_empty(missing)
@@ -92,9 +100,14 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         yield path
     except BaseException:
-        taken.unlink(missing_ok=True)
+        _release(lock, taken)
         _remove_empty(missing)
         raise
+    _release(lock, taken)
+
+
+def _release(lock: filelock.BaseFileLock, taken: Path) -> None:
+    lock.release()
     taken.unlink(missing_ok=True)
 
 

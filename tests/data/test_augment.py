@@ -15,14 +15,16 @@ from hypothesis import strategies as some
 import striate as st
 from striate.data.augment import POLICIES, Moves, Policy, draw
 from striate.data.batches import Batches
+from striate.data.decode import MAX_PIXELS
+from striate.data.fitting import FITS
 from striate.data.labels import ClassLabels, JointLabels, Labels, MaskLabels, Skeleton
 from striate.data.pictures import NO_LABEL
 from striate.data.pixels import HeldPixels
 from striate.data.preprocessing import Preprocessing
-from striate.data.store import Store
+from striate.data.store import Keep, Store
 from striate.data.targets import JointTargets
 from striate.data.warp import move_images, move_masks, sampling_grid
-from striate.training.config import Augmenting
+from striate.training import config
 
 CPU = torch.device("cpu")
 SKELETON = Skeleton(joints=("root", "l_hand", "r_hand"), parents=(-1, 0, 0), mirror=((1, 2),))
@@ -316,5 +318,8 @@ def test_digits_and_sides_are_no_mirror_images(colour_folders):
     assert st.open_data(colour_folders("food", classes=("leftovers", "rightovers", "left"))).mirror_safe
 
 
-def test_the_command_line_offers_the_policies_that_there_are():
-    assert get_args(Augmenting) == ("auto", *POLICIES)
+def test_the_command_line_offers_what_there_is():
+    assert get_args(config.Augmenting) == ("auto", *POLICIES)
+    assert get_args(config.Fit) == FITS
+    assert config.Keep == Keep
+    assert config.TrainConfig().max_pixels == MAX_PIXELS

@@ -133,15 +133,23 @@ def test_a_clean_table_is_ok(splits):
 
 
 def test_clean_keypoints_of_several_people_an_image_are_ok(tmp_path, picture):
-    picture(size=(200, 120)).save(tmp_path / "pair.png")
+    for image in (1, 2):
+        picture(size=(200, 120), seed=image).save(tmp_path / f"pair{image}.png")
     keypoints = {"keypoints": ["nose", "left_eye", "right_eye"], "skeleton": [[1, 2], [1, 3]]}
     people = [
-        {"id": number, "image_id": 1, "category_id": 1, "iscrowd": 0, "bbox": [left, 20, 60, 80], "num_keypoints": 3}
+        {
+            "id": number,
+            "image_id": image,
+            "category_id": 1,
+            "iscrowd": 0,
+            "bbox": [left, 20, 60, 80],
+            "num_keypoints": 3,
+        }
         | {"keypoints": [left + 30, 40, 2, left + 40, 35, 2, left + 20, 35, 2]}
-        for number, left in enumerate([10, 110])
+        for number, (image, left) in enumerate((image, left) for image in (1, 2) for left in (10, 110))
     ]
     document = {
-        "images": [{"id": 1, "file_name": "pair.png", "width": 200, "height": 120}],
+        "images": [{"id": n, "file_name": f"pair{n}.png", "width": 200, "height": 120} for n in (1, 2)],
         "categories": [{"id": 1, "name": "person", **keypoints}],
         "annotations": people,
     }

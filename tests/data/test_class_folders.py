@@ -38,6 +38,25 @@ def test_files_that_are_added_later_move_no_other_between_splits(colour_folders,
     assert before["val"] < after["val"]
 
 
+def test_another_seed_sets_others_aside_and_files_that_come_later_still_move_none(colour_folders, picture):
+    folder = colour_folders("C#", images=40)  # a sign that means something elsewhere
+    seeds = {frozenset(st.open_data(folder, split_seed=seed).split("val").names) for seed in range(3)}
+    assert len(seeds) == 3
+    before = set(st.open_data(folder, split_seed=1).split("val").names)
+    for index in range(100, 140):
+        picture(seed=index).save(folder / "red" / f"{index}.png")
+    assert before < set(st.open_data(folder, split_seed=1).split("val").names)
+
+
+@given(sizes=some.lists(some.integers(1, 6), min_size=2, max_size=40), seed=some.integers(0, 9))
+def test_samples_of_one_name_stay_together(sizes, seed):
+    names = [f"picture {index}" for index, size in enumerate(sizes) for _ in range(size)]
+    held = hold_out(names, np.zeros(len(names), dtype=np.int64), 0.2, seed)
+    out = {name for name, chosen in zip(names, held, strict=True) if chosen}
+    assert not out & {name for name, chosen in zip(names, held, strict=True) if not chosen}
+    assert 1 <= len(out) < len(sizes)
+
+
 def test_two_images_a_class_are_parted_one_and_one(colour_folders):
     data = st.open_data(colour_folders(images=2))
     assert np.bincount(data.split("train").labels.targets).tolist() == [1, 1, 1]
@@ -240,3 +259,14 @@ def test_one_image_a_class_is_too_little_to_hold_any_out(colour_folders):
     assert (len(data.splits["train"]), len(data.splits["val"])) == (3, 0)
     with pytest.raises(DataError, match="too few"):
         data.check_trainable()
+
+
+def test_images_beside_the_class_folders_are_named(colour_folders, picture, capsys):
+    root = colour_folders("data/train").parent
+    colour_folders("data/val")
+    picture().save(root / "train" / "loose.jpg")
+    (root / "notes.txt").write_text("no image")
+    assert len(st.open_data(root).samples) == 72
+    assert "passed over, beside the class folders: " in (said := capsys.readouterr().err)
+    assert "loose.jpg; an image belongs into the folder of its class" in said
+    assert "notes" not in said

@@ -79,9 +79,11 @@ def test_a_store_holds_what_the_files_decode_to(tmp_path, picture):
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_pictures_that_are_decoded_on_the_way_are_the_same_in_the_same_order(tmp_path, picture, fit):
+def test_pictures_that_are_decoded_on_the_way_are_the_same_in_the_same_order(tmp_path, picture, fit, monkeypatch):
     samples = make_samples(tmp_path / "a", picture)
     form = replace(FORM, fit=fit)
+    monkeypatch.setattr(workers, "_WORTH_BYTES", 0)
+    monkeypatch.setattr(workers, "_FEWEST", 1)
     kept_none = open_(samples, form, keep="none")
     assert isinstance(kept_none.pixels, DecodedPixels)
     assert not list((cache.folder() / "stores").glob("*"))
@@ -276,9 +278,14 @@ def test_what_does_not_fit_into_the_cache_is_decoded_on_the_way_or_refused(tmp_p
     samples = make_samples(tmp_path / "a", picture)
     monkeypatch.setenv("STRIATE_CACHE_GB", "0.000001")
     store = open_(samples)
-    assert isinstance(store.pixels, DecodedPixels)
-    assert "decoded anew in every epoch (raise STRIATE_CACHE_GB" in capsys.readouterr().err
-    with pytest.raises(OutputError, match=r"room for 0\.0 GB; raise STRIATE_CACHE_GB, .* or use --store none"):
+    assert len(pixels_of(store)) == 6
+    assert cache.stored() == []
+    said = capsys.readouterr().err
+    assert "decoded anew in every epoch" in said
+    assert "room for 0.0 MB (raise STRIATE_CACHE_GB" in said
+    with pytest.raises(
+        OutputError, match=r"decoded, they take .* room for 0\.0 MB; raise STRIATE_CACHE_GB, .* or use --store none"
+    ):
         open_(samples, keep="disk")
 
 
@@ -292,19 +299,33 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle_unless_it_was_asked_for(t
         open_(samples, keep="disk")
 
 
-@pytest.mark.parametrize("given", ["many", "-1", "1e400", ""])
+@pytest.mark.parametrize("given", ["many", "-1", "1e400", "nan"])
 def test_a_bound_that_is_no_number_is_refused(monkeypatch, given):
     monkeypatch.setenv("STRIATE_CACHE_GB", given)
     with pytest.raises(ConfigError, match="STRIATE_CACHE_GB"):
         cache.bound_bytes()
 
 
-def test_warnings_of_pictures_are_told_each_time_they_are_used(tmp_path, shared, unpacked, capsys):
-    folder = unpacked("odd-images.tar", lambda name: "zero_default" in name)
-    (path,) = folder.rglob("apng_syntax_num_frames_zero_default.png")
+def test_warnings_of_pictures_are_told_each_time_they_are_used(tmp_path, picture, monkeypatch, capsys):
+    path, other = tmp_path / "odd.jpg", tmp_path / "plain.png"
+    picture().save(path, exif=b"Exif\0\0II*\0nonsense")
+    picture(seed=1).save(other)
+    told = "odd.jpg: Corrupt EXIF data"
+    for keep in ("none", "disk", "disk", "none"):
+        open_(samples_of([path]), keep=keep)
+        assert told in capsys.readouterr().err
+    both = samples_of([other, path])
+    open_(both)  # takes the odd one over from the other store
+    assert told in capsys.readouterr().err
+    assert len(cache.stored()) == 1
+    open_(samples_of([other]))
+    assert capsys.readouterr().err == ""
+    cache.clear()
+    monkeypatch.setattr(workers, "_WORTH_BYTES", 0)
+    many = open_(samples_of([other] * 8 + [path]), keep="none")
     for _ in range(2):
-        open_(samples_of([path]))
-        assert "zero_default.png: " in capsys.readouterr().err
+        many.gather(np.arange(9))
+    assert capsys.readouterr().err.count(told) == 1
 
 
 def test_a_store_of_arrays_stays_in_memory():
@@ -341,9 +362,13 @@ def test_samples_can_be_taken_and_left_out(tmp_path, picture):
     assert store.without(set()) is store
 
 
-def test_an_undecoded_store_says_what_is_wrong_when_it_is_asked(tmp_path, picture):
+def test_an_undecoded_store_says_what_is_wrong_when_it_is_asked(tmp_path, picture, monkeypatch):
     samples = make_samples(tmp_path / "a", picture)
     samples.pictures.paths[3].write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(ImageError, match=r"3\.png: "):  # a few are decoded at once
+        undecoded_store(samples, FORM)
+    monkeypatch.setattr(workers, "_WORTH_BYTES", 0)
+    monkeypatch.setattr(workers, "_FEWEST", 1)
     store = undecoded_store(samples, FORM)
     assert len(store.gather(np.array([0, 1])).images) == 2
     with pytest.raises(ImageError, match=r"3\.png: "):
@@ -368,11 +393,69 @@ def test_files_that_have_only_just_changed_are_read_again(tmp_path, picture, mon
     assert digests.picture_digests(samples.pictures)[0] == ["read"] * 2
 
 
-def test_a_damaged_index_costs_time_and_nothing_else(tmp_path, picture):
+def test_a_damaged_index_costs_time_once_and_nothing_else(tmp_path, picture, monkeypatch):
+    monkeypatch.setattr(digests, "_SETTLED_S", -60)
     samples = make_samples(tmp_path / "a", picture, count=2)
     expected = digests.picture_digests(samples.pictures)
-    (cache.make_folder() / "digests.sqlite").write_bytes(b"no data base, however long one looks at it" * 100)
+    cache.digests_file().write_bytes(b"no data base, however long one looks at it" * 100)
     assert digests.picture_digests(samples.pictures) == expected
+    monkeypatch.setattr(digests, "_hash_file", lambda path: "read")
+    assert digests.picture_digests(samples.pictures) == expected
+
+
+def test_clearing_and_counting_leave_alone_what_is_not_ours(tmp_path, picture):
+    open_(make_samples(tmp_path / "a", picture))
+    mine = [tmp_path / "cache" / name for name in ("stores/precious/file", "stores/file", "photos/a.jpg")]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * 10**6)
+    (stored,) = cache.stored()
+    assert cache.size_bytes() < 10**6
+    assert cache.clear() < 10**6
+    assert not stored.folder.exists()
+    assert all(path.exists() for path in mine)
+
+
+def test_clearing_waits_for_whoever_is_decoding(tmp_path, picture):
+    open_(make_samples(tmp_path / "a", picture))
+    with cache.lock():
+        code = "from striate.data import cache; cache.clear(); print('cleared')"
+        clearing = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            clearing.wait(timeout=2)
+        assert len(cache.stored()) == 1
+    assert clearing.communicate(timeout=60)[0] == "cleared\n"
+    assert cache.stored() == []
+
+
+def test_a_store_that_is_described_by_nonsense_is_passed_over(tmp_path, picture):
+    open_(make_samples(tmp_path / "a", picture))
+    (cache.stored()[0].folder / "about.json").write_text("[]")
+    assert cache.stored() == []
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_kept_under_its_old_content(tmp_path, picture, monkeypatch):
+    samples = make_samples(tmp_path / "a", picture)
+    path = samples.pictures.paths[2]
+    original = ImageFiles.decode
+
+    def changed(self, index, form, **options):
+        if self.paths[index] == path:
+            picture(seed=123, size=(26, 20)).save(path)
+        return original(self, index, form, **options)
+
+    monkeypatch.setattr(ImageFiles, "decode", changed)
+    with pytest.raises(DataError, match=r"2\.png: changed while it was read"):
+        open_(samples)
+    monkeypatch.setattr(ImageFiles, "decode", original)
+    np.testing.assert_array_equal(pixels_of(open_(samples))[2], original(samples.pictures, 2, FORM).image)
+
+
+def test_a_limit_on_pixels_holds_for_what_is_in_the_cache_too(tmp_path, picture):
+    samples = make_samples(tmp_path / "a", picture)  # of 24x20 to 29x20
+    open_(samples)
+    with pytest.raises(DataError, match=r"4\.png.*5\.png: more than 559 pixels"):
+        open_(samples, max_pixels=559)
 
 
 def test_the_cache_is_shown_and_cleared(tmp_path, picture, capsys):
@@ -424,6 +507,19 @@ def test_training_leaves_one_store_which_evaluation_finds(colour_folders):
     assert (stored.name, stored.form, stored.pictures) == ("colours", "8x8 RGB, crop", 36)
     run.evaluate(folder)
     assert len(cache.stored()) == 1
+
+
+def test_more_pixels_may_be_allowed_in_training(tmp_path, picture):
+    for label, value in (("a", 0), ("b", 1)):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for index in range(3):
+            Image.new("1", (10_000 + index, 10_000), value).save(tmp_path / "data" / label / f"{index}.png")
+    options = {"model": "conv 2@3x3 | gap | fc classes", "size": 8, "epochs": 1, "batch_size": 2}
+    with pytest.raises(DataError, match=r"pixels are more than 89,478,485; .*--max-pixels"):
+        st.train(tmp_path / "data", st.TrainConfig(**options, out=str(tmp_path / "no")))
+    config = st.TrainConfig(**options, max_pixels=200_000_000, out=str(tmp_path / "run"))
+    run = st.train(tmp_path / "data", config)
+    assert run.evaluate(tmp_path / "data")["samples"] == run.record.data["val"]
 
 
 def test_pictures_may_be_larger_on_demand(tmp_path):

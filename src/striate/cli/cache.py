@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from striate.cli.output import JsonFlag, print_json, print_table
 from striate.data import cache
+from striate.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +20,14 @@ class Command:
 
     def run(self) -> None:
         """Print the table, or clear the cache."""
+        if cache.folder().exists() and not cache.folder().is_dir():
+            raise ConfigError(f"STRIATE_CACHE (={cache.folder()}) must be a folder, and is a file.")
         if self.clear:
             freed = cache.clear()
             if self.json:
                 print_json({"folder": str(cache.folder()), "freed_bytes": freed})
             else:
-                print(f"{cache.folder()}: {_megabytes(freed)} removed")
+                print(f"{cache.folder()}: {cache.in_words(freed)} removed")
             return
         stores, total, bound = cache.stored(), cache.size_bytes(), cache.bound_bytes()
         if self.json:
@@ -44,19 +47,22 @@ class Command:
             return
         if stores:
             rows = [
-                [store.name, store.form, store.pictures, _megabytes(store.size_bytes), _ago(store.used), store.location]
+                [
+                    store.name,
+                    store.form,
+                    store.pictures,
+                    cache.in_words(store.size_bytes),
+                    _ago(store.used),
+                    store.location,
+                ]
                 for store in stores
             ]
             print_table(["data", "form", "pictures", "size", "last used", "from"], rows)
             print()
         print(
-            f"{cache.folder()}: {_megabytes(total)} of at most {_megabytes(bound)}; the oldest go first."
+            f"{cache.folder()}: {cache.in_words(total)} of at most {cache.in_words(bound)}; the oldest go first."
             "\nSTRIATE_CACHE sets another folder, STRIATE_CACHE_GB another bound; striate cache --clear removes all."
         )
-
-
-def _megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes < 10**9 else f"{size_bytes / 1e9:,.1f} GB"
 
 
 def _ago(moment: float) -> str:

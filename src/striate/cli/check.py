@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from striate.cli.output import Data, JsonFlag, print_json, print_table
+from striate.cli.output import Data, JsonFlag, print_json, print_table, printable
 from striate.data.check import KINDS, Problem, Report, check_data
 from striate.training.config import DataOptions
 
@@ -82,7 +82,7 @@ def _print_group(title: str, group: list[Problem], root: str) -> None:
     print(f"{title} ({len(group):,})")
     fixes = dict.fromkeys(problem.fix for problem in group)
     for problem in group[:_EXAMPLES]:
-        print(f"  {problem.where}: {problem.what}".replace(root, ""))
+        print(printable(f"  {problem.where}: {problem.what}".replace(root, "")))
         if len(fixes) > 1:
             print(f"    -> {problem.fix}")
     if len(group) > _EXAMPLES:

@@ -14,7 +14,7 @@ from striate.cli.output import Data, JsonFlag, print_json, print_table
 from striate.data import open_data
 from striate.data.dataset import Dataset
 from striate.errors import ConfigError
-from striate.training.config import DataOptions
+from striate.training.config import DataOptions, Fit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,11 @@ class Command:
     samples: int = 8
     """How many samples the sheet shows: 1 to 50."""
     size: int = 128
-    """Side in pixels that they have."""
+    """Side in pixels that they have on the sheet."""
+    fit: Fit = "crop"
+    """How pictures of another shape come to that size on the sheet."""
     seed: int = 0
-    """Of the augmentation."""
+    """Of the sheet's augmentation."""
     json: JsonFlag = False
 
     def __post_init__(self) -> None:
@@ -60,8 +62,9 @@ class Command:
         splits = list(dataset.splits)
         rows = [[row["class"], *(row[split] for split in splits)] for row in card["per_class"]]
         print_table(["class" if rows else "", *splits], [*rows, ["in all", *(len(dataset.splits[s]) for s in splits)]])
-        if dataset.published is None:
-            print("\nval was set aside by us: about a fifth of every class, by the hash of names (--split-seed).")
+        if dataset.val_is_ours:
+            share = "tenth" if "test" in dataset.splits else "fifth"
+            print(f"\nval was set aside by us: about a {share} of what there was, by the hash of names (--split-seed).")
         if self.sheet:
             print(f"\nsaved: {self.sheet}")
 
@@ -72,10 +75,11 @@ class Command:
         from striate.data.preprocessing import natural_form
         from striate.data.sheet import contact_sheet
 
-        *_, channels = natural_form(dataset.split("train"))
-        form = Form(height_px=self.size, width_px=self.size, channels=channels, fit="crop")
+        max_pixels = self.options.max_pixels
+        *_, channels = natural_form(dataset.split("train"), max_pixels)
+        form = Form(height_px=self.size, width_px=self.size, channels=channels, fit=self.fit)
         file = io.BytesIO()
-        contact_sheet(dataset, form, samples=self.samples, seed=self.seed).save(file, "PNG")
+        contact_sheet(dataset, form, samples=self.samples, seed=self.seed, max_pixels=max_pixels).save(file, "PNG")
         atomic.write(path, file.getvalue())
         return str(path)
 

@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from striate.errors import ConfigError, OutputError
 
 DEFAULT_GB = 20
-_ABOUT = "about.json"
+_ABOUT, _DIGESTS, _LOCK = "about.json", "digests.sqlite", ".lock"
+_STORE = re.compile(r"(\.building-|\.removed-)?[0-9a-f]{12}-[0-9a-f]{16}")  # names of folders that are ours
+_SPARE_BYTES = 10**9  # left on the disk for others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +62,6 @@ def folder() -> Path:
     return platformdirs.user_cache_path("striate", appauthor=False)
 
 
-def make_folder() -> Path:
-    """Return the cache's folder, made if need be; raises OSError."""
-    path = folder()
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 def stores_folder() -> Path:
     """Return the folder of the stores, made if need be; raises OSError."""
     path = folder() / "stores"
@@ -79,23 +75,62 @@ def bound_bytes() -> int:
     Raises:
         ConfigError: it is no number of 0 or more.
     """
-    given = os.environ.get("STRIATE_CACHE_GB", str(DEFAULT_GB))
-    if not re.fullmatch(r"\d+(\.\d*)?", given.strip()):
+    given = os.environ.get("STRIATE_CACHE_GB") or str(DEFAULT_GB)
+    try:
+        gigabytes = float(given)
+    except ValueError:
+        gigabytes = -1.0
+    if not 0 <= gigabytes < math.inf:
         raise ConfigError(f"STRIATE_CACHE_GB (={given}) must be a number of gigabytes, 0 or more.")
-    return int(float(given) * 10**9)
+    return int(gigabytes * 10**9)
+
+
+def in_words(size_bytes: int | float) -> str:
+    """Write a size in megabytes or gigabytes.
+
+    >>> in_words(12_345_678), in_words(2e9)
+    ('12.3 MB', '2.0 GB')
+    """
+    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes < 10**9 else f"{size_bytes / 1e9:,.1f} GB"
 
 
 def room_bytes() -> int:
-    """Return how large a new store may be: the bound, or all that the disk has left but for a gigabyte."""
-    free = shutil.disk_usage(stores_folder()).free - 10**9
+    """Return how large a new store may be: the bound, or what the disk has but for a gigabyte; older ones may go."""
+    free = shutil.disk_usage(stores_folder()).free + sum(store.size_bytes for store in stored()) - _SPARE_BYTES
     return max(0, min(bound_bytes(), free))
+
+
+def digests_file() -> Path:
+    """Return the file of the hashes of files, its folder made if need be; raises OSError."""
+    folder().mkdir(parents=True, exist_ok=True)
+    return folder() / _DIGESTS
+
+
+@contextlib.contextmanager
+def lock(on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Be the only process that changes stores while a block runs; raises OSError.
+
+    One lock is for all of them: two sets that were decoded at a time would only take the cores from each other.
+    """
+    import filelock
+
+    held = filelock.FileLock(stores_folder() / _LOCK)
+    try:
+        held.acquire(timeout=0)
+    except filelock.Timeout:
+        on_wait()
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def stored() -> list[Stored]:
     """List the stores, the one used last first."""
     found = []
-    for path in (folder() / "stores").glob("*/" + _ABOUT):
-        with contextlib.suppress(OSError, ValueError, KeyError):  # another process may be removing it
+    for path in (place / _ABOUT for place in _folders() if not place.name.startswith(".")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # another process may be removing it
             about = json.loads(path.read_bytes())
             found.append(
                 Stored(
@@ -123,26 +158,29 @@ def touch(path: Path) -> None:
         os.utime(path / _ABOUT)
 
 
-def prune(keep: Path) -> None:
-    """Remove stores, the longest unused ones first, until all together are within the bound; `keep` stays."""
-    total, bound = 0, bound_bytes()
-    for store in [store for first in (True, False) for store in stored() if (store.folder == keep) is first]:
-        total += store.size_bytes
-        if total > bound and store.folder != keep:
-            remove(store.folder)
+def make_room(wanted_bytes: int, keep: Path | None = None) -> None:
+    """Remove stores, the longest unused ones first, until so much more is within the bound and on the disk."""
+    stores = [store for store in stored() if store.folder != keep]
+    total = sum(store.size_bytes for store in stored())
+    while stores and (
+        total + wanted_bytes > bound_bytes()
+        or wanted_bytes > max(0, shutil.disk_usage(stores_folder()).free - _SPARE_BYTES)
+    ):
+        oldest = stores.pop()
+        total -= oldest.size_bytes
+        remove(oldest.folder)
 
 
 def clear() -> int:
-    """Remove everything that the cache holds, and return how many bytes that were; raises OutputError."""
-    path = folder()
-    size = _size_bytes(path)
-    for part in ("stores", "digests.sqlite"):
-        try:
-            shutil.rmtree(path / part) if part == "stores" else (path / part).unlink()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise OutputError(f"{path / part}: cannot be removed ({error.strerror}).") from None
+    """Remove everything that is ours, and return how many bytes that were; raises OutputError."""
+    size = size_bytes()
+    try:
+        with lock() if (folder() / "stores").is_dir() else contextlib.nullcontext():
+            for path in _folders():
+                shutil.rmtree(path)
+            (folder() / _DIGESTS).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{error.filename or folder()}: cannot be removed ({error.strerror}).") from None
     return size
 
 
@@ -156,12 +194,21 @@ def remove(path: Path) -> None:
 
 def size_bytes() -> int:
     """Return the size of all that the cache holds."""
-    return _size_bytes(folder())
+    with contextlib.suppress(OSError):
+        return sum(map(_size_bytes, _folders())) + (folder() / _DIGESTS).stat().st_size
+    return sum(map(_size_bytes, _folders()))
+
+
+def _folders() -> list[Path]:
+    """List the folders of stores, those that are being built or removed among them, and nothing that is not ours."""
+    with contextlib.suppress(OSError):
+        return [path for path in (folder() / "stores").iterdir() if _STORE.fullmatch(path.name) and path.is_dir()]
+    return []
 
 
 def _size_bytes(path: Path) -> int:
     """Add up the sizes of the files below a folder."""
-    return sum(size for size in _sizes(path))
+    return sum(_sizes(path))
 
 
 def _sizes(path: Path) -> Iterator[int]:

@@ -75,7 +75,7 @@ def check_data(
         if not _is_layout(str(location), task) or _is_for_lack_of(location, task, ignore):
             raise
         return _unread(str(location), error)
-    evidence = look_at_all(dataset, split_seed=split_seed, max_pixels=max_pixels)
+    evidence = look_at_all(dataset, max_pixels=max_pixels)
     found = [*cheap_problems(dataset), *(problem for check in CHECKS for problem in check(evidence))]
     kinds = list(KINDS)
     found.sort(key=lambda problem: (problem.severity == "note", kinds.index(problem.kind)))
@@ -140,7 +140,7 @@ def _summary(evidence: Evidence) -> dict[str, Any]:
         "task": dataset.task,
         "samples": len(dataset.samples),
         "splits": {split: len(rows) for split, rows in dataset.splits.items()},
-        "val_is_ours": evidence.val_is_ours,
+        "val_is_ours": evidence.dataset.val_is_ours,
         "counted": ("images" if counted else "pixels") if dataset.classes else None,
         "classes": [
             {"class": name, **{split: int(found[index]) for split, found in counts.items()}}

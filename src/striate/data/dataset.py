@@ -25,14 +25,19 @@ SPLIT_NAMES: dict[SplitName, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Labelled pictures: a name, a picture and a label each."""
+    """Labelled pictures: a name, a picture and a label each.
+
+    `groups` names what samples are parts of, where several of one thing may not come into different splits.
+    """
 
     names: tuple[str, ...]
     pictures: Pictures
     labels: Labels
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert len(self.names) == len(self.pictures) == len(self.labels)
+        assert len(self.groups) in (0, len(self.names))
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -44,6 +49,7 @@ class Samples:
             names=tuple(self.names[index] for index in indices),
             pictures=self.pictures.take(indices),
             labels=self.labels.take(indices),
+            groups=tuple(self.groups[index] for index in indices) if self.groups else (),
         )
 
 
@@ -59,6 +65,7 @@ class Dataset:
         splits: indices into `samples`: `train`, and `val` (what the best weights are chosen by) and `test` where
             the layout has them; `open_data` completes them by `parted`.
         published: the split that the layout itself sets aside, or None where the parting is ours.
+        val_is_ours: whether `val` was parted from the training samples by us.
         classes: class names, which labels and masks are indices of; none where joints are the labels.
         colours: of the classes in masks, RGB from 0 to 255; none where the data give none.
         skeleton: the joints, where they are the labels.
@@ -72,6 +79,7 @@ class Dataset:
     samples: Samples = field(repr=False)
     splits: Mapping[SplitName, Int64[np.ndarray, " chosen"]] = field(repr=False)
     published: SplitName | None = None
+    val_is_ours: bool = False
     classes: tuple[str, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = field(default=(), repr=False)
     skeleton: Skeleton | None = field(default=None, repr=False)
@@ -95,10 +103,11 @@ class Dataset:
         if "val" not in splits:
             train = splits.pop("train")
             kept = self.samples.take(train)
-            held = hold_out(kept.names, kept.labels.strata(), 0.1 if "test" in splits else 0.2, seed)
+            held = hold_out(kept.groups or kept.names, kept.labels.strata(), 0.1 if "test" in splits else 0.2, seed)
             splits = {"train": train[~held], "val": train[held], **splits}
         mirror_safe = self.mirror_safe and not _have_sides(self.classes)
-        return replace(self, splits=splits, published=published, mirror_safe=mirror_safe)
+        ours = "val" not in self.splits
+        return replace(self, splits=splits, published=published, val_is_ours=ours, mirror_safe=mirror_safe)
 
     def check_trainable(self) -> None:
         """Refuse what would silently teach nonsense.
@@ -147,28 +156,30 @@ def hold_out(
 ) -> Bool[np.ndarray, " samples"]:
     """Choose which samples to set aside, by the hash of each one's name and a seed.
 
-    A sample is held out where that hash, read as a number in [0, 1), is below `fraction`: files that are
+    A name is held out where that hash, read as a number in [0, 1), is below `fraction`: files that are
     added later move none of the others. What chance does to small classes is bounded: of every class at
     least half of its due share is held out, and at most one and a half times that, the lowest hashes first;
-    of two images or more at least one, and never all.
+    of two names or more at least one, and never all. Samples of one name stay together.
 
     Args:
-        names: unique; what stands behind a `#` does not count, so that parts of one picture stay together.
+        names: of the samples, or of what they are parts of.
         targets: the class of each.
         fraction: 0 to 1: the share to hold out.
         seed: another one gives another choice.
 
     Returns: True for the samples that are held out, one per name.
     """
-    position = np.array([_unit_hash(name.partition("#")[0] + (f"\0{seed}" if seed else "")) for name in names])
     held = np.zeros(len(names), dtype=bool)
     for target in np.unique(targets):
-        members = np.flatnonzero(targets == target)
-        members = members[np.argsort(position[members])]
+        members: dict[str, list[int]] = {}
+        for place in np.flatnonzero(targets == target).tolist():
+            members.setdefault(names[place], []).append(place)
+        position = {name: _unit_hash(f"{name}\0{seed}" if seed else name) for name in members}
         due, size = fraction * len(members), len(members)
         least, most = max(round(due / 2), min(1, size - 1)), min(round(due * 1.5), size - 1)
-        count = int(np.sum(position[members] < fraction))
-        held[members[: max(least, min(count, most))]] = True
+        count = sum(hashed < fraction for hashed in position.values())
+        for name in sorted(members, key=lambda name: position[name])[: max(least, min(count, most))]:
+            held[members[name]] = True
     return held
 
 

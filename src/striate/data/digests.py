@@ -103,19 +103,36 @@ def _stamp(path: str) -> _Stamp:
 @contextlib.contextmanager
 def _index() -> Iterator[sqlite3.Connection | None]:
     """Open the index of known files in the cache; None where there can be none, which costs time and no more."""
+    index = None
     try:
-        index = sqlite3.connect(cache.make_folder() / "digests.sqlite", timeout=10)
+        path = cache.digests_file()
+        try:
+            index = _open_index(path)
+        except sqlite3.OperationalError:  # it is locked, say
+            raise
+        except sqlite3.DatabaseError:  # it is damaged
+            path.unlink()
+            index = _open_index(path)
+    except (OSError, sqlite3.Error):
+        pass
+    try:
+        yield index
+    finally:
+        if index:
+            index.close()
+
+
+def _open_index(path: Path) -> sqlite3.Connection:
+    index = sqlite3.connect(path, timeout=10)
+    try:
         index.execute(
             "CREATE TABLE IF NOT EXISTS files"
             " (path BLOB PRIMARY KEY, size INT, mtime_ns INT, ctime_ns INT, inode INT, digest TEXT)"
         )
-    except (OSError, sqlite3.Error):
-        yield None
-        return
-    try:
-        yield index
-    finally:
+    except sqlite3.Error:
         index.close()
+        raise
+    return index
 
 
 def _look_up(index: sqlite3.Connection, paths: Iterable[str]) -> Iterator[tuple[str, tuple[_Stamp, str]]]:

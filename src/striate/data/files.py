@@ -47,6 +47,12 @@ def find_images(folder: Path) -> tuple[list[Path], list[Path]]:
     return _in_order(folder, images), _in_order(folder, others)
 
 
+def images_in(folder: Path) -> list[Path]:
+    """List the images that lie directly in a folder, in natural order."""
+    files = (path for path in folder.iterdir() if path.is_file() and not is_hidden(path.name))
+    return _in_order(folder, [str(path) for path in files if looks_like_image(_head(path) or b"")])
+
+
 def subfolders(folder: Path) -> list[Path]:
     """List a folder's visible subfolders in natural order (`2` before `10`)."""
     return _in_order(folder, [str(path) for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name)])
@@ -81,7 +87,7 @@ def find_listed(folder: Path, names: Sequence[str]) -> tuple[list[Path], list[st
         found.append(Path(spelled).as_posix())
     if missing:
         count = f"{len(missing):,} of {len(names):,} images are not there"
-        raise DataError(f"{count}: {listing(missing)}. Paths are relative to {folder}.")
+        raise DataError(f"{count}: {listing(missing)}. Paths are relative to {folder.resolve()}.")
     if others:
         raise DataError(f"{listing(others)}: no image; take what is no image off the list.")
     return paths, found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,7 +11,8 @@ from jaxtyping import Int64, UInt8
 from striate.data.decode import MAX_PIXELS
 from striate.data.fitting import Form
 from striate.data.pictures import Picture, Pictures
-from striate.data.workers import decode_apart
+from striate.data.workers import are_few, decode_apart
+from striate.progress import say
 
 
 class Gathered(NamedTuple):
@@ -48,13 +49,33 @@ class DecodedPixels:
     pictures: Pictures
     form: Form
     max_pixels: int = MAX_PIXELS
+    told: set[str] = field(default_factory=set, repr=False)
 
     def gather(self, rows: Int64[np.ndarray, " rows"]) -> Gathered:
-        """Decode the pictures in some rows; raises ImageError."""
-        return stack(decode_apart(self.pictures.take(rows), self.form, self.max_pixels))
+        """Decode the pictures in some rows; raises ImageError. What Pillow has to say of each is said once."""
+        decoded = decode_apart(self.pictures.take(rows), self.form, self.max_pixels)
+        return _stack(self.pictures, rows, decoded, self.told)
 
 
-def stack(pictures: list[Picture]) -> Gathered:
-    """Put decoded pictures of one form into arrays."""
-    masks = [picture.mask for picture in pictures if picture.mask is not None]
-    return Gathered(np.stack([picture.image for picture in pictures]), np.stack(masks) if masks else None)
+def on_demand(pictures: Pictures, form: Form, max_pixels: int) -> Pixels:
+    """Return pixels that are not kept on disk; a few pictures are decoded at once, into memory; raises ImageError."""
+    if not are_few(pictures):
+        return DecodedPixels(pictures=pictures, form=form, max_pixels=max_pixels)
+    rows = np.arange(len(pictures))
+    decoded = [pictures.decode(index, form, max_pixels=max_pixels) for index in rows.tolist()]
+    return HeldPixels(*_stack(pictures, rows, decoded, set()))
+
+
+def _stack(pictures: Pictures, rows: Int64[np.ndarray, " rows"], decoded: list[Picture], told: set[str]) -> Gathered:
+    """Put decoded pictures of one form into arrays, and say what was odd about them unless that was `told`."""
+    notes = [
+        f"{pictures.where(row)}: {note}"
+        for row, picture in zip(rows.tolist(), decoded, strict=True)
+        for note in picture.warnings
+    ]
+    for note in dict.fromkeys(notes):
+        if note not in told:
+            say(f"decoded, with a doubt: {note}")
+    told.update(notes)
+    masks = [picture.mask for picture in decoded if picture.mask is not None]
+    return Gathered(np.stack([picture.image for picture in decoded]), np.stack(masks) if masks else None)

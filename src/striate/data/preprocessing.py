@@ -11,7 +11,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from striate.data.dataset import Samples
-from striate.data.decode import is_grey, upright_size
+from striate.data.decode import MAX_PIXELS, is_grey, upright_size
 from striate.data.fitting import FITS, Fit, Form
 from striate.data.store import Store
 
@@ -85,7 +85,7 @@ class Preprocessing:
         return changed.view(images.shape).contiguous(memory_format=torch.channels_last)
 
 
-def natural_form(samples: Samples) -> tuple[int, int, int]:
+def natural_form(samples: Samples, max_pixels: int = MAX_PIXELS) -> tuple[int, int, int]:
     """Return the middle height and width of the images, in pixels, and 3 channels if any has colour, else 1.
 
     Looks at the headers of at most 64 images, evenly spread; decodes none.
@@ -97,7 +97,7 @@ def natural_form(samples: Samples) -> tuple[int, int, int]:
     widths: list[int] = []
     grey = True
     for index in np.unique(np.linspace(0, len(samples) - 1, _PEEKED).astype(int)):
-        image = samples.pictures.header(int(index))
+        image = samples.pictures.header(int(index), max_pixels=max_pixels)
         height, width = upright_size(image)
         heights.append(height)
         widths.append(width)

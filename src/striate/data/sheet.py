@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import contextlib
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from striate.data.augment import POLICIES
 from striate.data.batches import Batches
 from striate.data.dataset import Dataset
+from striate.data.decode import MAX_PIXELS
 from striate.data.fitting import Form
 from striate.data.labels import Skeleton
 from striate.data.pictures import NO_LABEL
@@ -28,7 +30,9 @@ _INK = (40, 40, 40)
 _LEFT, _RIGHT, _MIDDLE = (40, 120, 255), (255, 120, 20), (60, 200, 90)
 
 
-def contact_sheet(dataset: Dataset, form: Form, *, samples: int, seed: int = 0) -> Image.Image:
+def contact_sheet(
+    dataset: Dataset, form: Form, *, samples: int, seed: int = 0, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
     """Draw some training samples as a network gets them, a row for each policy of augmentation.
 
     Args:
@@ -36,10 +40,13 @@ def contact_sheet(dataset: Dataset, form: Form, *, samples: int, seed: int = 0) 
         form: what pictures are decoded to.
         samples: how many.
         seed: of the augmentation.
+        max_pixels: files of more are refused.
     """
     train = dataset.split("train")
     chosen = np.unique(np.linspace(0, len(train) - 1, samples).astype(int))
-    store = open_store(train.take(chosen), form, name=dataset.name, location=dataset.location, keep="none")
+    store = open_store(
+        train.take(chosen), form, name=dataset.name, location=dataset.location, keep="none", max_pixels=max_pixels
+    )
     plain = Preprocessing(
         height_px=form.height_px,
         width_px=form.width_px,
@@ -62,13 +69,13 @@ def contact_sheet(dataset: Dataset, form: Form, *, samples: int, seed: int = 0) 
     for row, (name, policy) in enumerate(POLICIES.items()):
         suiting = policy.suiting(store.labels, mirror_safe=dataset.mirror_safe)
         top = row * row_px + _GAP_PX
-        pen.text((_GAP_PX, top), f"--augment {name}", fill=_INK, font=ImageFont.load_default(16))
+        pen.text((_GAP_PX, top), f"--augment {name}", fill=_INK, font=_font(16))
         for batch in batches.shuffled(seed, 0, suiting):
             for place in range(len(batch.images)):
                 tile, caption = _tile(batch, place, dataset)
                 left = _GAP_PX + place * (_TILE_PX + _GAP_PX)
                 sheet.paste(tile, (left, top + _BAND_PX))
-                pen.text((left, top + _BAND_PX + tile.height), caption, fill=_INK, font=ImageFont.load_default(12))
+                pen.text((left, top + _BAND_PX + tile.height), caption, fill=_INK, font=_font(12))
     return sheet
 
 
@@ -128,12 +135,22 @@ def _tile(batch: Batch, place: int, dataset: Dataset) -> tuple[Image.Image, str]
         colours = dataset.colours or class_colours(len(dataset.classes))
         return overlay_mask(image, target.numpy().astype(np.uint8), colours), ""
     if target.ndim == 1:
-        share, best = target.topk(2)
-        names = [
-            f"{float(part):.0%} {dataset.classes[index]}" for part, index in zip(share, best, strict=True) if part > 0
-        ]
-        return image, " + ".join(names)[:28]
-    return image, dataset.classes[int(target)][:28]
+        share, best = target.topk(min(2, len(target)))
+        shares = zip(share.tolist(), best.tolist(), strict=True)
+        return image, _caption(*(f"{part:.0%} {dataset.classes[index]}" for part, index in shares if part >= 0.005))
+    return image, _caption(dataset.classes[int(target)])
+
+
+def _caption(*parts: str) -> str:
+    return " ".join(" + ".join(parts).split())[:28]
+
+
+def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return a font of the system that has more than ASCII letters, or else Pillow's own."""
+    for name in ("DejaVuSans.ttf", "Arial.ttf", "Arial Unicode.ttf", "LiberationSans-Regular.ttf"):
+        with contextlib.suppress(OSError):
+            return ImageFont.truetype(name, size_px)
+    return ImageFont.load_default(size_px)
 
 
 def _picture(image: Float[Tensor, "channels height width"]) -> Image.Image:

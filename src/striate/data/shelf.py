@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import PIL
 from jaxtyping import Int64, Shaped, UInt64
 
 from striate.data import cache
+from striate.data.digests import picture_digests
 from striate.data.fitting import Form
 from striate.data.pictures import Pictures
 from striate.data.pixels import HeldPixels, Pixels
@@ -25,6 +28,7 @@ from striate.errors import DataError, OutputError, listing
 from striate.progress import progress_bar, say
 
 _VERSION = 1  # raise it when decoding changes: older stores are not used any more
+_NOTES = "notes.json"
 _COPIED = 256  # rows at a time
 _ITEM = np.dtype([("item", np.uint64), ("row", np.int64), ("size_px", np.int64, (2,))])
 
@@ -37,6 +41,7 @@ class Shelf:
     def __init__(self, form: Form, pictures: Pictures) -> None:
         self.form = form
         self.pictures = pictures
+        self.since_ns = time.time_ns() - 2 * 10**9  # file systems tell times to within 2 s
         made_by = (_VERSION, PIL.__version__, form, pictures.reading)
         self.key = hashlib.blake2b(repr(made_by).encode(), digest_size=6).hexdigest()
 
@@ -48,37 +53,29 @@ class Shelf:
             places = _places(table, wanted)
             if (places >= 0).all() and (pixels := _map_pixels(folder, masked=self.pictures.masked)):
                 cache.touch(folder)
-                _warn_of_notes(folder)
+                notes = _read_notes(folder)
+                tell([note for item in dict.fromkeys(items) for note in notes.get(item, ())])
                 return table["row"][places], pixels, table["size_px"][places]
         return None
 
     def build(self, items: Sequence[str], *, name: str, location: str, max_pixels: int) -> Found:
         """Decode pictures into a new store; of two processes that want the same one, the second waits."""
-        import filelock
-
         digest = hashlib.blake2b("".join(sorted(set(items))).encode(), digest_size=8).hexdigest()
         folder = cache.stores_folder() / f"{self.key}-{digest}"
-        # one for all sets: two that are decoded at a time would only take the cores from each other
-        lock = filelock.FileLock(cache.stores_folder() / ".lock")
+        size = sum(int(np.prod(shape)) for shape in self._shapes(len(set(items))).values())
         try:
-            try:
-                lock.acquire(timeout=0)
-            except filelock.Timeout:
-                say("another striate is decoding pictures; waiting for it")
-                lock.acquire()
-            found = self.find(items)
-            if not found:
-                cache.remove(folder)  # if it is there, it is damaged
-                self._decode(folder, items, name=name, location=location, max_pixels=max_pixels)
-                cache.prune(keep=folder)
+            with cache.lock(lambda: say("another striate is decoding pictures; waiting for it")):
                 found = self.find(items)
+                if not found:
+                    cache.remove(folder)  # if it is there, it is damaged
+                    cache.make_room(size)
+                    self._decode(folder, items, name=name, location=location, max_pixels=max_pixels)
+                    found = self.find(items)
         except OSError as error:
             raise OutputError(
                 f"{cache.folder()}: the cache cannot be written ({error.strerror}); "
                 "set STRIATE_CACHE to another folder, or use --store none."
             ) from None
-        finally:
-            lock.release()
         assert found
         return found
 
@@ -92,14 +89,15 @@ class Shelf:
         create_arrays(building, len(numbers), self.form, masked=self.pictures.masked)
         table = np.zeros(len(numbers), dtype=_ITEM)
         table["item"], table["row"] = numbers, -1
-        swallowed = self._copy_known(building, table)
+        notes: dict[str, list[str]] = {}
+        swallowed = self._copy_known(building, table, notes)
         missing = np.flatnonzero(table["row"] < 0)
         missing = missing[np.argsort(first[missing])]  # in the order of the samples, and so of messages
         outcomes: list[Outcome] = []
         try:
             with progress_bar("decoding", len(missing)) as advance:
                 for some in fill(building, self.pictures.take(first[missing]), missing, self.form, max_pixels):
-                    outcomes += some
+                    outcomes += [self._unchanged(outcome, int(first[outcome.row]), items) for outcome in some]
                     advance(len(some))
         finally:
             done = [outcome for outcome in outcomes if not outcome.failure]
@@ -109,18 +107,18 @@ class Shelf:
             if len(table) < len(numbers):  # some are damaged, or an interrupt came: its name tells what it holds
                 digest = hashlib.blake2b(table["item"].tobytes(), digest_size=8).hexdigest()
                 folder = folder.with_name(f"{self.key}-{digest}")
-            notes = [
-                f"{self.pictures.where(int(first[outcome.row]))}: {note}"
-                for outcome in done
-                for note in outcome.warnings
-            ]
+            for outcome in done:
+                index = int(first[outcome.row])
+                notes[items[index]] = [f"{self.pictures.where(index)}: {note}" for note in outcome.warnings]
             _finish(building, folder, table, notes, self.form, name, location)
         for other in swallowed:
             cache.remove(other)
         _refuse(outcomes)
 
-    def _copy_known(self, building: Path, table: Shaped[np.ndarray, " rows"]) -> list[Path]:
-        """Copy the rows that other stores have; returns those stores all of whose pictures are wanted here."""
+    def _copy_known(
+        self, building: Path, table: Shaped[np.ndarray, " rows"], notes: dict[str, list[str]]
+    ) -> list[Path]:
+        """Copy the rows, and notes, that other stores have; returns those all of whose pictures are wanted here."""
         swallowed = []
         for folder in self._folders():
             theirs = _read_items(folder)
@@ -128,16 +126,34 @@ class Shelf:
             rows = np.flatnonzero((places >= 0) & (table["row"] < 0))
             if len(rows) == 0 or not _map_pixels(folder, masked=self.pictures.masked):
                 continue
-            for array in array_shapes(1, self.form, masked=self.pictures.masked):
+            for array in self._shapes(1):
                 source = np.load(folder / f"{array}.npy", mmap_mode="r")
                 target = np.lib.format.open_memmap(building / f"{array}.npy", mode="r+")
                 for begin in range(0, len(rows), _COPIED):
                     some = rows[begin : begin + _COPIED]
                     target[some] = source[theirs["row"][places[some]]]
             table["row"][rows], table["size_px"][rows] = rows, theirs["size_px"][places[rows]]
+            notes |= _read_notes(folder)
             if np.isin(theirs["item"], table["item"]).all():
                 swallowed.append(folder)
         return swallowed
+
+    def _unchanged(self, outcome: Outcome, index: int, items: Sequence[str]) -> Outcome:
+        """Turn an outcome into a failure where the files have other content by now than they were known by."""
+        changed = False
+        for path in self.pictures.files(index):
+            with contextlib.suppress(OSError):
+                changed = changed or max(path.stat().st_mtime_ns, path.stat().st_ctime_ns) > self.since_ns
+        if (
+            not changed
+            or outcome.failure
+            or picture_digests(self.pictures.take(np.array([index])))[1] == [items[index]]
+        ):
+            return outcome
+        return outcome._replace(failure=f"{self.pictures.where(index)}: changed while it was read")
+
+    def _shapes(self, rows: int) -> dict[str, tuple[int, ...]]:
+        return array_shapes(rows, self.form, masked=self.pictures.masked)
 
     def _folders(self) -> list[Path]:
         return [store.folder for store in cache.stored() if store.folder.name.startswith(f"{self.key}-")]
@@ -180,7 +196,7 @@ def _finish(
     building: Path,
     folder: Path,
     table: Shaped[np.ndarray, " rows"],
-    notes: list[str],
+    notes: dict[str, list[str]],
     form: Form,
     name: str,
     location: str,
@@ -190,7 +206,8 @@ def _finish(
         shutil.rmtree(building, ignore_errors=True)
         return
     np.save(building / "items.npy", table)
-    (building / "notes.txt").write_text("".join(f"{note}\n" for note in notes), errors="surrogateescape")
+    told = {item: said for item, said in notes.items() if said}
+    (building / _NOTES).write_text(json.dumps(told))
     what = f"{form.width_px}x{form.height_px} {'grey' if form.channels == 1 else 'RGB'}, {form.fit}"
     cache.describe(building, name=name, location=location, form=what, pictures=len(table))
     for path in building.iterdir():
@@ -199,12 +216,18 @@ def _finish(
     building.rename(folder)
 
 
-def _warn_of_notes(folder: Path) -> None:
-    """Say what Pillow had to say of the pictures in a store."""
-    with contextlib.suppress(OSError):
-        notes = (folder / "notes.txt").read_text(errors="surrogateescape").splitlines()
-        if notes:
-            say(f"decoded, with a doubt: {listing(notes, most=2)} (striate check tells them all)")
+def _read_notes(folder: Path) -> dict[str, list[str]]:
+    """Read what Pillow had to say of the pictures in a store, by the hash of each."""
+    try:
+        return dict(json.loads((folder / _NOTES).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def tell(notes: Sequence[str]) -> None:
+    """Say what Pillow had to say of pictures."""
+    if notes:
+        say(f"decoded, with a doubt: {listing(notes, most=2)} (striate check tells them all)")
 
 
 def _refuse(outcomes: Sequence[Outcome]) -> None:

@@ -21,10 +21,10 @@ from striate.data.digests import picture_digests
 from striate.data.fitting import Form
 from striate.data.labels import Labels
 from striate.data.pictures import Pictures
-from striate.data.pixels import DecodedPixels, Gathered, HeldPixels, Pixels, stack
+from striate.data.pixels import Gathered, Pixels, on_demand
 from striate.data.shelf import Shelf
 from striate.data.workers import array_shapes
-from striate.errors import OutputError
+from striate.errors import DataError, OutputError, listing
 from striate.progress import progress_bar, say
 
 Keep = Literal["auto", "disk", "none"]
@@ -86,37 +86,41 @@ def open_store(
         OutputError: the cache cannot be written, or has no room, and `keep` is `disk`.
     """
     pictures = samples.pictures
+    cache.bound_bytes()  # a mistake there is said at once
+    shelf = Shelf(form, pictures)
     with progress_bar("reading", len(samples)) as advance:
         images, items = picture_digests(pictures, advance)
-    shelf = Shelf(form, pictures)
-    if not pictures.kept:
-        rows, pixels, sizes = np.arange(len(samples)), _decode_into_memory(pictures, form), None
-    elif found := shelf.find(items):
+    if pictures.kept and (found := shelf.find(items)):
         rows, pixels, sizes = found
-    elif keep == "none" or not _has_room(len(items), form, masked=pictures.masked, wanted=keep == "disk"):
-        rows, sizes = np.arange(len(samples)), None
-        pixels = DecodedPixels(pictures=pictures, form=form, max_pixels=max_pixels)
+        _check_sizes(pictures, sizes, max_pixels)
+    elif not (pictures.kept and _may_keep(len(items), form, masked=pictures.masked, keep=keep)):
+        rows, sizes, pixels = np.arange(len(samples)), None, on_demand(pictures, form, max_pixels)
     else:
         rows, pixels, sizes = shelf.build(items, name=name, location=location, max_pixels=max_pixels)
     labels = samples.labels
     if labels.sized:
-        labels = labels.fitted(_header_sizes(pictures) if sizes is None else sizes, form)
+        labels = labels.fitted(_header_sizes(pictures, max_pixels) if sizes is None else sizes, form)
     return Store(names=samples.names, pixels=pixels, rows=rows, labels=labels, digests=tuple(images))
 
 
 def undecoded_store(samples: Samples, form: Form, *, max_pixels: int = MAX_PIXELS) -> Store:
-    """Return samples whose pictures are decoded as they are asked for; neither files nor the cache are looked at."""
+    """Return samples whose pictures are decoded as they are asked for, without the cache; raises ImageError.
+
+    A few are decoded at once.
+    """
     return Store(
         names=samples.names,
-        pixels=DecodedPixels(pictures=samples.pictures, form=form, max_pixels=max_pixels),
+        pixels=on_demand(samples.pictures, form, max_pixels),
         rows=np.arange(len(samples)),
         labels=samples.labels,
         digests=("",) * len(samples),
     )
 
 
-def _has_room(pictures: int, form: Form, *, masked: bool, wanted: bool) -> bool:
-    """Tell whether the cache can take so many pictures; where that is `wanted`, an OutputError says why it cannot."""
+def _may_keep(pictures: int, form: Form, *, masked: bool, keep: Keep) -> bool:
+    """Tell whether the cache shall and can take so many pictures; where it must, an OutputError says why it cannot."""
+    if keep == "none":
+        return False
     needed = sum(int(np.prod(shape)) for shape in array_shapes(pictures, form, masked=masked).values())
     try:
         room = cache.room_bytes()
@@ -126,19 +130,23 @@ def _has_room(pictures: int, form: Form, *, masked: bool, wanted: bool) -> bool:
     else:
         if needed <= room:
             return True
-        reason = f"decoded, the pictures take {needed / 1e9:,.1f} GB; the cache has room for {room / 1e9:,.1f} GB"
+        reason = f"decoded, they take {cache.in_words(needed)}, and the cache has room for {cache.in_words(room)}"
         remedy = "raise STRIATE_CACHE_GB, or choose a smaller --size"
-    if wanted:
+    if keep == "disk":
         raise OutputError(f"{reason}; {remedy}, or use --store none.")
-    say(f"{reason}: they are decoded anew in every epoch ({remedy} to change that)")
+    say(f"pictures are decoded anew in every epoch: {reason} ({remedy} to change that)")
     return False
 
 
-def _decode_into_memory(pictures: Pictures, form: Form) -> Pixels:
-    """Decode pictures that are in memory already."""
-    return HeldPixels(*stack([pictures.decode(index, form) for index in range(len(pictures))]))
-
-
-def _header_sizes(pictures: Pictures) -> Int64[np.ndarray, "samples 2"]:
+def _header_sizes(pictures: Pictures, max_pixels: int) -> Int64[np.ndarray, "samples 2"]:
     """Return the height and width of each upright picture in its file."""
-    return np.array([upright_size(pictures.header(index)) for index in range(len(pictures))]).reshape(-1, 2)
+    headers = (pictures.header(index, max_pixels=max_pixels) for index in range(len(pictures)))
+    return np.array([upright_size(header) for header in headers]).reshape(-1, 2)
+
+
+def _check_sizes(pictures: Pictures, sizes: Int64[np.ndarray, "samples 2"], max_pixels: int) -> None:
+    """Refuse pictures that were decoded under a higher limit, as they would be if they were not in the cache."""
+    too_large = np.flatnonzero(sizes.prod(1) > max_pixels)
+    if len(too_large):
+        named = listing(pictures.where(index) for index in too_large.tolist())
+        raise DataError(f"{named}: more than {max_pixels:,} pixels; shrink them, or allow more with --max-pixels.")

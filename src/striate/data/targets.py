@@ -20,7 +20,7 @@ class JointTargets:
 
     Attributes:
         xyz_mm: relative to the root joint: x right, y down, z away from the camera.
-        uv_px: in the image, the top left pixel's centre at (0.5, 0.5).
+        uv_px: in the image, the top left pixel's centre at (0.5, 0.5); what was cut off lies outside of it.
         visible: joints that count.
     """
 

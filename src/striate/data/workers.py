@@ -58,8 +58,6 @@ def fill(
 
 def decode_apart(pictures: Pictures, form: Form, max_pixels: int) -> list[Picture]:
     """Decode pictures in the worker processes, and bring them back; raises ImageError."""
-    if _are_few(pictures):
-        return _decode_some(pictures, form, max_pixels)
     each = max(1, -(-len(pictures) // (2 * _cores())))
     parts = [pictures.take(np.arange(b, min(b + each, len(pictures)))) for b in range(0, len(pictures), each)]
     with _pool() as pool:
@@ -77,7 +75,7 @@ def spread(
         pictures: what there is to do.
         columns: what else belongs to them, a row each.
     """
-    few = _are_few(pictures)
+    few = are_few(pictures)
     each = 1 if few else _part_size(pictures)
     parts = [np.arange(begin, min(begin + each, len(pictures))) for begin in range(0, len(pictures), each)]
     tasks = [(pictures.take(part), *(column[part] for column in columns)) for part in parts]
@@ -111,7 +109,7 @@ def _decode_some(pictures: Pictures, form: Form, max_pixels: int) -> list[Pictur
     return [pictures.decode(index, form, max_pixels=max_pixels) for index in range(len(pictures))]
 
 
-def _are_few(pictures: Pictures) -> bool:
+def are_few(pictures: Pictures) -> bool:
     """Tell whether pictures are decoded sooner than worker processes start."""
     if not pictures.kept or len(pictures) < _FEWEST:
         return True
@@ -138,12 +136,12 @@ def _file_bytes(pictures: Pictures, index: int) -> int:
 
 @contextlib.contextmanager
 def _pool() -> Iterator[Executor]:
-    """Give the worker processes, which stay for a minute; one that is killed is an error."""
+    """Give the worker processes, which stay for ten seconds; one that is killed is an error."""
     from loky import get_reusable_executor
     from loky.process_executor import TerminatedWorkerError
 
     pool = get_reusable_executor(
-        max_workers=_cores(), timeout=60, initializer=_ignore_interrupts, env={"OMP_NUM_THREADS": "1"}
+        max_workers=_cores(), timeout=10, initializer=_ignore_interrupts, env={"OMP_NUM_THREADS": "1"}
     )
     try:
         yield pool

@@ -120,6 +120,9 @@ def _decode_splits(dataset: Dataset, form: Form, config: TrainConfig) -> dict[Sp
         say(f"left out: {listing(whole.names[place] for place in twofold)}, the same images under different labels")
         contents = {whole.digests[place] for place in twofold}
         stores = {split: store.without(contents) for split, store in stores.items()}
+        emptied = [split for split, store in stores.items() if len(store) < (2 if split == "train" else 1)]
+        if emptied:
+            raise DataError(f"{dataset.location}: that leaves too few images for {emptied[0]}; correct the labels.")
     trained_on = set(stores["train"].digests)
     for split in dataset.splits:
         if split != "train":
@@ -135,7 +138,7 @@ def _decode_splits(dataset: Dataset, form: Form, config: TrainConfig) -> dict[Sp
 
 def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, Form]:
     """Settle architecture, and the form of its input, by what the images are like."""
-    height_px, width_px, channels = natural_form(dataset.split("train"))
+    height_px, width_px, channels = natural_form(dataset.split("train"), config.max_pixels)
     natural_px = min(height_px, width_px)
     name = config.model
     if name == "auto":
@@ -250,8 +253,8 @@ def _train_and_keep(
         writer.write_record(status="complete")
     except KeyboardInterrupt:
         raise Interrupted(writer.stop("interrupted")) from None
-    except TrainingError as error:
-        raise TrainingError(f"{error} ({writer.stop('failed')})") from None
+    except (TrainingError, DataError) as error:  # the second, where pictures are decoded on the way
+        raise type(error)(f"{error} ({writer.stop('failed')})") from None
 
 
 def _announce(record: RunRecord, model: Network) -> None:

@@ -88,7 +88,11 @@ class Run:
             RunError: the run's list of training images is damaged.
         """
         config = self.record.config
-        dataset = data if isinstance(data, Dataset) else open_data(data, task=self.record.task, ignore=config.ignore)
+        dataset = (
+            data
+            if isinstance(data, Dataset)
+            else open_data(data, task=self.record.task, ignore=config.ignore, split_seed=config.split_seed)
+        )
         if dataset.task != self.record.task:
             raise DataError(
                 f"{dataset.location}: its task is {dataset.task}; that of {self.folder} is {self.record.task}."

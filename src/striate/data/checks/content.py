@@ -70,7 +70,8 @@ def copies(evidence: Evidence) -> Iterator[Problem]:
     yield from contradictions(evidence.where, digests, samples.labels, evidence.dataset.classes, masks)
     for group in same_content(digests):
         where = [evidence.where[place] for place in group]
-        given = {"train" if splits[place] == "val" and evidence.val_is_ours else splits[place] for place in group}
+        ours = {"val"} if evidence.dataset.val_is_ours else set()  # was of train before
+        given = {"train" if splits[place] in ours else splits[place] for place in group}
         if len(given) > 1:
             yield _leak(evidence, group)
         elif all(_agree(samples.labels, masks, group[0], place) for place in group):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import NamedTuple
 
@@ -61,12 +61,10 @@ class Evidence:
     Attributes:
         dataset: the data, in splits.
         looks: one for each sample.
-        val_is_ours: whether the layout has no `val`, and it was set aside from `train`.
     """
 
     dataset: Dataset
     looks: list[Look] = field(repr=False)
-    val_is_ours: bool
 
     @cached_property
     def where(self) -> list[str]:
@@ -100,7 +98,7 @@ class Evidence:
         return total
 
 
-def look_at_all(dataset: Dataset, *, split_seed: int = 0, max_pixels: int = decode.MAX_PIXELS) -> Evidence:
+def look_at_all(dataset: Dataset, *, max_pixels: int = decode.MAX_PIXELS) -> Evidence:
     """Look at every picture once; progress goes to stderr."""
     pictures = dataset.samples.pictures
     looks: list[Look] = []
@@ -108,16 +106,7 @@ def look_at_all(dataset: Dataset, *, split_seed: int = 0, max_pixels: int = deco
         for some in spread(partial(look_at_some, max_pixels=max_pixels), pictures):
             looks += some
             advance(len(some))
-    return Evidence(dataset, looks, _is_val_ours(dataset, split_seed))
-
-
-def _is_val_ours(dataset: Dataset, split_seed: int) -> bool:
-    """Tell whether `val` is what is set aside where a layout has none, by setting it aside again."""
-    if dataset.published != "test":
-        return dataset.published is None
-    val, train = dataset.splits["val"], dataset.splits["train"]
-    whole = replace(dataset, splits={"train": np.sort(np.concatenate([train, val])), "test": dataset.splits["test"]})
-    return np.array_equal(whole.parted(split_seed).splits["val"], val)
+    return Evidence(dataset, looks)
 
 
 def look_at_some(pictures: Pictures, *, max_pixels: int) -> list[Look]:
@@ -135,7 +124,7 @@ def _look(pictures: Pictures, index: int, max_pixels: int) -> Look:
         with contextlib.suppress(ImageError):
             found = found._replace(file_format=decode.open_image(contents[0], max_pixels=max_pixels).format or "")
     try:
-        picture = images.decode(index, _form(images, index), max_pixels=max_pixels)
+        picture = images.decode(index, _form(images, index, max_pixels), max_pixels=max_pixels)
     except ImageError as error:
         notes = tuple(getattr(error.__context__, "__notes__", ()))  # of the error before it was given the file's path
         found = found._replace(failures=(str(error),), warnings=notes)
@@ -144,11 +133,11 @@ def _look(pictures: Pictures, index: int, max_pixels: int) -> Look:
     return _with_mask(found, pictures, index, max_pixels) if isinstance(pictures, MaskedFiles) else found
 
 
-def _form(pictures: Pictures, index: int) -> Form:
+def _form(pictures: Pictures, index: int, max_pixels: int) -> Form:
     """Choose what to decode a picture to: small; but in its own size where its mask is made with it, to be counted."""
     if not pictures.masked:
         return _SMALL
-    height, width = decode.upright_size(pictures.header(index))
+    height, width = decode.upright_size(pictures.header(index, max_pixels=max_pixels))
     return Form(height_px=height, width_px=width, channels=1)
 
 

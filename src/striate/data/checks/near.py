@@ -78,6 +78,6 @@ def _suspicion(evidence: Evidence, given: int, known: int, bits: int) -> Problem
         where=where[given],
         what=f"looks like {where[known]} ({splits[given]} and {splits[known]}; {bits} of 64 bits differ)",
         fix="look at both; images of one thing or moment belong into one split"
-        + (": set val aside yourself, in the data" if evidence.val_is_ours else ""),
+        + (": set val aside yourself, in the data" if evidence.dataset.val_is_ours else ""),
         severity="note",
     )

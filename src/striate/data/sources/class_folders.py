@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from striate.data.dataset import SPLIT_NAMES, Dataset, Samples, SplitName
-from striate.data.files import find_images, names_below, subfolders
+from striate.data.files import find_images, images_in, names_below, subfolders
 from striate.data.labels import ClassLabels
 from striate.data.pictures import ImageFiles
 from striate.errors import DataError, listing, nearest
@@ -39,6 +39,7 @@ def read(location: str, task: str = "classify") -> Dataset:
     """
     root = Path(location)
     folders = _split_folders(root)
+    _say_what_is_loose(root, *folders.values())
     train_folder = folders.get("train", root)
     classes = tuple(folder.name for folder in subfolders(train_folder))
     paths: list[Path] = []
@@ -86,6 +87,15 @@ def _labelled_images(folder: Path, classes: tuple[str, ...]) -> Iterator[tuple[i
         if not images:
             raise DataError(f"{class_folder}: the class is empty; add images or remove the folder.")
         yield classes.index(name), images
+
+
+def _say_what_is_loose(*places: Path) -> None:
+    """Say which images lie beside class folders, where nobody looks at them."""
+    for place in places:
+        loose = images_in(place)
+        if loose:
+            named = listing(loose)
+            say(f"passed over, beside the class folders: {named}; an image belongs into the folder of its class")
 
 
 def _split_folders(root: Path) -> dict[SplitName, Path]:

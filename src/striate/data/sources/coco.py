@@ -102,6 +102,7 @@ def read(location: str, task: str = "pose") -> Dataset:
             uv_px=uv,
             visible=np.isfinite(uv[:, :, 0]),
         ),
+        groups=tuple(map(str, paths)),  # people of one picture stay in one split
     )
     return Dataset(
         name=path.resolve().name if path.is_dir() else path.stem,

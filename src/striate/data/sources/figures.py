@@ -18,7 +18,7 @@ from striate.data.dataset import Dataset, Samples
 from striate.data.decode import MAX_PIXELS
 from striate.data.fitting import Form, to_indices
 from striate.data.labels import JointLabels, MaskLabels, Skeleton
-from striate.data.pictures import Picture
+from striate.data.pictures import NO_LABEL, Picture
 from striate.errors import DataError
 
 TASKS = ("pose", "segment")
@@ -72,7 +72,7 @@ class FigurePictures:
         figure = figures.render(self.seed, int(self.numbers[index]), size_px=_SIZE_PX)
         return Picture(
             image=decode.to_pixels(Image.fromarray(figure.image), form),
-            mask=to_indices(figure.mask, form, outside=0) if self.masked else None,
+            mask=to_indices(figure.mask, form, outside=NO_LABEL) if self.masked else None,
             source_size_px=(_SIZE_PX, _SIZE_PX),
         )
 

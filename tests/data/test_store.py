@@ -377,7 +377,7 @@ def test_an_undecoded_store_says_what_is_wrong_when_it_is_asked(tmp_path, pictur
 
 def test_unchanged_files_are_not_read_again_and_changed_ones_are(tmp_path, picture, monkeypatch):
     samples = make_samples(tmp_path / "a", picture, count=3)
-    monkeypatch.setattr(digests, "_SETTLED_S", -60)  # files of this very moment count as settled
+    monkeypatch.setattr(digests, "SETTLED_S", -60)  # files of this very moment count as settled
     first, _ = digests.picture_digests(samples.pictures)
     monkeypatch.setattr(digests, "_hash_file", lambda path: "read")
     assert digests.picture_digests(samples.pictures)[0] == first
@@ -394,7 +394,7 @@ def test_files_that_have_only_just_changed_are_read_again(tmp_path, picture, mon
 
 
 def test_a_damaged_index_costs_time_once_and_nothing_else(tmp_path, picture, monkeypatch):
-    monkeypatch.setattr(digests, "_SETTLED_S", -60)
+    monkeypatch.setattr(digests, "SETTLED_S", -60)
     samples = make_samples(tmp_path / "a", picture, count=2)
     expected = digests.picture_digests(samples.pictures)
     cache.digests_file().write_bytes(b"no data base, however long one looks at it" * 100)

@@ -158,10 +158,10 @@ def touch(path: Path) -> None:
         os.utime(path / _ABOUT)
 
 
-def make_room(wanted_bytes: int, keep: Path | None = None) -> None:
+def make_room(wanted_bytes: int) -> None:
     """Remove stores, the longest unused ones first, until so much more is within the bound and on the disk."""
-    stores = [store for store in stored() if store.folder != keep]
-    total = sum(store.size_bytes for store in stored())
+    stores = stored()
+    total = sum(store.size_bytes for store in stores)
     while stores and (
         total + wanted_bytes > bound_bytes()
         or wanted_bytes > max(0, shutil.disk_usage(stores_folder()).free - _SPARE_BYTES)
@@ -194,9 +194,10 @@ def remove(path: Path) -> None:
 
 def size_bytes() -> int:
     """Return the size of all that the cache holds."""
+    total = sum(map(_size_bytes, _folders()))
     with contextlib.suppress(OSError):
-        return sum(map(_size_bytes, _folders())) + (folder() / _DIGESTS).stat().st_size
-    return sum(map(_size_bytes, _folders()))
+        total += (folder() / _DIGESTS).stat().st_size
+    return total
 
 
 def _folders() -> list[Path]:
@@ -208,11 +209,9 @@ def _folders() -> list[Path]:
 
 def _size_bytes(path: Path) -> int:
     """Add up the sizes of the files below a folder."""
-    return sum(_sizes(path))
-
-
-def _sizes(path: Path) -> Iterator[int]:
+    total = 0
     for parent, _, files in os.walk(path):
         for name in files:
             with contextlib.suppress(OSError):
-                yield (Path(parent) / name).stat().st_size
+                total += (Path(parent) / name).stat().st_size
+    return total

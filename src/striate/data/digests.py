@@ -15,7 +15,7 @@ from typing import NamedTuple
 from striate.data import cache
 from striate.data.pictures import Pictures, naming
 
-_SETTLED_S = 2  # file systems tell times to within 2 s: a file that changed later than that may change unnoticed
+SETTLED_S = 2  # file systems tell times to within 2 s: a file that changed later than that may change unnoticed
 _READERS, _SMALL = 4, 100_000  # threads, where files are larger than so many bytes: hashing lets go of the interpreter
 _AT_ONCE = 64  # files a task of a thread
 _QUERY = 500  # paths a query
@@ -65,7 +65,6 @@ def _counted(pictures: Pictures, index: int, on_progress: Callable[[int], None])
 def _file_digests(paths: Sequence[Path], on_progress: Callable[[int], None], files_each: int) -> dict[str, str]:
     """Hash files, `files_each` in a row being a picture's; of unchanged ones the hash is looked up."""
     stamps = {path: _stamp(path) for path in dict.fromkeys(map(str, paths))}
-    found: dict[str, str] = {}
     with _index() as index:
         known = dict(_look_up(index, stamps)) if index else {}
         found = {path: hashed for path, (stamp, hashed) in known.items() if stamps[path] == stamp}
@@ -80,7 +79,7 @@ def _file_digests(paths: Sequence[Path], on_progress: Callable[[int], None], fil
                 found |= dict(zip(part, hashed, strict=True))
                 on_progress(len(part) // files_each)
         if index:
-            settled = [path for path in fresh if max(stamps[path][1:3]) < now - _SETTLED_S * 10**9]
+            settled = [path for path in fresh if max(stamps[path][1:3]) < now - SETTLED_S * 10**9]
             _remember(index, ((path, stamps[path], found[path]) for path in settled))
     return found
 

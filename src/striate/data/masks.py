@@ -10,7 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from striate.data import decode
 from striate.data.decode import MAX_PIXELS
 from striate.data.fitting import Form, to_indices
-from striate.data.pictures import NO_LABEL, Picture, naming
+from striate.data.pictures import NO_LABEL, ImageFiles, Picture, naming
 from striate.errors import ImageError, listing
 
 UNKNOWN = -1  # beside classes and NO_LABEL: a value or colour that has no class
@@ -133,25 +133,21 @@ class MaskedFiles:
 
     def header(self, index: int, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         """Open an image."""
-        with naming(self.images[index]):
-            return decode.open_image(self.images[index].read_bytes(), max_pixels=max_pixels)
+        return ImageFiles(self.images).header(index, max_pixels=max_pixels)
 
     def decode(self, index: int, form: Form, *, max_pixels: int = MAX_PIXELS) -> Picture:
         """Read and decode an image and its mask, fitted alike; what the form adds around a picture has no label."""
+        picture = ImageFiles(self.images).decode(index, form, max_pixels=max_pixels)
         image, mask = self.files(index)
-        with naming(image):
-            found = decode.decode(image.read_bytes(), form, max_pixels=max_pixels)
-        size = (found.source_height_px, found.source_width_px)
         with naming(mask), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             classes = read_mask(mask.read_bytes(), self.mask_reading, max_pixels=max_pixels)
-            if classes.shape != size:
-                raise ImageError(_sizes_differ(classes.shape, size, image))
-        return Picture(
-            image=found.pixels,
+            if classes.shape != picture.source_size_px:
+                raise ImageError(_sizes_differ(classes.shape, picture.source_size_px, image))
+        return replace(
+            picture,
             mask=to_indices(classes, form, NO_LABEL),
-            source_size_px=size,
-            warnings=(*found.warnings, *(f"mask {mask.name}: {warning.message}" for warning in caught)),
+            warnings=(*picture.warnings, *(f"mask {mask.name}: {warning.message}" for warning in caught)),
         )
 
 

@@ -85,6 +85,11 @@ class Preprocessing:
         return changed.view(images.shape).contiguous(memory_format=torch.channels_last)
 
 
+def evenly_spread(count: int, most: int) -> Int64[np.ndarray, " chosen"]:
+    """Return at most so many of the places 0 to count - 1, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, most).astype(np.int64))
+
+
 def natural_form(samples: Samples, max_pixels: int = MAX_PIXELS) -> tuple[int, int, int]:
     """Return the middle height and width of the images, in pixels, and 3 channels if any has colour, else 1.
 
@@ -96,8 +101,8 @@ def natural_form(samples: Samples, max_pixels: int = MAX_PIXELS) -> tuple[int, i
     heights: list[int] = []
     widths: list[int] = []
     grey = True
-    for index in np.unique(np.linspace(0, len(samples) - 1, _PEEKED).astype(int)):
-        image = samples.pictures.header(int(index), max_pixels=max_pixels)
+    for index in evenly_spread(len(samples), _PEEKED).tolist():
+        image = samples.pictures.header(index, max_pixels=max_pixels)
         height, width = upright_size(image)
         heights.append(height)
         widths.append(width)
@@ -111,7 +116,7 @@ def channel_statistics(store: Store) -> tuple[tuple[float, ...], tuple[float, ..
     Exact, from a count of each of the 256 values, for up to 4,096 pictures; of more, as many are looked at, evenly
     spread. A constant channel gets a standard deviation of 1.
     """
-    looked_at = np.unique(np.linspace(0, len(store) - 1, _COUNTED).astype(int))
+    looked_at = evenly_spread(len(store), _COUNTED)
     counts: Int64[np.ndarray, "channels 256"] | int = 0
     for begin in range(0, len(looked_at), _AT_ONCE):
         images = store.gather(looked_at[begin : begin + _AT_ONCE]).images

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import contextlib
+import functools
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from striate.data.decode import MAX_PIXELS
 from striate.data.fitting import Form
 from striate.data.labels import Skeleton
 from striate.data.pictures import NO_LABEL
-from striate.data.preprocessing import Preprocessing
+from striate.data.preprocessing import Preprocessing, evenly_spread
 from striate.data.store import open_store
 from striate.data.targets import Batch, JointTargets
 
@@ -43,7 +44,7 @@ def contact_sheet(
         max_pixels: files of more are refused.
     """
     train = dataset.split("train")
-    chosen = np.unique(np.linspace(0, len(train) - 1, samples).astype(int))
+    chosen = evenly_spread(len(train), samples)
     store = open_store(
         train.take(chosen), form, name=dataset.name, location=dataset.location, keep="none", max_pixels=max_pixels
     )
@@ -145,6 +146,7 @@ def _caption(*parts: str) -> str:
     return " ".join(" + ".join(parts).split())[:28]
 
 
+@functools.cache
 def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return a font of the system that has more than ASCII letters, or else Pillow's own."""
     for name in ("DejaVuSans.ttf", "Arial.ttf", "Arial Unicode.ttf", "LiberationSans-Regular.ttf"):

@@ -19,11 +19,11 @@ import PIL
 from jaxtyping import Int64, Shaped, UInt64
 
 from striate.data import cache
-from striate.data.digests import picture_digests
+from striate.data.digests import SETTLED_S, picture_digests
 from striate.data.fitting import Form
 from striate.data.pictures import Pictures
 from striate.data.pixels import HeldPixels, Pixels
-from striate.data.workers import Outcome, array_shapes, create_arrays, fill
+from striate.data.workers import Outcome, array_bytes, array_shapes, create_arrays, fill
 from striate.errors import DataError, OutputError, listing
 from striate.progress import progress_bar, say
 
@@ -41,7 +41,7 @@ class Shelf:
     def __init__(self, form: Form, pictures: Pictures) -> None:
         self.form = form
         self.pictures = pictures
-        self.since_ns = time.time_ns() - 2 * 10**9  # file systems tell times to within 2 s
+        self.since_ns = time.time_ns() - SETTLED_S * 10**9
         made_by = (_VERSION, PIL.__version__, form, pictures.reading)
         self.key = hashlib.blake2b(repr(made_by).encode(), digest_size=6).hexdigest()
 
@@ -62,13 +62,12 @@ class Shelf:
         """Decode pictures into a new store; of two processes that want the same one, the second waits."""
         digest = hashlib.blake2b("".join(sorted(set(items))).encode(), digest_size=8).hexdigest()
         folder = cache.stores_folder() / f"{self.key}-{digest}"
-        size = sum(int(np.prod(shape)) for shape in self._shapes(len(set(items))).values())
         try:
             with cache.lock(lambda: say("another striate is decoding pictures; waiting for it")):
                 found = self.find(items)
                 if not found:
                     cache.remove(folder)  # if it is there, it is damaged
-                    cache.make_room(size)
+                    cache.make_room(array_bytes(len(set(items)), self.form, masked=self.pictures.masked))
                     self._decode(folder, items, name=name, location=location, max_pixels=max_pixels)
                     found = self.find(items)
         except OSError as error:
@@ -126,7 +125,7 @@ class Shelf:
             rows = np.flatnonzero((places >= 0) & (table["row"] < 0))
             if len(rows) == 0 or not _map_pixels(folder, masked=self.pictures.masked):
                 continue
-            for array in self._shapes(1):
+            for array in array_shapes(1, self.form, masked=self.pictures.masked):
                 source = np.load(folder / f"{array}.npy", mmap_mode="r")
                 target = np.lib.format.open_memmap(building / f"{array}.npy", mode="r+")
                 for begin in range(0, len(rows), _COPIED):
@@ -143,7 +142,8 @@ class Shelf:
         changed = False
         for path in self.pictures.files(index):
             with contextlib.suppress(OSError):
-                changed = changed or max(path.stat().st_mtime_ns, path.stat().st_ctime_ns) > self.since_ns
+                now = path.stat()
+                changed = changed or max(now.st_mtime_ns, now.st_ctime_ns) > self.since_ns
         if (
             not changed
             or outcome.failure
@@ -151,9 +151,6 @@ class Shelf:
         ):
             return outcome
         return outcome._replace(failure=f"{self.pictures.where(index)}: changed while it was read")
-
-    def _shapes(self, rows: int) -> dict[str, tuple[int, ...]]:
-        return array_shapes(rows, self.form, masked=self.pictures.masked)
 
     def _folders(self) -> list[Path]:
         return [store.folder for store in cache.stored() if store.folder.name.startswith(f"{self.key}-")]

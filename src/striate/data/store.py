@@ -23,7 +23,7 @@ from striate.data.labels import Labels
 from striate.data.pictures import Pictures
 from striate.data.pixels import Gathered, Pixels, on_demand
 from striate.data.shelf import Shelf
-from striate.data.workers import array_shapes
+from striate.data.workers import array_bytes
 from striate.errors import DataError, OutputError, listing
 from striate.progress import progress_bar, say
 
@@ -121,7 +121,7 @@ def _may_keep(pictures: int, form: Form, *, masked: bool, keep: Keep) -> bool:
     """Tell whether the cache shall and can take so many pictures; where it must, an OutputError says why it cannot."""
     if keep == "none":
         return False
-    needed = sum(int(np.prod(shape)) for shape in array_shapes(pictures, form, masked=masked).values())
+    needed = array_bytes(pictures, form, masked=masked)
     try:
         room = cache.room_bytes()
     except OSError as error:

@@ -6,6 +6,7 @@ loky starts them without importing the caller's script again, and says so when o
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -52,6 +53,11 @@ def array_shapes(rows: int, form: Form, *, masked: bool) -> dict[str, tuple[int,
     """Return the shapes of the arrays of so many decoded pictures, by name."""
     plane = (rows, form.height_px, form.width_px)
     return {"images": (*plane, form.channels)} | ({"masks": plane} if masked else {})
+
+
+def array_bytes(rows: int, form: Form, *, masked: bool) -> int:
+    """Return how much room the arrays of so many decoded pictures take."""
+    return sum(math.prod(shape) for shape in array_shapes(rows, form, masked=masked).values())
 
 
 def fill(

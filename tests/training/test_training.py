@@ -18,7 +18,6 @@ from striate.tasks.classification import Classification
 from striate.training.config import TrainConfig
 from striate.training.display import EpochLines
 from striate.training.loop import EpochResult, evaluate, fit, start, train_step
-from striate.training.schedules import one_cycle
 
 TASK = Classification(("a", "b"))
 
@@ -32,24 +31,6 @@ def a_batch(seed: int = 0, scale: float = 1.0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(6, 3, 2, 2, generator=generator) * scale
     return Batch(images=images, targets=(images.sum((1, 2, 3)) > 0).long())
-
-
-@pytest.mark.parametrize("steps", [10, 63, 1000])
-def test_one_cycle_is_torchs_step_for_step(steps):
-    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=1.0, total_steps=steps, cycle_momentum=False)
-    for step in range(steps):
-        assert one_cycle(step, steps) == pytest.approx(optimiser.param_groups[0]["lr"], rel=1e-9)
-        optimiser.step()
-        if step + 1 < steps:
-            scheduler.step()
-
-
-@pytest.mark.parametrize("steps", range(1, 12))
-def test_one_cycle_is_sane_for_any_number_of_steps(steps):
-    factors = [one_cycle(step, steps) for step in range(steps)]
-    assert all(0 < factor <= 1 for factor in factors)
-    assert max(factors) > 0.7
 
 
 def test_a_step_is_nesterovs_written_out():

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from striate.errors import ConfigError
+from striate.training.options import Options, is_number, is_whole
 
 Stem = Literal["auto", "small", "large"]
 TaskChoice = Literal["auto", "classify", "segment", "pose"]
@@ -16,7 +15,7 @@ Augmenting = Literal["auto", "none", "light", "standard", "strong"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions:
+class DataOptions(Options):
     """How data are read, where that is not plain.
 
     Raises:
@@ -36,22 +35,17 @@ class DataOptions:
     """Images of more pixels are refused before they are decoded."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require(
             ("task", self.task in get_args(TaskChoice), f"one of {', '.join(get_args(TaskChoice))}"),
             ("ignore", all(isinstance(name, str) for name in self.ignore), "names of classes, or values in masks"),
-            ("split_seed", _is_whole(self.split_seed, 0), "a whole number, 0 or more"),
-            ("max_pixels", _is_whole(self.max_pixels, 1), "a whole number, 1 or more"),
+            ("split_seed", is_whole(self.split_seed, 0), "a whole number, 0 or more"),
+            ("max_pixels", is_whole(self.max_pixels, 1), "a whole number, 1 or more"),
         )
 
     def reading(self) -> dict[str, Any]:
         """Return what `open_data` needs to know."""
         return {"task": self.task, "ignore": self.ignore, "split_seed": self.split_seed}
-
-    def _require(self, *rules: tuple[str, bool, str]) -> None:
-        """Raise ConfigError for the first option that does not fit: its name, whether it fits, what is wanted."""
-        for name, fits, wanted in rules:
-            if not fits:
-                raise ConfigError(f"{name} (={getattr(self, name)}) must be {wanted}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,23 +101,15 @@ class TrainConfig(DataOptions):
         self._require(
             ("model", isinstance(self.model, str), "a name or a line"),
             ("stem", self.stem in get_args(Stem), f"one of {', '.join(get_args(Stem))}"),
-            ("epochs", _is_whole(self.epochs, 1), "a whole number, 1 or more"),
-            ("batch_size", _is_whole(self.batch_size, 2), "a whole number, 2 or more"),
-            ("size", self.size == "auto" or _is_whole(self.size, 1), "a whole number, 1 or more, or auto"),
+            ("epochs", is_whole(self.epochs, 1), "a whole number, 1 or more"),
+            ("batch_size", is_whole(self.batch_size, 2), "a whole number, 2 or more"),
+            ("size", self.size == "auto" or is_whole(self.size, 1), "a whole number, 1 or more, or auto"),
             ("fit", self.fit in get_args(Fit), f"one of {', '.join(get_args(Fit))}"),
-            ("lr", _is_number(self.lr) and self.lr > 0, "a positive number"),
-            ("momentum", _is_number(self.momentum) and 0 <= self.momentum < 1, "at least 0 and below 1"),
-            ("weight_decay", _is_number(self.weight_decay) and self.weight_decay >= 0, "0 or more"),
+            ("lr", is_number(self.lr) and self.lr > 0, "a positive number"),
+            ("momentum", is_number(self.momentum) and 0 <= self.momentum < 1, "at least 0 and below 1"),
+            ("weight_decay", is_number(self.weight_decay) and self.weight_decay >= 0, "0 or more"),
             ("augment", self.augment in get_args(Augmenting), f"one of {', '.join(get_args(Augmenting))}"),
             ("store", self.store in get_args(Keep), f"one of {', '.join(get_args(Keep))}"),
-            ("seed", _is_whole(self.seed, 0) and self.seed < 2**64, "a whole number from 0 to 2^64 - 1"),
+            ("seed", is_whole(self.seed, 0) and self.seed < 2**64, "a whole number from 0 to 2^64 - 1"),
             ("out", isinstance(self.out, str) and self.out != "", "a folder, or auto"),
         )
-
-
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -105,7 +105,7 @@ def fit(
     Raises:
         TrainingError: a loss, of training or validation, is not finite.
     """
-    steps = steps_per_epoch * config.epochs
+    factor = one_cycle(steps=steps_per_epoch * config.epochs)
     for epoch in range(config.epochs):
         began = time.perf_counter()
         state.model.train()
@@ -113,7 +113,7 @@ def fit(
         cut_short = False
         try:
             for batch in train_batches(epoch):
-                lr = config.lr * one_cycle(state.steps_taken, steps)
+                lr = config.lr * factor(state.steps_taken)
                 loss = train_step(state, task, batch, lr)
                 images += len(batch.images)
                 loss_sum += loss * len(batch.images)

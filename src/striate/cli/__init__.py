@@ -30,6 +30,7 @@ COMMANDS = {
     "data": "show how data are read, and what augmentation makes of them",
     "check": "say all that is wrong with data",
     "cache": "show or clear the decoded pictures that are kept on disk",
+    "schedule": "show the course of a learning rate",
     "models": "list the architectures",
     "inspect": "show a network layer by layer",
 }
@@ -85,12 +86,14 @@ def _parse(name: str, words: list[str]) -> Any:
     """Turn the words behind a command into its `Command`; raises InputError where they make none."""
     import tyro
 
+    from striate.cli.flags import FLAGS
+
     command = resolve_name(f"striate.cli.{name}:Command")
     box = io.StringIO()
     config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
     try:
         with contextlib.redirect_stderr(box):
-            return tyro.cli(command, prog=f"striate {name}", args=words, config=config)
+            return tyro.cli(command, prog=f"striate {name}", args=words, config=config, registry=FLAGS)
     except SystemExit as end:
         if end.code == 0:  # help was asked for, and printed
             raise

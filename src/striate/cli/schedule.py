@@ -1,0 +1,95 @@
+"""striate schedule NAME."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, get_args
+
+import tyro
+
+from striate import atomic, plots
+from striate.cli.output import JsonFlag, print_json, print_table
+from striate.training.options import is_number, is_whole
+from striate.training.schedule_options import TAKEN_BY, ScheduleName, ScheduleOptions
+from striate.training.schedules import Schedule, Span, build_schedule
+
+_BAR = 40  # characters that stand for the peak
+_POINTS = 20_000  # of a plotted curve: more than a picture has pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command(ScheduleOptions):
+    """Show the course of a learning rate, epoch by epoch. No data are needed."""
+
+    schedule: Annotated[
+        tyro.conf.Positional[ScheduleName],
+        tyro.conf.arg(metavar="NAME", help=f"Which one: {', '.join(get_args(ScheduleName))}."),
+    ] = field()  # no default: it has to be named
+    epochs: int = 20
+    """Length of the training: 1 or more."""
+    steps_per_epoch: int = 100
+    """Batches in an epoch, each of them a step: 1 or more."""
+    lr: float = 0.1
+    """Peak of the learning rate: above 0."""
+    plot: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="FILE.png|FILE.svg", help="A picture of the curve to write.", help_behavior_hint=""),
+    ] = None
+    json: JsonFlag = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ends_well = self.plot is None or Path(self.plot).suffix.lower() in plots.SUFFIXES
+        self._require(
+            ("epochs", is_whole(self.epochs, 1), "a whole number, 1 or more"),
+            ("steps_per_epoch", is_whole(self.steps_per_epoch, 1), "a whole number, 1 or more"),
+            ("lr", is_number(self.lr) and self.lr > 0, "a positive number"),
+            ("plot", ends_well, f"a file that ends in {' or '.join(plots.SUFFIXES)}"),
+        )
+        self.require_epochs(self.epochs)
+
+    def run(self) -> None:
+        """Print the rates, and plot them where that is asked for."""
+        path = Path(self.plot) if self.plot else None
+        if path:
+            atomic.check_writable(path)
+        span = Span(steps=self.epochs * self.steps_per_epoch, steps_per_epoch=self.steps_per_epoch)
+        schedule = build_schedule(self, span)
+        if path:
+            self._plot(schedule, span, path)
+        rows = [
+            {"epoch": step // span.steps_per_epoch + 1, "first_lr": self.lr * schedule(step), "last_lr": self.lr * last}
+            for step in range(0, span.steps, span.steps_per_epoch)
+            for last in [schedule(step + span.steps_per_epoch - 1)]
+        ]
+        if self.json:
+            print_json(self._choice() | {"lr": self.lr, "steps_per_epoch": self.steps_per_epoch, "epochs": rows})
+            return
+        self._print(rows)
+        if path:
+            print(f"plotted: {path}")
+
+    def _choice(self) -> dict[str, object]:
+        """Return the schedule and the options that it takes."""
+        taken = [name for name, takers in TAKEN_BY.items() if self.schedule in takers]
+        return {name: getattr(self, name) for name in ("schedule", "warmup_epochs", *taken)}
+
+    def _print(self, rows: list[dict[str, float]]) -> None:
+        """Print an epoch a row, with a bar for the rate at its first step."""
+        mark = "━" if (sys.stdout.encoding or "ascii").lower().startswith("utf") else "#"
+        print_table(
+            ["epoch", "first step", "last step", ""],
+            [
+                [epoch, f"{first:#.3g}", f"{last:#.3g}", mark * round(_BAR * first / self.lr)]
+                for epoch, first, last in (row.values() for row in rows)
+            ],
+        )
+
+    def _plot(self, schedule: Schedule, span: Span, path: Path) -> None:
+        """Draw the rate of every step, or of evenly spread ones where there are very many."""
+        steps = [*range(0, span.steps - 1, max(1, span.steps // _POINTS)), span.steps - 1]
+        curve = ([step / span.steps_per_epoch for step in steps], [self.lr * schedule(step) for step in steps])
+        figure = plots.curve_figure({self.schedule: curve}, x_label="epoch", y_label="learning rate")
+        plots.save(figure, path)

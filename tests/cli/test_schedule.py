@@ -1,0 +1,110 @@
+"""striate schedule: rates as a table, as JSON and as a picture."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from striate.cli import main
+from striate.training.schedules import SCHEDULES, one_cycle
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_table_has_a_row_for_each_epoch(name, capsys):
+    assert main(["schedule", name, "--epochs", "6"]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["epoch", "first", "step", "last", "step"]
+    assert [int(row.split()[0]) for row in rows] == list(range(1, 7))
+    assert all(0 < float(rate) <= 0.1 for row in rows for rate in row.split()[1:3])
+
+
+def test_json_has_the_rates_of_the_first_and_last_step_of_each_epoch(capsys):
+    assert main(["schedule", "onecycle", "--epochs", "3", "--steps-per-epoch", "7", "--lr", "0.4", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["schedule"], document["lr"], document["steps_per_epoch"]) == ("onecycle", 0.4, 7)
+    factor = one_cycle(steps=21)
+    assert [(row["first_lr"], row["last_lr"]) for row in document["epochs"]] == [
+        (0.4 * factor(first), 0.4 * factor(first + 6)) for first in (0, 7, 14)
+    ]
+
+
+@pytest.mark.parametrize(("given", "kept"), [("2,4.5", [2, 4.5]), ("3", [3]), ("auto", [])])
+def test_numbers_come_as_one_word(given, kept, capsys):
+    assert main(["schedule", "step", "--decay-at", given, "--epochs", "6", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["decay_at"] == kept
+    assert {"decay", "warmup_epochs"} <= set(document)
+    assert "power" not in document
+
+
+def test_a_terminal_without_utf_8_gets_plain_bars(monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    command = [sys.executable, "-m", "striate", "schedule", "constant", "--epochs", "1"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told.splitlines()[1].split() == ["1", "0.100", "0.100", "#" * 40]
+
+
+def test_a_plot_is_a_picture_of_the_curve_and_always_the_same(tmp_path, capsys):
+    paths = [tmp_path / "lr.png", tmp_path / "again.png"]
+    for path in paths:
+        assert main(["schedule", "cosine", "--cycles", "2", "--plot", str(path)]) == 0
+        assert f"plotted: {path}" in capsys.readouterr().out
+    with Image.open(paths[0]) as picture:
+        assert picture.format == "PNG"
+        assert len(np.unique(np.asarray(picture.convert("L")))) > 10
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_a_plot_can_be_svg(tmp_path):
+    assert main(["schedule", "triangular2", "--plot", str(tmp_path / "lr.SVG"), "--json"]) == 0
+    assert ElementTree.parse(tmp_path / "lr.SVG").getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "NAME is missing."),
+        (["warp"], "invalid choice 'warp'"),
+        (["step", "--decay-at", "5,x"], "--decay-at: 'x' is no number; write them as 30,60."),
+        (["step", "--decay-at", "5,"], "--decay-at: '' is no number; write them as 30,60."),
+        (
+            ["step", "--decay-at", "5,inf"],
+            "--decay-at (=(5, inf)) must be a tuple of epochs above 0, in ascending order.",
+        ),
+        (["step", "--decay-at", "25"], "--decay-at (=(25,)) must be epochs before the end of the training (=20)."),
+        (["onecycle", "--gamma", "0.5"], "--gamma (=0.5) must be left out with the schedule onecycle; it is for the"),
+        (["onecycle", "--epochs", "0"], "--epochs (=0) must be a whole number, 1 or more."),
+        (["onecycle", "--lr", "0"], "--lr (=0.0) must be a positive number."),
+        (["onecycle", "--steps-per-epoch", "0"], "--steps-per-epoch (=0) must be a whole number, 1 or more."),
+        (["onecycle", "--plot", "lr.jpg"], "--plot (=lr.jpg) must be a file that ends in .png or .svg."),
+        (["onecycle", "--plot", "nowhere/lr.png"], "nowhere/lr.png: cannot be written"),
+        (["onecycle", "--plot", "there.png"], "there.png: there is something already"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line_and_nothing_is_written(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.png").touch()
+    assert main(["schedule", *words]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith(f"striate: {message}")
+    assert told.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["there.png"]
+    assert (tmp_path / "there.png").stat().st_size == 0
+
+
+@pytest.mark.parametrize("words", [["schedule", "--help"], ["schedule", "cosine"]])
+def test_help_and_table_load_neither_torch_nor_matplotlib(words):
+    code = (
+        f"import sys; from striate.cli import main\n"
+        f"try: main({words})\n"
+        f"except SystemExit as end: assert end.code == 0\n"
+        f"assert not {{'torch', 'matplotlib'}} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

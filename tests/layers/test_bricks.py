@@ -21,9 +21,11 @@ from striate.layers import (
     Pad2d,
     PadShortcut,
     SamePad2d,
+    StochasticDepth,
     as_matrix,
     conv_bn_activation,
     deconv,
+    set_stochastic_depth,
     up,
 )
 from striate.layers.upward import triangle
@@ -187,3 +189,29 @@ def test_a_kernel_that_is_no_multiple_of_its_stride_is_warned_of():
     with pytest.warns(CheckerboardWarning, match=r"kernel \(3, 3\) and stride \(2, 2\) draws checkerboards"):
         ConvTranspose2d(1, 1, 3, 2)
     ConvTranspose2d(1, 1, 4, 2)  # warnings are errors here
+
+
+@pytest.mark.parametrize("chance", [0.1, 0.5])
+def test_stochastic_depth_leaves_whole_residuals_out_and_keeps_the_mean(chance):
+    torch.manual_seed(0)
+    dropped = StochasticDepth(chance)(torch.ones(20_000, 2, 1, 1))
+    assert torch.equal(dropped[:, 0], dropped[:, 1])
+    assert dropped.unique().tolist() == [0, pytest.approx(1 / (1 - chance))]
+    # three standard errors of the mean
+    assert float(dropped.mean()) == pytest.approx(1, abs=3 * (chance / (1 - chance) / 20_000) ** 0.5)
+    images = torch.randn(4, 2, 3, 3)
+    assert StochasticDepth(chance).eval()(images) is images
+
+
+def test_stochastic_depth_grows_with_depth():
+    blocks = nn.Sequential(*(BasicBlock(4, 4) for _ in range(4)))
+    assert set_stochastic_depth(blocks, 0.2) == 4
+    assert [block.drop.chance for block in blocks] == [pytest.approx(0.05 * place) for place in (1, 2, 3, 4)]
+    assert set_stochastic_depth(nn.Conv2d(1, 1, 1), 0.2) == 0
+
+
+def test_a_block_without_its_residual_is_its_shortcut():
+    block = BasicBlock(4, 4).train()
+    block.drop.chance = 0.999999
+    images = torch.rand(3, 4, 5, 5)
+    torch.testing.assert_close(block(images), images)

@@ -2,7 +2,14 @@
 
 from striate.layers.matrix import LinearMap, as_matrix, offset
 from striate.layers.padding import Pad2d, SamePad2d
-from striate.layers.residual import BasicBlock, Bottleneck, PadShortcut, conv_bn_activation
+from striate.layers.residual import (
+    BasicBlock,
+    Bottleneck,
+    PadShortcut,
+    StochasticDepth,
+    conv_bn_activation,
+    set_stochastic_depth,
+)
 from striate.layers.upward import CheckerboardWarning, ConvTranspose2d, deconv, up
 
 __all__ = [
@@ -14,9 +21,11 @@ __all__ = [
     "Pad2d",
     "PadShortcut",
     "SamePad2d",
+    "StochasticDepth",
     "as_matrix",
     "conv_bn_activation",
     "deconv",
     "offset",
+    "set_stochastic_depth",
     "up",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -58,6 +59,39 @@ class PadShortcut(nn.Module):
         return F.pad(x[:, :, :: self.stride[0], :: self.stride[1]], (0, 0, 0, 0, *self.new_channels))
 
 
+class StochasticDepth(nn.Module):
+    """Leave a block's residual out, for some images of a batch, while training; the others' are scaled to make up.
+
+    Huang et al., "Deep networks with stochastic depth", 2016.
+
+    Args:
+        chance: of an image's residual to be left out: at least 0, below 1.
+    """
+
+    def __init__(self, chance: float = 0.0) -> None:
+        super().__init__()
+        self.chance = chance
+
+    def forward(self, residual: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _ _ _"]:
+        """Return the residual, zeros for the images whose is left out."""
+        if not self.training or self.chance == 0:
+            return residual
+        kept = torch.rand(len(residual), 1, 1, 1, device=residual.device) >= self.chance
+        return residual * (kept / (1 - self.chance)).to(residual.dtype)
+
+
+def set_stochastic_depth(network: nn.Module, chance: float) -> int:
+    """Give the last residual block this chance to be left out, and those before it less, in proportion to their depth.
+
+    Returns:
+        How many residual blocks the network has.
+    """
+    parts = [part for part in network.modules() if isinstance(part, StochasticDepth)]
+    for place, part in enumerate(parts, start=1):
+        part.chance = chance * place / len(parts)
+    return len(parts)
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions, each with batch norm, added to the block's input: the left of figure 5.
 
@@ -77,12 +111,13 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
+        self.drop = StochasticDepth()
         self.downsample = _shortcut(channels_in, channels, stride, shortcut)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _ _ _"]:
         """Return relu(F(x) + shortcut(x))."""
         residual = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(residual + self.downsample(x))
+        return F.relu(self.drop(residual) + self.downsample(x))
 
 
 class Bottleneck(nn.Module):
@@ -108,13 +143,14 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels)
         self.conv3 = nn.Conv2d(channels, 4 * channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * channels)
+        self.drop = StochasticDepth()
         self.downsample = _shortcut(channels_in, 4 * channels, stride, shortcut)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _ _ _"]:
         """Return relu(F(x) + shortcut(x))."""
         residual = F.relu(self.bn1(self.conv1(x)))
         residual = F.relu(self.bn2(self.conv2(residual)))
-        return F.relu(self.bn3(self.conv3(residual)) + self.downsample(x))
+        return F.relu(self.drop(self.bn3(self.conv3(residual))) + self.downsample(x))
 
 
 def _both(stride: int | Pair) -> Pair:

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from striate.data.augment import POLICIES
-from striate.data.batches import Batches, ahead, batch_bounds, epoch_order
+from striate.data.batches import Batches, ahead, batch_bounds, epoch_order, own_share, shrink, smallest_share
 from striate.data.labels import ClassLabels
 from striate.data.pixels import HeldPixels
 from striate.data.preprocessing import Preprocessing, channel_statistics
 from striate.data.store import Store
+from striate.data.targets import Batch, JointTargets
 from striate.errors import DataError
 
 FORM = Preprocessing(height_px=6, width_px=6, channels=3, fit="crop", mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3))
@@ -129,3 +130,70 @@ def test_channel_statistics_are_those_of_numpy_over_the_samples_that_are_looked_
 
 def test_a_constant_channel_does_not_divide_by_zero():
     assert channel_statistics(make_store(np.full((2, 3, 3, 1), 7, np.uint8))) == ((pytest.approx(7 / 255),), (1.0,))
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+@pytest.mark.parametrize("passed", [0, 1, 3, 4])
+def test_an_epoch_gone_on_with_is_the_rest_of_it(policy, passed):
+    batches = make_batches(samples=14)
+    whole = list(batches.shuffled(3, 5, policy))
+    rest = list(batches.shuffled(3, 5, policy, passed=passed))
+    assert len(whole) == 4
+    assert len(rest) == 4 - passed
+    for one, other in zip(whole[passed:], rest, strict=True):
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.targets, other.targets)
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_shares_of_several_processes_are_together_the_batches_of_one(policy, processes):
+    alone = make_batches(samples=23, batch_size=8)
+    shares = [replace(alone, share=(process, processes)) for process in range(processes)]
+    for whole, *parts in zip(*(batches.shuffled(3, 5, policy) for batches in (alone, *shares)), strict=True):
+        images = torch.cat([part.images for part in parts])
+        assert len(images) == len(whole.images)
+        for image in images:  # mixed ones as well: with the same partner, and the same share of it
+            assert any(torch.allclose(image, other, atol=1e-5) for other in whole.images)
+
+
+@pytest.mark.parametrize("samples", range(2, 30))
+@pytest.mark.parametrize(("batch_size", "processes"), [(4, 2), (8, 4), (6, 3)])
+def test_the_smallest_share_is_found(samples, batch_size, processes):
+    batches = [make_batches(samples, batch_size)] * processes
+    shares = [
+        len(own_share(np.arange(stop - start), place, processes))
+        for place, _ in enumerate(batches)
+        for start, stop in batch_bounds(samples, batch_size)
+    ]
+    assert smallest_share(samples, batch_size, processes) == min(shares)
+
+
+def test_several_processes_measure_every_sample_once():
+    batches = make_batches(samples=11)
+    seen = [int(target) for process in range(3) for batch in batches.in_order(process, 3) for target in batch.targets]
+    assert sorted(seen) == list(range(11))
+    assert list(make_batches(samples=2).in_order(2, 3)) == []
+
+
+def test_a_batch_is_cut_into_parts_that_differ_by_one_at_most():
+    joints = JointTargets(xyz_mm=torch.randn(7, 2, 3), uv_px=torch.randn(7, 2, 2), visible=torch.rand(7, 2) > 0.5)
+    batch = Batch(images=torch.randn(7, 3, 4, 4), targets=joints)
+    parts = list(batch.parts(3))
+    assert [len(part.images) for part in parts] == [2, 2, 3]
+    assert torch.equal(torch.cat([part.images for part in parts]), batch.images)
+    for name in ("xyz_mm", "uv_px", "visible"):
+        assert torch.equal(torch.cat([getattr(part.targets, name) for part in parts]), getattr(joints, name))
+
+
+def test_shrunk_images_are_the_means_of_what_they_cover():
+    batch = Batch(images=torch.arange(2 * 3 * 8 * 8.0).reshape(2, 3, 8, 8), targets=torch.tensor([0, 1]))
+    small = shrink(batch, 0.5)
+    assert small.images.shape == (2, 3, 4, 4)
+    assert small.images.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(small.targets, batch.targets)
+    # a plane is its own triangle-filtered self, away from the borders
+    torch.testing.assert_close(
+        small.images[:, :, 1:3, 1:3], torch.nn.functional.avg_pool2d(batch.images, 2)[:, :, 1:3, 1:3]
+    )
+    assert shrink(batch, 1) is batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -44,6 +44,8 @@ def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
     [(0, 3)]
     """
     count = -(-samples // batch_size)
+    if count == 0:
+        return []
     if samples // count < 2:
         count = max(1, samples // 2)
     sizes = [samples // count + (part < samples % count) for part in range(count)]
@@ -51,12 +53,51 @@ def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
     return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
+def own_share(batch: Int64[np.ndarray, " batch"], process: int, processes: int) -> Int64[np.ndarray, " share"]:
+    """Return a process's samples of a batch.
+
+    The i-th from the start and the i-th from the end come to the same process: images that are mixed with each
+    other do so in the same pairs, however many processes there are.
+
+    >>> batch = np.arange(7)
+    >>> own_share(batch, 0, 2), own_share(batch, 1, 2)
+    (array([0, 2, 4, 6]), array([1, 3, 5]))
+    """
+    place = np.arange(len(batch))
+    own: Int64[np.ndarray, " share"] = batch[np.minimum(place, place[::-1]) % processes == process]
+    return own
+
+
+def smallest_share(samples: int, batch_size: int, processes: int) -> int:
+    """Return of how many samples the smallest share of an epoch's batches is.
+
+    >>> smallest_share(9, 8, 4)
+    0
+    """
+    sizes = {stop - start for start, stop in batch_bounds(samples, batch_size)}
+    return min(len(own_share(np.arange(size), process, processes)) for size in sizes for process in range(processes))
+
+
+def shrink(batch: Batch, scale: int | float) -> Batch:
+    """Make the images of a batch smaller, antialiased; their classes stay what they are."""
+    if scale == 1:
+        return batch
+    height, width = (max(1, round(scale * side)) for side in batch.images.shape[2:])
+    smaller = F.interpolate(batch.images, (height, width), mode="bilinear", antialias=True)
+    return Batch(images=smaller.contiguous(memory_format=torch.channels_last), targets=batch.targets)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Batches:
     """A store as batches of tensors on a device.
 
     Attributes:
+        store: the samples.
+        preprocessing: what becomes of their pixels.
+        batch_size: of all processes together.
+        device: where batches are wanted.
         classes: how many there are; needed where images are mixed.
+        share: which process this is, and how many share each batch of an epoch.
     """
 
     store: Store
@@ -64,27 +105,43 @@ class Batches:
     batch_size: int
     device: torch.device
     classes: int = 0
+    share: tuple[int, int] = (0, 1)
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
         return len(batch_bounds(len(self.store), self.batch_size))
 
-    def shuffled(self, seed: int, epoch: int, policy: Policy) -> Iterator[Batch]:
-        """Yield an epoch's batches in the order of (seed, epoch), augmented."""
+    def shuffled(
+        self, seed: int, epoch: int, policy: Policy, *, passed: int = 0, scale: int | float = 1.0
+    ) -> Iterator[Batch]:
+        """Yield an epoch's batches in the order of (seed, epoch), augmented.
+
+        Args:
+            seed: with `epoch` it decides order and augmentation.
+            epoch: counts from 0.
+            policy: what may happen to an image.
+            passed: batches that are passed over.
+            scale: of the images' sides; less than 1 makes them smaller, for classes alone.
+        """
         drawn = draw(len(self.store), seed, epoch)
         form = self.preprocessing.form
-        for samples, gathered in self._gathered(epoch_order(len(self.store), seed, epoch)):
+        order = epoch_order(len(self.store), seed, epoch)
+        bounds = batch_bounds(len(order), self.batch_size)[passed:]
+        for samples, gathered in self._gathered([own_share(order[slice(*bound)], *self.share) for bound in bounds]):
             moves = Moves(policy, drawn[samples], height_px=form.height_px, width_px=form.width_px)
-            yield self._batch(samples, gathered, moves)
+            yield shrink(self._batch(samples, gathered, moves), scale)
 
-    def in_order(self) -> Iterator[Batch]:
-        """Yield every sample once, in the store's order, as it is."""
-        for samples, gathered in self._gathered(np.arange(len(self.store))):
+    def in_order(self, process: int = 0, processes: int = 1) -> Iterator[Batch]:
+        """Yield samples in the store's order, as they are: each once, or each to one of several processes."""
+        order = np.arange(process, len(self.store), processes)
+        parts = [order[slice(*bound)] for bound in batch_bounds(len(order), self.batch_size)]
+        for samples, gathered in self._gathered(parts):
             yield self._batch(samples, gathered, None)
 
-    def _gathered(self, order: Int64[np.ndarray, " samples"]) -> Iterator[tuple[Int64[np.ndarray, " batch"], Gathered]]:
+    def _gathered(
+        self, parts: Sequence[Int64[np.ndarray, " _"]]
+    ) -> Iterator[tuple[Int64[np.ndarray, " batch"], Gathered]]:
         """Yield batches of decoded pictures; a thread gathers the next ones in the meantime."""
-        parts = [order[start:stop] for start, stop in batch_bounds(len(order), self.batch_size)]
         with ThreadPoolExecutor(1) as thread:
             futures: Iterator[Future[Gathered]] = (thread.submit(self.store.gather, part) for part in parts)
             for part, gathered in zip(parts, ahead(futures, _AHEAD), strict=True):

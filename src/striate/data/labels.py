@@ -37,6 +37,9 @@ class Labels(Protocol):
     def strata(self) -> Int64[np.ndarray, " samples"]:
         """Return the group of each sample, of which a split should hold its share."""
 
+    def content(self) -> bytes:
+        """Return all that is in them and not in the pictures, to tell whether something has changed."""
+
     def fitted(self, sizes_px: Int64[np.ndarray, "samples 2"], form: Form) -> Labels:
         """Return the labels of pictures, of these heights and widths, that have been brought into a form."""
 
@@ -61,6 +64,10 @@ class ClassLabels:
     def strata(self) -> Int64[np.ndarray, " samples"]:
         """Return the classes."""
         return self.targets
+
+    def content(self) -> bytes:
+        """Return the classes."""
+        return self.targets.astype("<i8").tobytes()
 
     def fitted(self, sizes_px: Int64[np.ndarray, "samples 2"], form: Form) -> ClassLabels:
         """Return the same: a class has no place."""
@@ -87,6 +94,10 @@ class MaskLabels:
     def strata(self) -> Int64[np.ndarray, " samples"]:
         """Return one group: a picture shows many classes."""
         return np.zeros(self.samples, dtype=np.int64)
+
+    def content(self) -> bytes:
+        """Return nothing: masks come with their pictures."""
+        return b""
 
     def fitted(self, sizes_px: Int64[np.ndarray, "samples 2"], form: Form) -> MaskLabels:
         """Return the same: masks are fitted with their pictures."""
@@ -123,6 +134,10 @@ class JointLabels:
     def strata(self) -> Int64[np.ndarray, " samples"]:
         """Return one group."""
         return np.zeros(len(self), dtype=np.int64)
+
+    def content(self) -> bytes:
+        """Return places and what is visible."""
+        return b"".join(np.ascontiguousarray(part).tobytes() for part in (self.xyz_mm, self.uv_px, self.visible))
 
     def fitted(self, sizes_px: Int64[np.ndarray, "samples 2"], form: Form) -> JointLabels:
         """Move the places in the pictures; millimetres, which are relative to the root joint, stay."""

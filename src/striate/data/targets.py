@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -28,6 +29,10 @@ class JointTargets:
     uv_px: Float[Tensor, "batch joints 2"]
     visible: Bool[Tensor, "batch joints"]
 
+    def __getitem__(self, samples: slice) -> JointTargets:
+        """Return those of some samples."""
+        return JointTargets(xyz_mm=self.xyz_mm[samples], uv_px=self.uv_px[samples], visible=self.visible[samples])
+
 
 Targets = Int[Tensor, " batch"] | Float[Tensor, "batch classes"] | Int[Tensor, "batch height width"] | JointTargets
 
@@ -44,6 +49,13 @@ class Batch:
 
     images: Float[Tensor, "batch channels height width"]
     targets: Targets
+
+    def parts(self, count: int) -> Iterator[Batch]:
+        """Cut the batch into so many parts, whose sizes differ by one at most."""
+        size = len(self.images)
+        for part in range(count):
+            samples = slice(size * part // count, size * (part + 1) // count)
+            yield Batch(images=self.images[samples], targets=self.targets[samples])
 
 
 @singledispatch

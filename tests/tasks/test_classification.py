@@ -99,3 +99,27 @@ def test_of_two_equal_accuracies_the_lower_loss_ranks_higher():
     better, worse = {"accuracy": 0.5, "loss": 0.1}, {"accuracy": 0.5, "loss": 0.2}
     assert task.score(better) > task.score(worse)
     assert task.score({"accuracy": 0.6, "loss": 9.0}) > task.score(better)
+
+
+@given(share=some.floats(0, 0.9), seed=some.integers(0, 1000))
+def test_smoothed_labels_are_szegedys(share, seed):
+    generator = torch.Generator().manual_seed(seed)
+    logits, targets = torch.randn(6, 3, generator=generator), torch.tensor([0, 1, 2, 0, 1, 2])
+    smooth = torch.nn.functional.one_hot(targets, 3) * (1 - share) + share / 3
+    expected = -(smooth * logits.log_softmax(1)).sum()
+    loss, count = Classification("abc", label_smoothing=share).loss(logits, targets)
+    assert (float(loss), count) == (pytest.approx(float(expected), rel=1e-5), 6)
+
+
+def test_the_sums_of_two_processes_make_the_figures_of_one():
+    torch.manual_seed(0)
+    logits, targets = torch.randn(7, 6), torch.arange(7) % 6
+    whole, first, second = (Classification("abcdef").metrics() for _ in range(3))
+    whole.update(logits, targets)
+    first.update(logits[:3], targets[:3])
+    second.update(logits[3:], targets[3:])
+    for mine, other in zip(first.sums(), second.sums(), strict=True):
+        mine += other
+    assert first.per_class() == whole.per_class()
+    assert first.compute()["loss"] == pytest.approx(whole.compute()["loss"], rel=1e-12)
+    assert {**first.compute(), "loss": 0} == {**whole.compute(), "loss": 0}

@@ -20,7 +20,7 @@ TASKS: dict[str, str] = {
 }
 
 
-def create_task(name: str, classes: Sequence[str]) -> Task:
-    """Build the task of a data set or a run with its classes."""
-    task: Task = resolve_name(TASKS[name])(classes)
+def create_task(name: str, classes: Sequence[str], **options: float) -> Task:
+    """Build the task of a data set or a run with its classes, and the options of its loss."""
+    task: Task = resolve_name(TASKS[name])(classes, **options)
     return task

@@ -19,6 +19,9 @@ class Metrics(Protocol):
     def update(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> None:
         """Count a batch's outputs against its targets."""
 
+    def sums(self) -> list[Tensor]:
+        """Return the sums themselves: several processes add theirs up in place."""
+
     def compute(self) -> dict[str, Any]:
         """Return the figures over all that was counted, by name."""
 

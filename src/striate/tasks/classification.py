@@ -17,18 +17,25 @@ _Z_95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribu
 
 
 class Classification:
-    """Logits, a channel a class; cross-entropy; accuracy."""
+    """Logits, a channel a class; cross-entropy; accuracy.
+
+    Args:
+        classes: their names.
+        label_smoothing: share of every target that the loss spreads over all classes (Szegedy et al. 2016).
+    """
 
     headline = ("accuracy",)
 
-    def __init__(self, classes: Sequence[str]) -> None:
+    def __init__(self, classes: Sequence[str], *, label_smoothing: float = 0.0) -> None:
         self.classes = tuple(classes)
         self.outputs = len(self.classes)
+        self.label_smoothing = label_smoothing
 
     def loss(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> tuple[Float[Tensor, ""], int]:
         """Return the cross-entropy (natural logarithm), summed over the batch, and the batch's size."""
         assert isinstance(targets, Tensor)
-        return F.cross_entropy(outputs, targets, reduction="sum"), len(targets)
+        loss = F.cross_entropy(outputs, targets, reduction="sum", label_smoothing=self.label_smoothing)
+        return loss, len(targets)
 
     def metrics(self) -> Metrics:
         """Return fresh sums."""
@@ -71,8 +78,12 @@ class ClassificationMetrics:
         self.classes = tuple(classes)
         counts = torch.zeros(3, len(classes), dtype=torch.int64)
         self.samples, self.called, self.hits = counts  # of the class; called the class; both
-        self.top5_hits = 0
-        self.loss_sum = 0.0
+        self.top5_hits = torch.zeros((), dtype=torch.int64)
+        self.loss_sum = torch.zeros((), dtype=torch.float64)
+
+    def sums(self) -> list[Tensor]:
+        """Return all counts, and the summed loss."""
+        return [self.samples, self.called, self.hits, self.top5_hits, self.loss_sum]
 
     def update(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> None:
         """Count a batch of logits against the indices of its classes."""
@@ -83,8 +94,8 @@ class ClassificationMetrics:
         self.called += torch.bincount(called, minlength=classes)
         self.hits += torch.bincount(targets[targets == called], minlength=classes)
         top5 = logits.topk(min(5, classes)).indices
-        self.top5_hits += int((top5 == targets[:, None]).sum())
-        self.loss_sum += float(F.cross_entropy(logits, targets, reduction="sum"))
+        self.top5_hits += (top5 == targets[:, None]).sum()
+        self.loss_sum += F.cross_entropy(logits, targets, reduction="sum")
 
     def compute(self) -> dict[str, Any]:
         """Return accuracy with its 95 % interval, top-5 accuracy, and the mean cross-entropy.
@@ -95,8 +106,8 @@ class ClassificationMetrics:
         return {
             "accuracy": hits / samples,
             "accuracy_interval": list(wilson_interval(hits, samples)),
-            "top5_accuracy": self.top5_hits / samples,
-            "loss": self.loss_sum / samples,
+            "top5_accuracy": int(self.top5_hits) / samples,
+            "loss": float(self.loss_sum) / samples,
         }
 
     def per_class(self) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     import filelock
 
 from striate.errors import OutputError
+
+_TAKEN = ".being-written"
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -41,6 +44,15 @@ def write(path: Path, content: bytes | str) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder where there is none; raises OutputError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be made ({error.strerror}); choose another place.") from None
 
 
 def _umask() -> int:
@@ -84,7 +96,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     import filelock
 
     missing: list[Path] = []
-    taken = path / ".being-written"
+    taken = path / _TAKEN
     lock = filelock.FileLock(taken)
     try:
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -106,9 +118,35 @@ def new_folder(path: Path) -> Iterator[Path]:
     _release(lock, taken)
 
 
+@contextmanager
+def held_folder(path: Path) -> Iterator[None]:
+    """Have a folder that was begun before to oneself while a block runs.
+
+    Raises:
+        OutputError: another process is at work there, or it cannot be written.
+    """
+    import filelock
+
+    taken = path / _TAKEN
+    lock = filelock.FileLock(taken)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise OutputError(f"{path}: another process is at work there; let it end, or choose another place.") from None
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place.") from None
+    try:
+        yield
+    finally:
+        _release(lock, taken)
+
+
 def _release(lock: filelock.BaseFileLock, taken: Path) -> None:
+    with contextlib.suppress(OSError):  # first, while nobody else can hold it; Windows removes no open file
+        taken.unlink()
     lock.release()
-    taken.unlink(missing_ok=True)
+    if os.name == "nt":
+        taken.unlink(missing_ok=True)
 
 
 def _remove_empty(folders: list[Path]) -> None:

@@ -9,7 +9,9 @@
     │   │   └── GeometryError          a layer that the size of its input does not fit
     │   ├── RunError                   a run folder: missing, unfinished or damaged
     │   └── OutputError                a place that cannot be written
-    └── TrainingError (a RuntimeError) training cannot go on: exit code 1
+    ├── TrainingError (a RuntimeError) training cannot go on: exit code 1
+    │   └── NotFiniteError             a loss or a gradient is infinite or no number
+    └── WorkerError (a RuntimeError)   a worker process was killed: exit code 1
     Interrupted (a KeyboardInterrupt)  training was interrupted, and its best weights are kept: exit code 130
 
 A message is one or two lines: what was given, what is wanted, what to do. Broken invariants of our
@@ -60,6 +62,14 @@ class OutputError(InputError):
 
 class TrainingError(StriateError, RuntimeError):
     """Training cannot go on."""
+
+
+class NotFiniteError(TrainingError):
+    """A loss or a gradient is infinite, or no number."""
+
+
+class WorkerError(StriateError, RuntimeError):
+    """A worker process was killed."""
 
 
 class Interrupted(KeyboardInterrupt):

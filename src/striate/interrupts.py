@@ -10,15 +10,15 @@ from types import FrameType
 
 
 @contextmanager
-def hold_interrupt(wanted: bool = True) -> Iterator[list[int]]:
+def hold_interrupt() -> Iterator[list[int]]:
     """Let an interrupt wait: yields a list that is empty unless one came during the block.
 
     The caller looks at the list afterwards, and raises KeyboardInterrupt when it has done what must be
-    done. A second one interrupts at once. Outside of the main thread, which alone gets signals, and
-    where it is not `wanted`, nothing is held.
+    done. A second one interrupts at once. Outside of the main thread, which alone gets signals,
+    nothing is held.
     """
     held: list[int] = []
-    if not wanted or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield held
         return
 

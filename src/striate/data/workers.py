@@ -21,7 +21,7 @@ from jaxtyping import Int64, Shaped
 
 from striate.data.fitting import Form
 from striate.data.pictures import Picture, Pictures
-from striate.errors import DataError, ImageError
+from striate.errors import ImageError, WorkerError
 
 _Found = TypeVar("_Found")
 
@@ -157,7 +157,7 @@ def _pool() -> Iterator[Executor]:
     try:
         yield pool
     except TerminatedWorkerError:
-        raise DataError(
+        raise WorkerError(
             "a worker process that decodes pictures was killed, most often for want of memory; "
             "shrink the largest pictures, or lower --max-pixels to have them named."
         ) from None

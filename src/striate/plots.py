@@ -23,6 +23,7 @@ def curve_figure(
     y_label: str,
     log_x: bool = False,
     columns: int = 1,
+    mark: float | None = None,
 ) -> Figure:
     """Draw curves, each in a panel of its own under its name; all panels have the same axes.
 
@@ -32,6 +33,7 @@ def curve_figure(
         y_label: with its unit, left of the first ones.
         log_x: whether x grows by factors.
         columns: how many panels stand side by side.
+        mark: an x at which a vertical line is drawn.
 
     >>> figure = curve_figure({"halves": ([0, 1, 2], [1, 0.5, 0.25])}, x_label="epoch", y_label="learning rate")
     >>> len(figure.axes)
@@ -45,6 +47,8 @@ def curve_figure(
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
     for axes, (name, (x, y)) in zip(panels, curves.items(), strict=False):
         axes.plot(x, y, color="#1f5fa8", linewidth=1.5)
+        if mark is not None:
+            axes.axvline(mark, color="#c05020", linewidth=1, linestyle="--")
         axes.set_title(name, fontsize=10, loc="left")
         axes.grid(color="#e0e0e0", linewidth=0.6)
         axes.set_axisbelow(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ def progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]
 
     Where stderr is no terminal there is no bar. A bar disappears when its block ends.
     """
-    if not sys.stderr.isatty():
+    if not on_terminal():
         yield lambda items: None
         return
     from rich.console import Console
@@ -26,5 +27,16 @@ def progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]
 
 
 def say(line: str) -> None:
-    """Write one line to stderr, beside any bar that is shown."""
-    print(line, file=sys.stderr, flush=True)
+    """Write one line to stderr, beside any bar that is shown; of the processes of one training the first one does."""
+    if speaks():
+        print(line, file=sys.stderr, flush=True)
+
+
+def on_terminal() -> bool:
+    """Tell whether there is somebody to show moving things to."""
+    return sys.stderr.isatty() and speaks()
+
+
+def speaks() -> bool:
+    """Tell whether this process speaks: torchrun gives each of a training's a rank."""
+    return os.environ.get("RANK", "0") == "0"

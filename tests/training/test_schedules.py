@@ -199,11 +199,11 @@ def test_a_warm_up_leaves_at_least_a_step():
         ({"warmup_epochs": -1}, r"warmup_epochs \(=-1\) must be 0 or more"),
         (
             {"schedule": "step", "decay_at": (60, 30)},
-            r"decay_at \(=\(60, 30\)\) must be a tuple of epochs above 0, in asc",
+            r"decay_at \(=\(60, 30\)\) must be epochs above 0 in asc",
         ),
         ({"schedule": "step", "decay_at": (0, 30)}, "epochs above 0"),
         ({"schedule": "step", "decay_at": (float("nan"),)}, "epochs above 0"),
-        ({"schedule": "step", "decay_at": [30]}, "a tuple of epochs"),
+        ({"schedule": "step", "decay_at": [30]}, "must be epochs above 0"),
         ({"schedule": "step", "decay_at": (3, 9), "warmup_epochs": 5}, "epochs after those of the warm-up"),
         ({"schedule": "step", "decay": 1}, "above 0 and below 1"),
         ({"schedule": "triangular", "cycle_epochs": 0}, "a positive number"),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from striate.progress import say
+from striate.progress import on_terminal, say
+from striate.training.budget import Length
 from striate.training.loop import EpochResult
+from striate.training.state import Progress as Counts
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -18,21 +19,23 @@ if TYPE_CHECKING:
 class EpochLines:
     """A line an epoch, and nothing of single steps; `brief` says an epoch's figures in a few words."""
 
-    def __init__(self, epochs: int, brief: Callable[[dict[str, Any]], str]) -> None:
-        self.epochs = epochs
+    def __init__(self, length: Length, counts: Counts, brief: Callable[[dict[str, Any]], str]) -> None:
+        self.length = length
+        self.counts = counts
         self.brief = brief
         self.began = time.perf_counter()
+        self.began_at = counts.steps
 
     def step(self, images: int, loss: float) -> None:
         """Take note of a step: its number of images, its loss."""
 
     def end_epoch(self, result: EpochResult) -> None:
         """Write an epoch's losses, figures and speed, and how long the rest takes at this pace."""
-        if result.epoch == 0:
-            return
-        left_s = (time.perf_counter() - self.began) / result.epoch * (self.epochs - result.epoch)
+        done, left = self.counts.steps - self.began_at, self.length.steps - self.counts.steps
+        left_s = (time.perf_counter() - self.began) / max(done, 1) * left
+        epochs = self.length.epochs
         self.write(
-            f"epoch {result.epoch:{len(str(self.epochs))}}/{self.epochs}  "
+            f"epoch {result.epoch:{len(str(epochs))}}/{epochs}  "
             f"loss {result.train_loss:.3f}, val {result.metrics['loss']:.3f}  {self.brief(result.metrics)}  "
             f"{result.images_per_s:,.0f} images/s  {duration(left_s)} left"
         )
@@ -45,10 +48,19 @@ class EpochLines:
 class LiveLines(EpochLines):
     """The same lines and, under them, a bar over all steps with epoch, loss, speed and time left."""
 
-    def __init__(self, epochs: int, brief: Callable[[dict[str, Any]], str], progress: Progress, steps: int) -> None:
-        super().__init__(epochs, brief)
+    def __init__(
+        self, length: Length, counts: Counts, brief: Callable[[dict[str, Any]], str], progress: Progress
+    ) -> None:
+        super().__init__(length, counts, brief)
         self.progress = progress
-        self.bar = progress.add_task("epoch 1", total=steps, loss=0.0, images_per_s=0.0, figures="")
+        self.bar = progress.add_task(
+            f"epoch {counts.epochs + 1}",
+            total=length.steps,
+            completed=counts.steps,
+            loss=0.0,
+            images_per_s=0.0,
+            figures="",
+        )
         self.images = 0
         self.epoch_began = self.began
 
@@ -56,12 +68,14 @@ class LiveLines(EpochLines):
         """Move the bar by one step."""
         self.images += images
         seconds = time.perf_counter() - self.epoch_began
-        self.progress.update(self.bar, advance=1, loss=loss, images_per_s=self.images / seconds)
+        self.progress.update(
+            self.bar, total=self.length.steps, advance=1, loss=loss, images_per_s=self.images / seconds
+        )
 
     def end_epoch(self, result: EpochResult) -> None:
         """Write the epoch's line above the bar."""
         super().end_epoch(result)
-        description = f"epoch {min(result.epoch + 1, self.epochs)}"
+        description = f"epoch {min(result.epoch + 1, self.length.epochs)}"
         self.progress.update(self.bar, description=description, figures=f"  {self.brief(result.metrics)}")
         self.images, self.epoch_began = 0, time.perf_counter()
 
@@ -71,10 +85,10 @@ class LiveLines(EpochLines):
 
 
 @contextmanager
-def training_display(epochs: int, steps_per_epoch: int, brief: Callable[[dict[str, Any]], str]) -> Iterator[EpochLines]:
+def training_display(length: Length, counts: Counts, brief: Callable[[dict[str, Any]], str]) -> Iterator[EpochLines]:
     """Show training while a block runs; the bar goes when the block ends, the lines stay."""
-    if not sys.stderr.isatty():
-        yield EpochLines(epochs, brief)
+    if not on_terminal():
+        yield EpochLines(length, counts, brief)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -87,7 +101,7 @@ def training_display(epochs: int, steps_per_epoch: int, brief: Callable[[dict[st
         TextColumn("left"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield LiveLines(epochs, brief, progress, epochs * steps_per_epoch)
+        yield LiveLines(length, counts, brief, progress)
 
 
 def duration(seconds: float) -> str:

@@ -14,25 +14,19 @@ from torch import nn
 from striate.errors import TrainingError
 from striate.interrupts import hold_interrupt
 from striate.tasks.base import Batch, Metrics, Task
-from striate.training.config import TrainConfig
-from striate.training.schedules import one_cycle
+from striate.training.distributed import World
+from striate.training.precision import Precision
+from striate.training.state import TrainState
+from striate.training.step import Engine, too_high, train_step
 
 
-@dataclass
-class TrainState:
-    """All that a step of training changes: weights, momentum, and how many steps were taken."""
-
-    model: nn.Module
-    optimiser: torch.optim.Optimizer
-    steps_taken: int = 0
+class Stopped(KeyboardInterrupt):
+    """An interrupt was heeded between two steps: the state is whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """An epoch, counted from 1: its mean training loss, the figures of the validation images, its speed.
-
-    Epoch 0 is a first one that was cut short.
-    """
+    """An epoch, counted from 1: its mean training loss, the figures of the validation images, its speed."""
 
     epoch: int
     lr: float
@@ -47,102 +41,85 @@ class EpochResult:
         return self.images / self.train_seconds
 
 
-def start(model: nn.Module, config: TrainConfig) -> TrainState:
-    """Return the state before the first step: SGD with Nesterov momentum (Sutskever et al. 2013) and weight decay."""
-    optimiser = torch.optim.SGD(
-        model.parameters(),
-        lr=config.lr,
-        momentum=config.momentum,
-        nesterov=config.momentum > 0,
-        weight_decay=config.weight_decay,
-    )
-    return TrainState(model, optimiser)
-
-
-def train_step(state: TrainState, task: Task, batch: Batch, lr: float) -> float:
-    """Change the weights by one step down the gradient of a batch's mean loss, and return that loss.
-
-    Raises:
-        TrainingError: the loss is not finite; the weights are as they were.
-    """
-    for group in state.optimiser.param_groups:
-        group["lr"] = lr
-    loss_sum, count = task.loss(state.model(batch.images), batch.targets)
-    loss = loss_sum / count
-    value = loss.item()
-    _check_finite(value, f"loss became {value} at step {state.steps_taken + 1}", state)
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    state.optimiser.step()
-    state.steps_taken += 1
-    return value
-
-
 def fit(
     state: TrainState,
-    task: Task,
-    config: TrainConfig,
+    engine: Engine,
     *,
+    steps: Callable[[], int],
     steps_per_epoch: int,
-    train_batches: Callable[[int], Iterable[Batch]],
+    train_batches: Callable[[int, int], Iterable[Batch]],
     val_batches: Callable[[], Iterable[Batch]],
     on_step: Callable[[int, float], None],
 ) -> Iterator[EpochResult]:
     """Train epoch by epoch, yielding each one's result; the state moves on in between.
 
-    A KeyboardInterrupt in the first epoch is held back until its weights, the only ones there are, have
-    been measured and yielded; a second one is not.
+    An interrupt waits until a step, or a batch of validation, has ended; a second one does not. So it is while the
+    caller deals with a result, too.
 
     Args:
-        state: where to start; it is changed.
-        task: gives loss and metrics.
-        config: how many epochs, and the peak learning rate.
-        steps_per_epoch: how many batches `train_batches` gives.
-        train_batches: from an epoch, counted from 0, to its batches.
-        val_batches: gives the validation images, each once.
-        on_step: called after every step with its number of images and its loss.
+        state: where to start, in the middle of an epoch or at its end as well; it is changed.
+        engine: what a step needs.
+        steps: how many there are to be in all; the last epoch may be a part of one.
+        steps_per_epoch: how many batches an epoch has.
+        train_batches: from an epoch, counted from 0, and the number of batches to pass over, to its batches.
+        val_batches: gives this process's validation images, each once.
+        on_step: called after every step with its number of images and its mean loss.
 
     Raises:
         TrainingError: a loss, of training or validation, is not finite.
+        Stopped: an interrupt came.
     """
-    factor = one_cycle(steps=steps_per_epoch * config.epochs)
-    for epoch in range(config.epochs):
-        began = time.perf_counter()
-        state.model.train()
-        images, loss_sum, lr = 0, 0.0, 0.0
-        cut_short = False
-        try:
-            for batch in train_batches(epoch):
-                lr = config.lr * factor(state.steps_taken)
-                loss = train_step(state, task, batch, lr)
-                images += len(batch.images)
-                loss_sum += loss * len(batch.images)
-                on_step(len(batch.images), loss)
-        except KeyboardInterrupt:
-            if epoch > 0 or images == 0:
-                raise
-            cut_short = True
-        train_seconds = time.perf_counter() - began
-        with hold_interrupt(epoch == 0 and not cut_short) as held:
-            metrics = evaluate(state.model, task, val_batches()).compute()
-        _check_finite(metrics["loss"], f"validation loss became {metrics['loss']} in epoch {epoch + 1}", state)
-        yield EpochResult(
-            epoch=0 if cut_short else epoch + 1,
-            lr=lr,
-            train_loss=loss_sum / images,
-            images=images,
-            train_seconds=train_seconds,
-            metrics=metrics,
+    progress = state.progress
+    with hold_interrupt() as held:
+        while progress.steps < steps() or progress.batches:
+            state.model.train()
+            began = time.perf_counter()
+            unfinished = progress.batches < steps_per_epoch and progress.steps < steps()
+            for batch in train_batches(progress.epochs, progress.batches) if unfinished else ():
+                loss_sum, targets, images = train_step(state, engine, batch)
+                progress.seconds += time.perf_counter() - began
+                progress.images += images
+                if targets:
+                    progress.loss_sum += loss_sum
+                    progress.targets += targets
+                on_step(images, loss_sum / targets if targets else math.nan)
+                if engine.world.any(bool(held)):
+                    raise Stopped
+                if progress.steps >= steps():
+                    break
+                began = time.perf_counter()
+            yield _end_epoch(state, engine, val_batches, held)
+            if engine.world.any(bool(held)):
+                raise Stopped
+
+
+def _end_epoch(
+    state: TrainState, engine: Engine, val_batches: Callable[[], Iterable[Batch]], held: list[int]
+) -> EpochResult:
+    """Measure the network on the validation images, and count the epoch."""
+    progress = state.progress
+
+    def heed(images: int) -> None:
+        if held and engine.world.size == 1:  # several have to come to the end together
+            raise Stopped
+
+    metrics = evaluate(
+        state.best, engine.task, val_batches(), heed, precision=engine.precision, world=engine.world
+    ).compute()
+    if not math.isfinite(metrics["loss"]):
+        raise TrainingError(
+            f"the validation loss became {metrics['loss']} in epoch {progress.epochs + 1}; {too_high(engine)}."
         )
-        if cut_short or held:
-            raise KeyboardInterrupt
-
-
-def _check_finite(loss: float, event: str, state: TrainState) -> None:
-    """Raise TrainingError where a loss is infinite or not a number."""
-    if not math.isfinite(loss):
-        lower = min(state.optimiser.defaults["lr"] / 10, TrainConfig.lr)
-        raise TrainingError(f"the {event}; most often the learning rate is too high: try --lr {lower:g}.")
+    result = EpochResult(
+        epoch=progress.epochs + 1,
+        lr=engine.rate(max(progress.steps - 1, 0)),
+        train_loss=progress.loss_sum / max(progress.targets, 1),
+        images=progress.images,
+        train_seconds=progress.seconds,
+        metrics=metrics,
+    )
+    progress.end_epoch()
+    return result
 
 
 @torch.inference_mode()
@@ -151,18 +128,31 @@ def evaluate(
     task: Task,
     batches: Iterable[Batch],
     on_progress: Callable[[int], None] = lambda images: None,
+    *,
+    precision: Precision | None = None,
+    world: World | None = None,
 ) -> Metrics:
     """Count a network's outputs on every batch, in evaluation mode; the model's mode is restored.
 
-    `on_progress` is called with each batch's number of images.
+    Args:
+        model: the network.
+        task: gives the metrics.
+        batches: of this process.
+        on_progress: called with each batch's number of images.
+        precision: of the passes, float32 where it is left out.
+        world: the processes whose counts are added up; this one alone where it is left out.
     """
-    metrics = task.metrics()
+    metrics, precision = task.metrics(), precision or Precision()
     was_training = model.training
     model.eval()
     try:
         for batch in batches:
-            metrics.update(model(batch.images), batch.targets)
+            with precision.passes(batch.images.device):
+                outputs = model(precision.lay_out(batch.images))
+            metrics.update(outputs.float(), batch.targets)
             on_progress(len(batch.images))
     finally:
         model.train(was_training)
+    if world is not None:
+        world.add_up(metrics.sums())
     return metrics

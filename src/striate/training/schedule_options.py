@@ -67,7 +67,7 @@ class ScheduleOptions(Options):
         self._require(
             ("schedule", self.schedule in names, f"one of {', '.join(names)}"),
             ("warmup_epochs", is_number(self.warmup_epochs) and self.warmup_epochs >= 0, "0 or more"),
-            ("decay_at", _are_ascending(self.decay_at), "a tuple of epochs above 0, in ascending order"),
+            ("decay_at", _are_ascending(self.decay_at), "epochs above 0 in ascending order, such as 30,60"),
             ("decay", is_number(self.decay) and 0 < self.decay < 1, "above 0 and below 1"),
             ("cycle_epochs", is_number(self.cycle_epochs) and self.cycle_epochs > 0, "a positive number"),
             ("low", is_number(self.low) and 0 <= self.low < 1, "at least 0 and below 1"),

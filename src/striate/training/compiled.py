@@ -1,0 +1,34 @@
+"""torch.compile, where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from striate.errors import ConfigError
+from striate.training.precision import Precision
+from striate.training.step import Statistics
+
+
+def compile_network(model: nn.Module, precision: Precision, images: Tensor) -> Callable[[Tensor], Tensor]:
+    """Have torch make one program of a network, and try it; the network's statistics are left as they are.
+
+    Raises:
+        ConfigError: torch.compile does not work here, for want of a C++ compiler, say.
+    """
+    program: Callable[[Tensor], Tensor] = torch.compile(model)
+    statistics = Statistics(model)
+    model.train()
+    try:
+        with precision.passes(images.device):
+            outputs = program(precision.lay_out(images))
+        outputs.float().sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    except Exception as error:  # torch's compiler has no class of its own for what its backends raise
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"compile: torch.compile does not work here ({reason}); leave it out.") from None
+    finally:
+        statistics.restore()
+        model.zero_grad(set_to_none=True)
+    return program

@@ -1,0 +1,323 @@
+"""Which numbers, which order in memory and how many threads: measured on the network that is to be trained.
+
+bfloat16 and channels-last are several times faster than PyTorch's defaults on one machine and several times slower on
+another; and some kernels are wrong (pytorch#163347, #169688). So each is tried on the real network and a real batch,
+and the fastest is taken whose loss and gradient agree with float32.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from striate import atomic, strict_json
+from striate.errors import OutputError
+from striate.tasks.base import Batch, Task
+from striate.training.hardware import out_of_memory, threads
+
+Number = Literal["float32", "bfloat16"]
+_Laid = TypeVar("_Laid", Tensor, nn.Module)
+
+LOSS_BOUND, GRADIENT_BOUND, ROUNDING_BOUND, HIGHEST_BOUND = 0.05, 0.02, 2.0, 0.7
+"""How far loss and gradient may be from those of float32, as shares of these.
+
+bfloat16 keeps eight bits, and how much that moves a gradient depends on the network: ResNet-20's by 9 per cent,
+ResNet-18's by 36, that of a fresh ResNet-50 on small images by more than its length. Nearly all of it comes with
+rounding weights and images alone: in float32 that moves the same gradients by 7, 25 and 104 per cent (random images
+and first weights). So a gradient may be off by 2 per cent, and by twice what this rounding does in float32, but never
+by more than 70 per cent: a kernel that is wrong gives one that has nothing to do with the true one, off by its length
+and more. Where rounding alone does as much, agreement cannot be shown, and float32 is taken.
+"""
+
+_PASS_S, _SHORT_S, _TRIAL_S, _MOST_REPEATS = 0.6, 0.1, 0.25, 5
+_HOPELESS = 3.0  # times as slow as the best so far on a few images: not tried on a whole batch
+_FEW = 4
+_PROCEDURE = 2  # counts the changes to all this: what an older one chose is not taken over
+_HANDICAP: dict[Number, float] = {"float32": 1.0, "bfloat16": 1.1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """How forward and backward passes compute; weights and updates are float32 in any case.
+
+    Attributes:
+        dtype: of convolutions and matrix products; bfloat16 by autocast.
+        channels_last: whether the channels of a pixel lie side by side in memory.
+        threads: that compute, on the CPU; 0 leaves torch's number.
+    """
+
+    dtype: Number = "float32"
+    channels_last: bool = True
+    threads: int = 0
+
+    def passes(self, device: torch.device) -> torch.autocast:
+        """Return the context of a forward pass."""
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.dtype == "bfloat16")
+
+    def lay_out(self, laid: _Laid) -> _Laid:
+        """Bring images, or the weights of a network, into the order of memory."""
+        order = torch.channels_last if self.channels_last else torch.contiguous_format
+        if isinstance(laid, Tensor):
+            return laid.contiguous(memory_format=order)
+        return laid.to(memory_format=order)  # type: ignore[call-overload, no-any-return]  # its stubs know tensors alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What one way of computing was like.
+
+    Attributes:
+        precision: the way.
+        images: of the batch; a few of them where the way was hopelessly slow.
+        images_per_s: forward and backward, without an update.
+        loss_error: how far the loss is from that of float32, as a share of it.
+        gradient_error: the length of the difference of the gradients, as a share of that of float32's.
+        rounding_error: the same of float32 with weights and images rounded as this way rounds them.
+    """
+
+    precision: Precision
+    images: int
+    images_per_s: float
+    loss_error: float
+    gradient_error: float
+    rounding_error: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the errors are within the bounds; one that is no number is not."""
+        bound = min(GRADIENT_BOUND + ROUNDING_BOUND * self.rounding_error, HIGHEST_BOUND)
+        return self.loss_error <= LOSS_BOUND and self.gradient_error <= bound
+
+    def figures(self) -> dict[str, Any]:
+        """Return what `run.json` says of it."""
+        rest = {name: value for name, value in asdict(self).items() if name != "precision"}
+        return asdict(self.precision) | rest | {"agrees": self.agrees}
+
+
+def choose(
+    model: nn.Module,
+    task: Task,
+    batch: Batch,
+    *,
+    wanted: Literal["auto", "float32", "bfloat16"],
+    memory: Path,
+    line: str,
+) -> tuple[Precision, list[dict[str, Any]]]:
+    """Measure the ways of computing, and return the fastest that agrees with float32, and the figures of all.
+
+    What was found is kept, so that the next run on this machine chooses alike.
+
+    Args:
+        model: the network; neither its weights nor its statistics change.
+        task: gives the loss.
+        batch: real images and targets.
+        wanted: one type of number, or `auto` for either.
+        memory: a JSON file of earlier choices; one that is damaged, or cannot be written, does no harm.
+        line: names the network.
+    """
+    device = batch.images.device
+    key = _key(line, batch, wanted, device)
+    known = _read(memory)
+    try:
+        return Precision(**known[key]["taken"]), known[key]["figures"]
+    except (KeyError, TypeError):
+        pass  # not tried so far, or by another version
+    trials = _Trials(model, task, batch)
+    try:
+        figures = [trial.figures() for trial in trials.all(wanted)]
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        return Precision(dtype="bfloat16" if wanted == "bfloat16" else "float32"), []  # a step tries even less
+    best = trials.best()
+    _write(memory, _read(memory) | {key: {"taken": asdict(best.precision), "figures": figures}})
+    return best.precision, figures
+
+
+class _Trials:
+    """Ways of computing, tried one after the other on one network and one batch."""
+
+    def __init__(self, model: nn.Module, task: Task, batch: Batch) -> None:
+        self.model, self.task, self.batch = model, task, batch
+        self.few = _some(batch, _FEW)
+        self.done: list[Trial] = []
+        self._fastest_of_few = 0.0
+        self._references: dict[tuple[int, Number], tuple[float, Tensor]] = {}
+
+    def all(self, wanted: str) -> list[Trial]:
+        """Try types of number and orders in memory; where a pass is short, on fewer threads as well.
+
+        Small networks lose more by waiting for threads than these gain, and on a machine that is busy with other
+        things much more. What is not hopeless is timed twice, in turns, and the better time counts.
+        """
+        numbers: tuple[Number, ...] = ("float32", "bfloat16")
+        ways = [
+            Precision(dtype=dtype, channels_last=channels_last, threads=torch.get_num_threads())
+            for dtype in numbers
+            for channels_last in (True, False)
+            if wanted in ("auto", dtype)
+        ]
+        for way in ways:
+            self.attempt(way)
+        fewer = torch.get_num_threads() // 2
+        if self.batch.images.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ and self._is_short():
+            while fewer >= 1:
+                for way in ways:
+                    self.attempt(replace(way, threads=fewer))
+                fewer //= 2
+        for place, trial in enumerate(self.done):
+            if trial.images == len(self.batch.images):
+                again = self._time(trial.precision)
+                self.done[place] = max(trial, again, key=lambda one: one.images_per_s)
+        return self.done
+
+    def _is_short(self) -> bool:
+        """Tell whether a pass is over so soon that threads may take longer to meet than to work."""
+        best = self.best()
+        return best.images / best.images_per_s < _SHORT_S
+
+    def best(self) -> Trial:
+        """Return the fastest trial that agrees with float32; the first one where none does.
+
+        bfloat16 has to be worth its rounding: a tenth faster.
+        """
+        agreeing = [trial for trial in self.done if trial.agrees] or self.done[:1]
+        return max(agreeing, key=lambda trial: trial.images_per_s / _HANDICAP[trial.precision.dtype])
+
+    def attempt(self, precision: Precision) -> None:
+        """Time one way of computing; where memory is too small for the whole batch, on half of it from then on."""
+        while True:
+            try:
+                self.done.append(self._time(precision))
+                return
+            except RuntimeError as error:
+                if not out_of_memory(error) or len(self.batch.images) <= len(self.few.images):
+                    raise
+            self.batch = _some(self.batch, len(self.batch.images) // 2)
+            self._references.clear()
+
+    def _time(self, precision: Precision) -> Trial:
+        """Time forward and backward passes: of a few images first, so that what is hopelessly slow is over soon."""
+        with threads(precision.threads):
+            self._pass(precision, self.few)
+            speed, loss, gradient = self._pass(precision, self.few)
+            if not self.done:  # a pass of the first way is not to take long
+                self.batch = _some(self.batch, int(speed * _PASS_S))
+            measured = self.few
+            if speed * _HOPELESS > self._fastest_of_few:
+                measured = self.batch
+                _, loss, gradient = self._pass(precision, self.batch)
+                speeds: list[float] = []
+                began = time.perf_counter()
+                while not speeds or (time.perf_counter() - began < _TRIAL_S and len(speeds) < _MOST_REPEATS):
+                    speeds.append(self._pass(precision, self.batch)[0])
+                self._fastest_of_few = max(self._fastest_of_few, speed)
+                speed = max(speeds)
+        true_loss, true_gradient = self._reference(measured, "float32")
+        rounded = self._reference(measured, precision.dtype)[1]
+        return Trial(
+            precision=precision,
+            images=len(measured.images),
+            images_per_s=speed,
+            loss_error=abs(loss - true_loss) / max(abs(true_loss), 1e-12),
+            gradient_error=_relative(gradient, true_gradient),
+            rounding_error=_relative(rounded, true_gradient),
+        )
+
+    def _reference(self, batch: Batch, rounded_to: Number) -> tuple[float, Tensor]:
+        """Return loss and gradient in float32 and torch's own order, of weights and images that are rounded."""
+        key = len(batch.images), rounded_to
+        if key not in self._references:
+            self._references[key] = self._pass(Precision(channels_last=False), batch, rounded_to)[1:]
+        return self._references[key]
+
+    def _pass(self, precision: Precision, batch: Batch, rounded_to: Number = "float32") -> tuple[float, float, Tensor]:
+        """Go forward and backward through a copy of the network: images a second, loss, gradient as one vector."""
+        device = batch.images.device
+        twin = precision.lay_out(copy.deepcopy(self.model)).train()
+        images = precision.lay_out(batch.images)
+        if rounded_to == "bfloat16":
+            images = images.bfloat16().float()
+            with torch.no_grad():
+                for weights in twin.parameters():
+                    weights.copy_(weights.bfloat16().float())
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(0)
+            _wait(device)
+            began = time.perf_counter()
+            with precision.passes(device):
+                outputs = twin(images)
+            loss_sum, targets = self.task.loss(outputs.float(), batch.targets)
+            loss_sum.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            _wait(device)
+            seconds = time.perf_counter() - began
+        gradients = [parameter.grad.flatten() for parameter in twin.parameters() if parameter.grad is not None]
+        return len(images) / seconds, float(loss_sum.detach()) / max(targets, 1), torch.cat(gradients)
+
+
+def _some(batch: Batch, images: int) -> Batch:
+    """Return the first images of a batch: so many, or a few where that is less, or all where there are no more."""
+    parts = max(1, len(batch.images) // max(images, _FEW))
+    return next(iter(batch.parts(parts)))
+
+
+def _relative(gradient: Tensor, true: Tensor) -> float:
+    """Return the length of the difference of two vectors, as a share of the true one's."""
+    return float((gradient - true).norm() / true.norm().clamp_min(1e-12))
+
+
+def _wait(device: torch.device) -> None:
+    """Let a GPU come to the end of what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _key(line: str, batch: Batch, wanted: str, device: torch.device) -> str:
+    """Name a choice: machine, version of torch, network and shape."""
+    machine = [
+        platform.machine(),
+        _processor(),
+        os.cpu_count(),
+        torch.get_num_threads(),
+        os.environ.get("OMP_NUM_THREADS"),
+        torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+    ]
+    what = [_PROCEDURE, *machine, torch.__version__, line, list(batch.images.shape), wanted]
+    return hashlib.sha256(strict_json.dumps(what).encode()).hexdigest()[:32]
+
+
+def _processor() -> str:
+    """Name the processor: where Linux keeps it, else as Python knows it, with the instructions that torch uses."""
+    name = platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line for line in lines if line.startswith("model name")), name)
+    except OSError:
+        pass
+    return f"{name} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _read(memory: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(memory.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(memory: Path, choices: dict[str, Any]) -> None:
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write(memory, strict_json.dumps(choices) + "\n")
+    except (OSError, OutputError):
+        pass  # it will be measured again

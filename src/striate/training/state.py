@@ -1,0 +1,134 @@
+"""The state of a training: all that a step changes, as tensors and a few numbers that a checkpoint keeps."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from striate.errors import RunError
+from striate.training.config import LearningOptions
+from striate.training.optimisers import create_optimiser
+
+
+@dataclass
+class Progress:
+    """Where a training is: numbers that JSON keeps to the last bit.
+
+    Attributes:
+        steps: updates of the weights so far, those that were skipped included.
+        epochs: that have ended, validation included.
+        batches: of the epoch that is under way.
+        loss_sum: of the steps of the epoch that is under way.
+        targets: that this sum is over.
+        images: seen in this epoch.
+        seconds: that its steps have taken.
+        parts: into how many a batch is cut to fit into memory.
+        skipped: updates that were left out since the last one that was not.
+    """
+
+    steps: int = 0
+    epochs: int = 0
+    batches: int = 0
+    loss_sum: float = 0.0
+    targets: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    parts: int = 1
+    skipped: int = 0
+
+    def count_step(self) -> None:
+        """Count a step, and the batch that it was on."""
+        self.steps += 1
+        self.batches += 1
+
+    def end_epoch(self) -> None:
+        """Count an epoch, and begin the next one's sums."""
+        self.epochs += 1
+        self.batches, self.loss_sum, self.targets, self.images, self.seconds = 0, 0.0, 0, 0, 0.0
+
+
+@dataclass
+class TrainState:
+    """Weights, their moving average where one is kept, momentum, and where the training is.
+
+    Attributes:
+        model: being trained.
+        optimiser: of its parameters.
+        average: the moving average of the weights, or None.
+        progress: counts.
+    """
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    average: nn.Module | None = None
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def best(self) -> nn.Module:
+        """The network to measure and to keep: the average where there is one."""
+        return self.model if self.average is None else self.average
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all tensors by name, as a checkpoint keeps them."""
+        named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        if self.average is not None:
+            named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            for key, value in self.optimiser.state.get(parameter, {}).items():
+                if value is not None:
+                    named[f"optimiser.{key}.{name}"] = value
+        return named
+
+    def restore(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        """Go to the state that a checkpoint keeps.
+
+        Raises:
+            RunError: the tensors are not those of this network and optimiser.
+        """
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimiser": {}}
+        for name, value in tensors.items():
+            part, _, rest = name.partition(".")
+            parts.setdefault(part, {})[rest] = value
+        try:
+            self.model.load_state_dict(parts["model"])
+            if self.average is not None:
+                self.average.load_state_dict(parts["average"])
+            self.progress = Progress(**progress)
+        except (RuntimeError, TypeError) as error:
+            raise RunError(f"the checkpoint is of another network ({' '.join(str(error).split())[:200]}).") from None
+        parameters = dict(self.model.named_parameters())
+        self.optimiser.state.clear()
+        for name, value in parts["optimiser"].items():
+            key, _, owner = name.partition(".")
+            if owner not in parameters:
+                raise RunError(f"the checkpoint is of another network (it has {owner}).")
+            parameter = parameters[owner]
+            # as the parameter lies in memory: the optimiser walks through both side by side
+            kept = value if value.shape != parameter.shape else torch.empty_like(parameter).copy_(value)
+            self.optimiser.state[parameter][key] = kept
+
+
+def start(model: nn.Module, config: LearningOptions) -> TrainState:
+    """Return the state before the first step."""
+    average = copy.deepcopy(model).eval().requires_grad_(False) if config.ema else None
+    return TrainState(model, create_optimiser(model, config), average)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float, steps: int) -> None:
+    """Move an average of the weights, and of the statistics of batch norms, one step on.
+
+    average <- decay · average + (1 - decay) · weights: Polyak and Juditsky 1992; the exponential form as in Tan and
+    Le 2019. The decay grows to its value as (1 + steps) / (10 + steps), so that the first, random weights are
+    forgotten.
+    """
+    share = 1 - min(decay, (1 + steps) / (10 + steps))
+    kept, now = average.state_dict(), model.state_dict()
+    floating = [name for name, value in kept.items() if value.is_floating_point()]
+    torch._foreach_lerp_([kept[name] for name in floating], [now[name] for name in floating], share)
+    for name in kept.keys() - set(floating):
+        kept[name].copy_(now[name])

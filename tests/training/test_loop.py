@@ -1,0 +1,210 @@
+"""The loop counts, stops between two steps, and goes on from anywhere as if it had never stopped."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import os
+import signal
+
+import pytest
+import torch
+from torch import nn
+
+from striate.errors import ConfigError, RunError, TrainingError
+from striate.tasks.classification import Classification
+from striate.training.budget import Length
+from striate.training.config import TrainConfig
+from striate.training.display import EpochLines
+from striate.training.loop import EpochResult, Stopped, evaluate, fit
+from striate.training.state import Progress, start
+
+
+@pytest.fixture
+def training(toy, toy_batch, engine):
+    """Make a state and the generator of its epochs, of four batches each."""
+    batches = [toy_batch(seed) for seed in range(4)]
+
+    def make(epochs: int = 3, *, state=None, steps=None, on_step=lambda *_: None, on_val=lambda: None, **options):
+        run = engine(0.3, epochs=epochs, **options)
+        state = state or start(toy(nn.BatchNorm2d(3), nn.Dropout(0.2)), run.config)
+
+        def val_batches():
+            on_val()
+            return batches[:2]
+
+        return state, fit(
+            state,
+            run,
+            steps=lambda: steps or 4 * epochs,
+            steps_per_epoch=4,
+            train_batches=lambda epoch, passed: batches[passed:],
+            val_batches=val_batches,
+            on_step=on_step,
+        )
+
+    return make
+
+
+def figures(result: EpochResult) -> dict:
+    return {name: value for name, value in dataclasses.asdict(result).items() if name != "train_seconds"}
+
+
+def test_training_learns_and_counts(toy, training):
+    _, epochs = training(30, state=start(toy(), TrainConfig()))
+    results = list(epochs)
+    assert [result.epoch for result in results] == list(range(1, 31))
+    assert results[-1].train_loss < results[0].train_loss / 2
+    assert results[-1].metrics["accuracy"] == 1
+    assert all(result.images == 24 and result.images_per_s > 0 for result in results)
+
+
+def test_the_last_epoch_may_be_a_part_of_one(training):
+    state, epochs = training(steps=6)
+    assert [result.images for result in epochs] == [24, 12]
+    assert state.progress.steps == 6
+
+
+def interrupt_at(wanted: int):
+    calls = itertools.count(1)
+
+    def call(*arguments) -> None:
+        if next(calls) == wanted:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return call
+
+
+@pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"optimiser": "adamw"}])
+@pytest.mark.parametrize("when", [*({"on_step": step} for step in range(1, 13)), *({"on_val": n} for n in (1, 2, 3))])
+def test_stopped_anywhere_and_gone_on_with_it_ends_bit_for_bit_alike(toy, training, when, options):
+    whole, epochs = training(**options)
+    expected = [figures(result) for result in epochs]
+    first, epochs = training(**options, **{name: interrupt_at(place) for name, place in when.items()})
+    found = []
+    with pytest.raises(Stopped):
+        collections.deque((found.append(figures(result)) for result in epochs), maxlen=0)
+    tensors = {name: value.clone() for name, value in first.tensors().items()}
+    progress = dataclasses.asdict(first.progress)
+    second = start(toy(nn.BatchNorm2d(3), nn.Dropout(0.2)), TrainConfig(**options))
+    second.restore(tensors, progress)
+    _, epochs = training(state=second, **options)
+    found += [figures(result) for result in epochs]
+    assert found == expected
+    after, before = second.tensors(), whole.tensors()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_a_second_interrupt_is_not_held_back(training):
+    def impatient() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    _, epochs = training(on_val=impatient)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        list(epochs)
+    assert caught.type is KeyboardInterrupt
+
+
+def test_a_state_of_another_network_is_refused(toy):
+    state = start(toy(), TrainConfig())
+    other = start(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), TrainConfig())
+    with pytest.raises(RunError, match="the checkpoint is of another network"):
+        other.restore(state.tensors(), dataclasses.asdict(Progress()))
+
+
+def test_momentum_comes_back_as_its_weights_lie_in_memory(toy_batch, engine):
+    model = nn.Sequential(nn.Conv2d(3, 4, 2), nn.Flatten(), nn.Linear(4, 2)).to(memory_format=torch.channels_last)
+    state = start(model, TrainConfig())
+    model(toy_batch().images).sum().backward()
+    state.optimiser.step()
+    kept = {name: value.clone().contiguous() for name, value in state.tensors().items()}
+    state.restore(kept, dataclasses.asdict(Progress()))
+    momentum = state.optimiser.state[model[0].weight]["momentum_buffer"]
+    assert momentum.stride() == model[0].weight.stride()
+    assert torch.equal(momentum, kept["optimiser.momentum_buffer.0.weight"])
+
+
+def test_evaluation_leaves_mode_and_weights_as_they_were(toy, toy_batch):
+    model = toy(nn.BatchNorm2d(3)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    evaluate(model, Classification(("a", "b")), [toy_batch()])
+    assert model.training
+    assert model[0].training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_validation_loss_that_is_not_finite_stops_training(toy, toy_batch, engine):
+    run = engine(epochs=1)
+    epochs = fit(
+        start(toy(), run.config),
+        run,
+        steps=lambda: 1,
+        steps_per_epoch=1,
+        train_batches=lambda epoch, passed: [toy_batch()],
+        val_batches=lambda: [toy_batch(scale=float("inf"))],
+        on_step=lambda *_: None,
+    )
+    with pytest.raises(TrainingError, match=r"the validation loss became nan in epoch 1; .* --lr 0.01"):
+        list(epochs)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"epochs": 2.5},
+        {"epochs": True},
+        {"size": "big"},
+        {"lr": "0.1"},
+        {"augment": "fliip"},
+        {"model": 5},
+        {"out": ""},
+        {"batch_size": 1},
+        {"size": 0},
+        {"lr": 0.0},
+        {"lr": float("nan")},
+        {"momentum": 1.0},
+        {"weight_decay": -1e-4},
+        {"seed": -1},
+        {"optimiser": "lion"},
+        {"label_smoothing": 1.0},
+        {"clip": -1},
+        {"accumulate": 0},
+        {"accumulate": 33},
+        {"ema": 1.0},
+        {"mix": 1.5},
+        {"stochastic_depth": 1},
+        {"precision": "float16"},
+        {"checkpoint_minutes": 0},
+        {"on_nonfinite": "go"},
+        {"budget": "ten minutes"},
+        {"budget": "0s"},
+        {"schedule": "linear"},
+        {"warmup_epochs": 20},
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused_by_name(wrong):
+    (name, value), *_ = wrong.items()
+    with pytest.raises(ConfigError, match=rf"{name} \(={value}\) must be"):
+        TrainConfig(**wrong)
+
+
+def test_epochs_and_a_budget_are_not_given_together():
+    with pytest.raises(ConfigError, match="budget and epochs are both given"):
+        TrainConfig(budget="10m", epochs=3)
+    assert [TrainConfig(budget=text).budget_s for text in ("90s", "10m", "1.5h", "")] == [90, 600, 5400, None]
+
+
+def test_an_epochs_line_says_losses_figures_speed_and_time_left(capsys):
+    length = Length(TrainConfig(epochs=20), steps_per_epoch=10, steps=200)
+    lines = EpochLines(length, Progress(steps=30, epochs=3), Classification(("a", "b")).brief)
+    result = EpochResult(
+        epoch=3, lr=0.1, train_loss=0.5, metrics={"loss": 0.25, "accuracy": 0.9}, images=5000, train_seconds=2.0
+    )
+    lines.end_epoch(result)
+    line = capsys.readouterr().err
+    assert line.startswith("epoch  3/20  loss 0.500, val 0.250  accuracy 90.0%  2,500 images/s  0:00 left")
+    assert len(line) <= 80

@@ -198,8 +198,8 @@ def workshop(colour_folders, colour_run, tmp_path, monkeypatch) -> Path:
         (["train"], "DATA is missing."),
         (["train", "mnist", "--epoch", "3"], "Unrecognized options: --epoch, 3 (did you mean --epochs?)."),
         (["train", "mnist", "--epochs", "x"], "--epochs: 'x' is no whole number."),
-        (["train", "mnist", "--size", "x"], "--size: 'x' is not INT|{auto}."),
-        (["train", "mnist", "--lr", "x"], "--lr: 'x' is no number."),
+        (["train", "mnist", "--size", "x"], "--size: 'x' is no number, nor auto."),
+        (["train", "mnist", "--lr", "x"], "--lr: 'x' is no number, nor default or auto."),
         (["train", "mnist", "--batch-size", "1"], "--batch-size (=1) must be a whole number, 2 or more."),
     ],
 )

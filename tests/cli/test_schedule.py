@@ -75,7 +75,7 @@ def test_a_plot_can_be_svg(tmp_path):
         (["step", "--decay-at", "5,"], "--decay-at: '' is no number; write them as 30,60."),
         (
             ["step", "--decay-at", "5,inf"],
-            "--decay-at (=(5, inf)) must be a tuple of epochs above 0, in ascending order.",
+            "--decay-at (=(5, inf)) must be epochs above 0 in ascending order, such as 30,60.",
         ),
         (["step", "--decay-at", "25"], "--decay-at (=(25,)) must be epochs before the end of the training (=20)."),
         (["onecycle", "--gamma", "0.5"], "--gamma (=0.5) must be left out with the schedule onecycle; it is for the"),

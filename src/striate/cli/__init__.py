@@ -22,9 +22,11 @@ from typing import Any
 
 from striate import __version__
 from striate.errors import InputError, StriateError, nearest
+from striate.progress import speaks
 
 COMMANDS = {
     "train": "train a network on labelled images",
+    "find-lr": "find a learning rate with a range test",
     "evaluate": "measure a trained network on labelled images",
     "predict": "name the classes of images with a trained network",
     "data": "show how data are read, and what augmentation makes of them",
@@ -43,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a class or file may be named what a terminal cannot show
     warnings.filterwarnings("ignore", module="PIL")  # of metadata; what keeps an image from use is an error of ours
     warnings.filterwarnings("ignore", message=".*draws checkerboards")  # a command says so in its own words
+    if not speaks():  # one of several processes of a training: the first one says it all
+        sys.stdout = io.StringIO()
     if not words or words[0] in ("-h", "--help"):
         print(_help())
         return 0 if words else 2
@@ -82,18 +86,23 @@ def _help() -> str:
     )
 
 
+def find_command(name: str) -> type[Any]:
+    """Import a command's module, whose name has an underscore for each hyphen, and return its `Command`."""
+    command: type[Any] = resolve_name(f"striate.cli.{name.replace('-', '_')}:Command")
+    return command
+
+
 def _parse(name: str, words: list[str]) -> Any:
     """Turn the words behind a command into its `Command`; raises InputError where they make none."""
     import tyro
 
     from striate.cli.flags import FLAGS
 
-    command = resolve_name(f"striate.cli.{name}:Command")
     box = io.StringIO()
     config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
     try:
         with contextlib.redirect_stderr(box):
-            return tyro.cli(command, prog=f"striate {name}", args=words, config=config, registry=FLAGS)
+            return tyro.cli(find_command(name), prog=f"striate {name}", args=words, config=config, registry=FLAGS)
     except SystemExit as end:
         if end.code == 0:  # help was asked for, and printed
             raise
@@ -110,12 +119,14 @@ def _unbox(text: str) -> str:
     problem, *more = parts if text.startswith("╭") else parts[1:] or [text.strip()]
     for pattern, plainly in _PLAIN_WORDS:
         problem = re.sub(pattern, plainly, problem)
-    meant = re.search(r"Perhaps you meant: +(--[\w-]+)", " ".join(more))
-    return problem.rstrip(".") + (f" (did you mean {meant[1]}?)." if meant else ".")
+    given = re.search(r"options: (--[\w-]+)", problem)
+    meant = nearest(given[1], re.findall(r"--[\w-]+", " ".join(more))) if given else ""
+    return problem.rstrip(".") + meant + "."
 
 
 _PLAIN_WORDS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"Error parsing (--\S+): no type matching (\S+) could be instantiated from \['(.*?)'\].*", r"\1: '\3' is not \2"),
+    (r"is not (?:INT|FLOAT)\|\{([\w,]+)\}", lambda words: f"is no number, nor {words[1].replace(',', ' or ')}"),
     (r"Error parsing (?!--)\w+: ", ""),
     (r"Error parsing (--\S+): ", r"\1: "),
     (r"invalid literal for int\(\) with base 10: ('.*')", r"\1 is no whole number"),
@@ -127,5 +138,6 @@ _PLAIN_WORDS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 
 def _complain(message: str, code: int) -> int:
     """Say on stderr what went wrong, and return the exit code."""
-    print(f"striate: {message}", file=sys.stderr)
+    if speaks() or code == 1:  # wrong input is the same for all processes of a training
+        print(f"striate: {message}", file=sys.stderr)
     return code

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from striate import strict_json
+from striate import plots, strict_json
 
 JsonFlag = Annotated[
     bool, tyro.conf.arg(name="json", help="Print one JSON document on stdout, and nothing else there.")
@@ -21,6 +23,22 @@ Data = Annotated[
         "or a sample: mnist, figures.",
     ),
 ]
+
+PlotFile = Annotated[
+    str | None,
+    tyro.conf.arg(metavar="FILE.png|FILE.svg", help="A picture of the curve to write.", help_behavior_hint=""),
+]
+
+
+def plot_rule(plot: str | None) -> tuple[str, bool, str]:
+    """Return what the option `plot` has to be: a rule of `Options`."""
+    ends_well = plot is None or Path(plot).suffix.lower() in plots.SUFFIXES
+    return "plot", ends_well, f"a file that ends in {' or '.join(plots.SUFFIXES)}"
+
+
+def bar_mark() -> str:
+    """Return what a bar is made of, on a terminal that may not know more than ASCII."""
+    return "━" if (sys.stdout.encoding or "ascii").lower().startswith("utf") else "#"
 
 
 def print_json(document: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, get_args
@@ -10,7 +9,7 @@ from typing import Annotated, get_args
 import tyro
 
 from striate import atomic, plots
-from striate.cli.output import JsonFlag, print_json, print_table
+from striate.cli.output import JsonFlag, PlotFile, bar_mark, plot_rule, print_json, print_table
 from striate.training.options import is_number, is_whole
 from striate.training.schedule_options import TAKEN_BY, ScheduleName, ScheduleOptions
 from striate.training.schedules import Schedule, Span, build_schedule
@@ -33,20 +32,16 @@ class Command(ScheduleOptions):
     """Batches in an epoch, each of them a step: 1 or more."""
     lr: float = 0.1
     """Peak of the learning rate: above 0."""
-    plot: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="FILE.png|FILE.svg", help="A picture of the curve to write.", help_behavior_hint=""),
-    ] = None
+    plot: PlotFile = None
     json: JsonFlag = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ends_well = self.plot is None or Path(self.plot).suffix.lower() in plots.SUFFIXES
         self._require(
             ("epochs", is_whole(self.epochs, 1), "a whole number, 1 or more"),
             ("steps_per_epoch", is_whole(self.steps_per_epoch, 1), "a whole number, 1 or more"),
             ("lr", is_number(self.lr) and self.lr > 0, "a positive number"),
-            ("plot", ends_well, f"a file that ends in {' or '.join(plots.SUFFIXES)}"),
+            plot_rule(self.plot),
         )
         self.require_epochs(self.epochs)
 
@@ -78,7 +73,7 @@ class Command(ScheduleOptions):
 
     def _print(self, rows: list[dict[str, float]]) -> None:
         """Print an epoch a row, with a bar for the rate at its first step."""
-        mark = "━" if (sys.stdout.encoding or "ascii").lower().startswith("utf") else "#"
+        mark = bar_mark()
         print_table(
             ["epoch", "first step", "last step", ""],
             [

@@ -6,6 +6,7 @@ metrics.jsonl       one line an epoch
 split.json          which images were trained on, chosen by, and tested with: names and content hashes
 
 assembly.py         data and options in, a run out
+finding.py          data and options in, a learning rate out
 run.py              a run in use: load, evaluate, predict
 """
 

@@ -23,7 +23,8 @@ from striate.tasks import TASKS
 from striate.training.config import TrainConfig
 
 FILE = "run.json"
-_FORMAT = 2
+SPLIT = "split.json"
+_FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +39,16 @@ class RunRecord:
         preprocessing: what happens to an image before the network sees it.
         augment: the policy by which training images were changed, a key of `POLICIES`.
         config: the options of training, as they were given.
+        labels: a hash of the labels of every split, in the order of its images.
+        choices: what was measured before it began: precision and the figures of all that were tried, the peak
+            learning rate, the number of steps.
         data: where the images were, and how many of them each split holds.
         environment: versions, operating system, device and threads.
         status: whether training ended, was interrupted, failed, or is still going on (or was killed).
         epochs: how many epochs have ended.
-        best_epoch: the one that the weights are of, by the validation images; 0 where training was
-            interrupted in the first.
-        metrics: the weights' figures.
+        best_epoch: the one that the weights are of, by the validation images; 0 while there are none.
+        metrics: the weights' figures; of a whole training in float32, as `evaluate` measures, of one that was
+            interrupted as training computed.
         metrics_split: the images that `metrics` are of: `test` where the data have one, else `val`.
         seconds: from the start of training to its end, decoding included.
         images_per_s: training images a second, validation and decoding left out.
@@ -59,6 +63,8 @@ class RunRecord:
     config: TrainConfig
     data: dict[str, Any]
     environment: dict[str, Any]
+    labels: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, Any] = field(default_factory=dict)
     status: Literal["training", "complete", "interrupted", "failed"] = "training"
     epochs: int = 0
     best_epoch: int = 0
@@ -66,6 +72,12 @@ class RunRecord:
     metrics_split: str = "val"
     seconds: float = 0.0
     images_per_s: float = 0.0
+
+    @property
+    def planned_epochs(self) -> int:
+        """How many epochs there are to be, a part of one counted as one."""
+        epochs: int = -(-self.choices["steps"] // self.choices["steps_per_epoch"])
+        return epochs
 
     def plan(self, shape: Shape | None = None) -> Plan:
         """Work its network out, for images [channels, height, width]; those it was trained on by default."""
@@ -106,7 +118,7 @@ class RunRecord:
                 | {
                     "classes": tuple(fields["classes"]),
                     "preprocessing": Preprocessing(**fields["preprocessing"]),
-                    "config": TrainConfig(**fields["config"] | {"ignore": tuple(fields["config"]["ignore"])}),
+                    "config": _config(fields["config"]),
                 }
             )
         except (FileNotFoundError, NotADirectoryError):
@@ -117,6 +129,12 @@ class RunRecord:
             if isinstance(error, RunError):
                 raise
             raise RunError(f"{path}: damaged ({error}); train again.") from None
+
+
+def _config(fields: dict[str, Any]) -> TrainConfig:
+    """Read options back: JSON knows no tuples."""
+    options: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return TrainConfig(**options)
 
 
 def environment(device: torch.device) -> dict[str, Any]:

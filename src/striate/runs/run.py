@@ -26,13 +26,12 @@ from striate.data.store import Store, open_store, undecoded_store
 from striate.errors import ConfigError, DataError, RunError, listing, nearest
 from striate.progress import progress_bar, say
 from striate.runs.record import FILE as RECORD
-from striate.runs.record import RunRecord
+from striate.runs.record import SPLIT, RunRecord
 from striate.tasks import create_task
 from striate.tasks.base import Task
 from striate.training.loop import evaluate
 
 WEIGHTS = "model.safetensors"
-SPLIT = "split.json"
 LOG = "metrics.jsonl"
 _BATCH = 64  # images at a time where nothing is learned
 
@@ -198,8 +197,13 @@ def load(folder: str | Path) -> Run:
     if folder.name == RECORD:
         folder = folder.parent
     record = RunRecord.read(folder)
+    if not record.best_epoch:
+        raise RunError(
+            f"{folder}: its training has not come to the end of an epoch; go on with it: striate train … --resume "
+            f"--out {folder}."
+        )
     if record.status != "complete":
-        say(f"{folder}: its training did not end ({record.status}, {record.epochs} of {record.config.epochs} epochs)")
+        say(f"{folder}: its training did not end ({record.status}, {record.epochs} of {record.planned_epochs} epochs)")
     task = create_task(record.task, record.classes)
     model: nn.Module = models.build(record.plan(), record.model)
     path = folder / WEIGHTS

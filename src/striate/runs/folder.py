@@ -1,0 +1,159 @@
+"""Where a training keeps its run: in a new folder, or in the one of a training that is gone on with."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from striate import atomic, models
+from striate.errors import ConfigError, OutputError, RunError, listing
+from striate.runs.prepare import Prepared
+from striate.runs.record import FILE as RECORD
+from striate.runs.record import SPLIT, RunRecord
+from striate.training.config import TrainConfig
+
+_MAY_CHANGE = {"out", "resume", "checkpoint_minutes", "on_nonfinite", "store", "max_pixels", "ignore"}
+_SETTLED = {"task", "model", "stem", "size", "fit", "augment"}  # compared by what came of them
+
+
+@contextmanager
+def run_folder(prepared: Prepared, config: TrainConfig) -> Iterator[tuple[Path, RunRecord | None]]:
+    """Have a folder to oneself while a block runs: yields it, and the record of the training to go on with, if any.
+
+    A new folder that the block leaves without a record goes again.
+
+    Raises:
+        OutputError: there is something else in it, another process is at work there, or it cannot be written.
+        RunError: there is no training to go on with, or it has come to its end.
+    """
+    path, record = _choose(prepared, config)
+    if record is not None:
+        with atomic.held_folder(path):
+            record = RunRecord.read(path)  # again: it may have gone on while another process held it
+            if record.status == "complete" and not _restarted():
+                raise RunError(f"{path}: its training has come to its end; there is nothing to go on with.")
+            yield path, record
+        return
+    if Path(prepared.dataset.location).resolve() in path.resolve().parents:
+        raise OutputError(f"{path}: inside the data, where it would be taken for a class; choose another --out.")
+    with atomic.new_folder(path) as folder:
+        try:
+            yield folder, None
+        except BaseException:
+            if not (folder / RECORD).exists():
+                (folder / SPLIT).unlink(missing_ok=True)
+            raise
+
+
+def _choose(prepared: Prepared, config: TrainConfig) -> tuple[Path, RunRecord | None]:
+    """Find the folder, and what is there to go on with."""
+    if config.out == "auto" and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0:
+        raise ConfigError("out: torchrun --max-restarts has to find the run again; name its folder with --out.")
+    if config.out != "auto":
+        path = Path(config.out)
+        record = RunRecord.read(path) if _restarted() and (path / RECORD).exists() else _unfinished(path)
+        if record is None and (path / RECORD).exists():
+            raise OutputError(f"{path}: its training has come to its end; choose another --out.")
+        if record is None and config.resume:
+            raise RunError(f"{path}: no training to go on with; leave --resume out to begin one.")
+        return path, record
+    plain = Path("runs", prepared.dataset.task, f"{prepared.dataset.name}-{_short(prepared.model)}")
+    numbered = (plain.with_name(f"{plain.name}-{number}") for number in itertools.count(2))
+    taken = list(itertools.takewhile(Path.exists, itertools.chain([plain], numbered)))
+    if config.resume:
+        for path in reversed(taken):
+            if record := _unfinished(path):
+                return path, record
+        raise RunError(f"{plain}: no training to go on with; leave --resume out to begin one.")
+    return (plain if not taken else plain.with_name(f"{plain.name}-{len(taken) + 1}")), None
+
+
+def _restarted() -> bool:
+    """Tell whether torchrun has started this process in the place of one that ended."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def _short(model: str) -> str:
+    return model if model in models.MODELS else "line"
+
+
+def _unfinished(path: Path) -> RunRecord | None:
+    """Read the record of a training that has not come to its end; None where there is none."""
+    if not (path / RECORD).exists():
+        return None
+    record = RunRecord.read(path)
+    return None if record.status == "complete" else record
+
+
+def check_unchanged(
+    folder: Path,
+    record: RunRecord,
+    prepared: Prepared,
+    config: TrainConfig,
+    split_json: str,
+    labels: dict[str, str],
+) -> None:
+    """Raise RunError that names what is not as it was when a training began."""
+    changed = [
+        f"{name} (was {_say(before)}, is {_say(now)})"
+        for name, before, now in _options(record, prepared, config)
+        if before != now
+    ]
+    if changed:
+        raise RunError(
+            f"{folder}: cannot go on, as this has changed: {listing(changed)}; "
+            "give the options that it began with, or another --out."
+        )
+    try:
+        before = json.loads((folder / SPLIT).read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder / SPLIT}: missing or damaged ({error}); start again with another --out.") from None
+    difference = _difference(before, json.loads(split_json))
+    if difference is None and labels != record.labels:
+        difference = f"the labels of {listing(split for split in labels if labels[split] != record.labels.get(split))}"
+    if difference is not None:
+        raise RunError(
+            f"{folder}: cannot go on, as the data have changed: {difference}; "
+            "put them back, or start again with another --out."
+        )
+
+
+def _options(record: RunRecord, prepared: Prepared, config: TrainConfig) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, value at the beginning and value now of all that decides what a training gives."""
+    form = {name: getattr(record.preprocessing, name) for name in asdict(prepared.form)}
+    yield "task", record.task, prepared.dataset.task
+    if record.model == prepared.model:
+        yield "line", record.line, prepared.plan.line
+    yield "model", record.model, prepared.model
+    yield "classes", record.classes, prepared.dataset.classes
+    yield "images", form, asdict(prepared.form)
+    yield "augment", record.augment, config.policy
+    for option in fields(TrainConfig):
+        if option.name not in _MAY_CHANGE | _SETTLED:
+            yield option.name, getattr(record.config, option.name), getattr(config, option.name)
+
+
+def _difference(before: dict[str, dict[str, str]], now: dict[str, dict[str, str]]) -> str | None:
+    """Name the first image that is new, gone or another one."""
+    for split in {**before, **now}:
+        old, new = before.get(split, {}), now.get(split, {})
+        for name in old.keys() - new.keys():
+            return f"{name} is not in {split} any more"
+        for name in new.keys() - old.keys():
+            return f"{name} is new in {split}"
+        for name, digest in old.items():
+            if new[name] != digest:
+                return f"{name} is another image"
+        if list(old) != list(new):
+            return f"the order of {split}"
+    return None
+
+
+def _say(value: Any) -> str:
+    return "x".join(map(str, value.values())) if isinstance(value, dict) else str(value) or "none"

@@ -1,0 +1,176 @@
+"""What a training starts from: data that are decoded, and an architecture that fits them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from striate import models, strict_json
+from striate.data import Dataset, open_data
+from striate.data.check import cheap_problems, contradictory
+from striate.data.dataset import SplitName
+from striate.data.fitting import Form
+from striate.data.preprocessing import Preprocessing, channel_statistics, natural_form
+from striate.data.store import Store, open_store
+from striate.errors import ConfigError, DataError, ModelError, listing
+from striate.layers import set_stochastic_depth
+from striate.machine import fits_into_memory
+from striate.models.network import Network
+from striate.models.plan import Plan
+from striate.progress import say
+from striate.tasks import TASKS, create_task
+from striate.tasks.base import Task
+from striate.training.config import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Data, task and architecture, settled but for the pixels.
+
+    Attributes:
+        dataset: the samples, undecoded.
+        task: with its classes, and the options of its loss.
+        model: a key of `MODELS`, or a line.
+        plan: of that, for the form of the images.
+        form: of the images.
+    """
+
+    dataset: Dataset
+    task: Task
+    model: str
+    plan: Plan
+    form: Form
+
+    def preprocessing(self, store: Store) -> Preprocessing:
+        """Return what becomes of pixels, with the means and deviations of the training images."""
+        mean, std = channel_statistics(store)
+        return Preprocessing(**asdict(self.form), mean=mean, std=std)
+
+
+def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
+    """Settle what is trained on what; raises InputError where that cannot be."""
+    if config.model != "auto":
+        models.find(config.model)
+    dataset = data if isinstance(data, Dataset) else open_data(data, **config.reading())
+    if dataset.task not in TASKS:
+        raise DataError(f"{dataset.location}: its task is {dataset.task}, which striate cannot train for yet.")
+    dataset.check_trainable()
+    _refuse_nonsense(dataset)
+    task = create_task(dataset.task, dataset.classes, label_smoothing=config.label_smoothing)
+    name, form = choose_form(dataset, config)
+    plan = models.plan(name, (form.channels, form.height_px, form.width_px), classes=task.outputs, stem=config.stem)
+    if plan.output != (task.outputs,):
+        given = "x".join(map(str, plan.output))
+        raise ModelError(f"{name} gives {given}, not a number for each class; end it with: gap | fc classes.")
+    _check_memory(plan, name, config)
+    _check_progressive(plan, name, config)
+    return Prepared(dataset=dataset, task=task, model=name, plan=plan, form=form)
+
+
+def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, Form]:
+    """Settle architecture, and the form of its input, by what the images are like."""
+    height_px, width_px, channels = natural_form(dataset.split("train"), config.max_pixels)
+    natural_px = min(height_px, width_px)
+    name = config.model
+    if name == "auto":
+        name = models.suggest(natural_px if config.size == "auto" else config.size, channels)
+    if config.size != "auto":
+        size_px = config.size
+    else:
+        size_px = min(models.find(name).size_px, natural_px)
+        if name in models.MODELS:  # images that are a little too small for it are enlarged
+            size_px = max(size_px, models.smallest_px(name, channels, config.stem))
+    return name, Form(height_px=size_px, width_px=size_px, channels=channels, fit=config.fit)
+
+
+def _refuse_nonsense(dataset: Dataset) -> None:
+    """Raise DataError for labels that would teach nonsense, as far as that is seen without opening a picture."""
+    problems = [problem for problem in cheap_problems(dataset) if problem.severity == "problem"]
+    if problems:
+        first, more = problems[0], f" (and {len(problems) - 1:,} more; see striate check)" if problems[1:] else ""
+        raise DataError(f"{first.where}: {first.what}{more}; {first.fix}.")
+
+
+def _check_memory(plan: Plan, name: str, config: TrainConfig) -> None:
+    """Raise ModelError where weights, gradients, momentum and half of a part's activations exceed the memory.
+
+    Half, as training keeps between 55 and 75 per cent of the outputs of all layers.
+    """
+    wanted_bytes = (
+        12 * plan.cost.parameters + plan.cost.activation_bytes * (config.batch_size // config.accumulate) // 2
+    )
+    if not fits_into_memory(wanted_bytes):
+        raise ModelError(
+            f"{name} on {plan.input[1]}x{plan.input[2]} images takes {wanted_bytes / 1e9:,.1f} GB or more to train, "
+            "more than this machine's memory; choose a smaller --size, --batch-size or --model, or --accumulate."
+        )
+
+
+def _check_progressive(plan: Plan, name: str, config: TrainConfig) -> None:
+    """Raise ConfigError where images that begin smaller do not fit the network."""
+    if not config.progressive:
+        return
+    channels, height, width = plan.input
+    half = (channels, max(1, round(height / 2)), max(1, round(width / 2)))
+    try:
+        plan.check(half)
+    except ModelError:
+        raise ConfigError(
+            f"progressive: {name} takes images of one size alone, or {half[1]}x{half[2]} is too small for it; "
+            "leave it out."
+        ) from None
+
+
+def decode_splits(prepared: Prepared, config: TrainConfig) -> dict[SplitName, Store]:
+    """Decode all splits; leave out what is there under two labels, and copies of training images outside of train."""
+    dataset = prepared.dataset
+    whole = open_store(
+        dataset.samples,
+        prepared.form,
+        name=dataset.name,
+        location=dataset.location,
+        keep=config.store,
+        max_pixels=config.max_pixels,
+    )
+    stores = {split: whole.take(indices) for split, indices in dataset.splits.items()}
+    if twofold := contradictory(whole.digests, whole.labels):
+        say(f"left out: {listing(whole.names[place] for place in twofold)}, the same images under different labels")
+        contents = {whole.digests[place] for place in twofold}
+        stores = {split: store.without(contents) for split, store in stores.items()}
+        emptied = [split for split, store in stores.items() if len(store) < (2 if split == "train" else 1)]
+        if emptied:
+            raise DataError(f"{dataset.location}: that leaves too few images for {emptied[0]}; correct the labels.")
+    trained_on = set(stores["train"].digests)
+    for split in dataset.splits:
+        if split != "train":
+            fresh = stores[split].without(trained_on)
+            copies = len(stores[split]) - len(fresh)
+            if not len(fresh):
+                raise DataError(f"{dataset.location}: every image of {split} is a copy of one in train; give others.")
+            if copies:
+                say(f"left out: {copies:,} of {len(stores[split]):,} {split} images, copies of training images")
+            stores[split] = fresh
+    return stores
+
+
+def build_network(prepared: Prepared, config: TrainConfig, device: torch.device) -> Network:
+    """Build the network with its first weights."""
+    network = models.build(prepared.plan, prepared.model, seed=config.seed)
+    if config.stochastic_depth and not set_stochastic_depth(network, config.stochastic_depth):
+        raise ConfigError(f"stochastic_depth: {prepared.model} has no residual block; leave it out.")
+    return network.to(device)
+
+
+def label_digests(stores: Mapping[SplitName, Store]) -> dict[str, str]:
+    """Hash the labels of every split; those of masks come with their pictures, and are in the hashes of these."""
+    return {split: hashlib.sha256(store.labels.content()).hexdigest() for split, store in stores.items()}
+
+
+def split_json(stores: Mapping[SplitName, Store]) -> str:
+    """Write down which image is in which split: split -> name -> content hash."""
+    names = {split: dict(zip(store.names, store.digests, strict=True)) for split, store in stores.items()}
+    return strict_json.dumps(names, indent=0) + "\n"

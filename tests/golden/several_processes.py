@@ -1,0 +1,132 @@
+"""Run something in several processes that belong together, as torchrun would start them: for test_distributed.py.
+
+Takes a JSON document: how many processes, what they do, and its arguments. Prints a JSON list of what each returned.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import striate as st
+from striate.errors import Interrupted, StriateError
+from striate.runs import assembly
+from striate.tasks.base import Batch
+from striate.tasks.classification import Classification
+from striate.training import loop
+from striate.training.config import TrainConfig
+from striate.training.distributed import World, join
+from striate.training.precision import Precision
+from striate.training.state import start
+from striate.training.step import Engine, train_step
+
+
+class HalfCounted(Classification):
+    """Targets of class 1 do not count."""
+
+    def loss(self, outputs, targets):
+        kept = targets == 0
+        return super().loss(outputs[kept], targets[kept])[0], int(kept.sum())
+
+
+def gradients(world: World, *, accumulate: int, bad: int = -1) -> dict:
+    """Take three steps of a network with group norm on batches of seven, of which few and uneven targets count."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+    config = TrainConfig(accumulate=accumulate, clip=0.5)
+    engine = Engine(
+        task=HalfCounted("ab"), config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), world=world
+    )
+    state, found = start(model, config), []
+    for step in range(3):
+        generator = torch.Generator().manual_seed(step)
+        images = torch.randn(14, 3, 4, 4, generator=generator)
+        targets = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 0])  # six of seven even ones, one odd one
+        if world.rank == bad and step == 1:
+            images = images * float("inf")
+        own = slice(world.rank, None, world.size)
+        try:
+            step_result = train_step(state, engine, Batch(images=images[own], targets=targets[own]))
+            found.append([step_result.loss_sum, step_result.targets])
+            assert step_result.images == 14
+        except StriateError as error:
+            return {"steps": found, "error": str(error), "weights": weights(model)}
+    return {"steps": found, "weights": weights(model)}
+
+
+def weights(model: nn.Module) -> list[float]:
+    return torch.cat([value.detach().flatten() for value in model.parameters()]).tolist()
+
+
+def metrics(world: World, *, samples: int) -> dict:
+    """Measure a network on some samples, each of which is one process's."""
+    torch.manual_seed(0)
+    images, targets = torch.randn(samples, 3, 4, 4), torch.arange(samples) % 3
+    model = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
+    own = slice(world.rank, None, world.size)
+    batches = [Batch(images=images[own], targets=targets[own])] if len(targets[own]) else []
+    found = loop.evaluate(model, Classification("abc"), batches, world=world)
+    return {"figures": found.compute(), "per_class": found.per_class()}
+
+
+def training(world: World, *, data: str, options: dict, stop_at: int = 0, log: str = "") -> dict:
+    """Train; writes down which images were in which step; process 0 is interrupted after some steps."""
+    real = loop.train_step
+
+    def noted(state, engine, batch):
+        with Path(f"{log}-{world.rank}").open("a") as file:
+            ids = [round(float(image.sum()), 2) for image in batch.images]
+            file.write(json.dumps({"step": state.progress.steps, "images": ids}) + "\n")
+        result = real(state, engine, batch)
+        if world.first and state.progress.steps == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return result
+
+    loop.train_step = noted
+    try:
+        run = assembly.train(data, st.TrainConfig(**options))
+    except Interrupted as end:
+        return {"interrupted": str(end)}
+    return {"metrics": run.record.metrics, "epochs": run.record.epochs}
+
+
+def main() -> None:
+    task = json.loads(sys.stdin.read())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(task["processes"]):
+        reading, writing = os.pipe()
+        process = os.fork()
+        if process == 0:
+            os.environ |= {
+                "RANK": str(rank),
+                "WORLD_SIZE": str(task["processes"]),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+            }
+            with join() as world:
+                answer = globals()[task["what"]](world, **task["arguments"])
+            with os.fdopen(writing, "w") as file:
+                file.write(json.dumps(answer))
+            os._exit(0)
+        os.close(writing)
+        children.append((process, reading))
+    answers = []
+    for process, reading in children:
+        with os.fdopen(reading) as file:
+            answers.append(json.loads(file.read()))
+        os.waitpid(process, 0)
+    print(json.dumps(answers))
+
+
+if __name__ == "__main__":
+    main()

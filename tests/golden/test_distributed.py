@@ -1,0 +1,176 @@
+"""Several processes train as one does."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from striate.data.batches import own_share
+
+ROOT = Path(__file__).resolve().parents[2]
+LINE = "conv 8@3x3 | relu | maxpool 2 | conv 8@3x3 | relu | gap | fc classes"  # no batch norm: shares do not matter
+OPTIONS = {
+    "model": LINE,
+    "size": 12,
+    "epochs": 4,
+    "batch_size": 8,
+    "lr": 0.05,
+    "augment": "none",
+    "precision": "float32",
+}
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="forks processes"),
+    pytest.mark.usefixtures("cache_of_the_tests"),
+]
+
+
+def in_processes(count: int, what: str, **arguments: object) -> list[dict]:
+    """Do something in so many processes that belong together; returns what each one answers."""
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "tests/golden/several_processes.py")],
+        input=json.dumps({"processes": count, "what": what, "arguments": arguments}),
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_gradients_of_uneven_shares_are_those_of_one_process(accumulate):
+    (alone,) = in_processes(1, "gradients", accumulate=1)
+    both = in_processes(2, "gradients", accumulate=accumulate)
+    for answer in both:
+        assert [targets for _, targets in answer["steps"]] == [8, 8, 8]
+        np.testing.assert_allclose(answer["steps"], alone["steps"], rtol=1e-5)
+        np.testing.assert_allclose(answer["weights"], alone["weights"], rtol=1e-4, atol=1e-6)
+    assert both[0]["weights"] == both[1]["weights"]
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_a_number_that_is_not_finite_in_one_process_stops_all_before_the_update(bad):
+    answers = in_processes(2, "gradients", accumulate=1, bad=bad)
+    (alone,) = in_processes(1, "gradients", accumulate=1, bad=0)
+    for answer in answers:
+        assert len(answer["steps"]) == 1
+        assert "at step 2" in answer["error"]
+        np.testing.assert_allclose(answer["weights"], alone["weights"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("samples", [7, 2])
+def test_metrics_are_those_of_one_process(samples):
+    (alone,) = in_processes(1, "metrics", samples=samples)
+    for answer in in_processes(3, "metrics", samples=samples):
+        losses = answer["figures"].pop("loss"), alone["figures"].get("loss")
+        assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+        assert answer["figures"] == {name: value for name, value in alone["figures"].items() if name != "loss"}
+        assert answer["per_class"] == alone["per_class"]
+
+
+@pytest.mark.parametrize("samples", range(2, 20))
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_a_batch_is_shared_out_without_gaps_or_repeats_and_pairs_stay_together(samples, processes):
+    shares = [own_share(np.arange(samples), process, processes) for process in range(processes)]
+    assert sorted(np.concatenate(shares)) == list(range(samples))
+    for share in shares:
+        np.testing.assert_array_equal(share[::-1], samples - 1 - share)  # mixed with whom it would be alone
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """Make 28 pictures that are told apart by their sums."""
+    place = tmp_path_factory.mktemp("two") / "data"
+    for label, colour in {"red": (200, 40, 40), "green": (40, 200, 40)}.items():
+        (place / label).mkdir(parents=True)
+        for index in range(14):
+            noise = np.random.default_rng([index, colour[0]]).integers(-40, 41, (12, 12, 3))
+            Image.fromarray((np.array(colour) + noise).astype(np.uint8)).save(place / label / f"{index}.png")
+    return place
+
+
+def images_of_steps(log: Path, processes: int) -> dict[int, list[float]]:
+    """Return which images were in each step, over all processes."""
+    steps: dict[int, list[float]] = {}
+    for rank in range(processes):
+        for line in Path(f"{log}-{rank}").read_text().splitlines():
+            noted = json.loads(line)
+            steps.setdefault(noted["step"], []).extend(noted["images"])
+    return {step: sorted(images) for step, images in sorted(steps.items())}
+
+
+def test_saved_by_two_and_gone_on_with_by_one_and_back_it_is_one_training(data, tmp_path):
+    out = {"data": str(data), "options": OPTIONS | {"out": str(tmp_path / "run")}}
+    (whole,) = in_processes(
+        1,
+        "training",
+        data=str(data),
+        options=OPTIONS | {"out": str(tmp_path / "whole")},
+        log=str(tmp_path / "whole"),
+    )
+    first = in_processes(2, "training", **out, stop_at=5, log=str(tmp_path / "a"))
+    assert all("go on with --resume" in answer["interrupted"] for answer in first)
+    second = in_processes(1, "training", **out, stop_at=8, log=str(tmp_path / "b"))
+    assert "interrupted" in second[0]
+    last = in_processes(2, "training", **out, log=str(tmp_path / "c"))
+    assert last[0] == last[1]
+    assert last[0]["epochs"] == whole["epochs"] == 4
+    assert last[0]["metrics"]["accuracy"] == whole["metrics"]["accuracy"]
+    assert last[0]["metrics"]["loss"] == pytest.approx(whole["metrics"]["loss"], rel=1e-3)
+    expected = images_of_steps(tmp_path / "whole", 1)
+    pieces = [
+        images_of_steps(tmp_path / "a", 2),
+        images_of_steps(tmp_path / "b", 1),
+        images_of_steps(tmp_path / "c", 2),
+    ]
+    assert [list(piece) for piece in pieces] == [[0, 1, 2, 3, 4], [5, 6, 7], list(range(8, len(expected)))]
+    joined = {step: images for piece in pieces for step, images in piece.items()}
+    assert joined.keys() == expected.keys()
+    for step, images in joined.items():
+        assert images == pytest.approx(expected[step], abs=0.02)
+
+
+def children(process: int) -> list[int]:
+    """List the processes that a process has started."""
+    stats = {
+        path.parent.name: path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat")
+    }
+    return sorted(int(name) for name, fields in stats.items() if fields[1] == str(process))
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes of torchrun in /proc")
+def test_a_process_that_is_killed_is_started_again_and_the_training_goes_on(data, tmp_path):
+    """With torchrun itself, from the command line."""
+    out = tmp_path / "run"
+    options = OPTIONS | {"model": "resnet20", "epochs": 30, "checkpoint_minutes": 1e-6, "out": str(out)}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=2"]
+    process = subprocess.Popen(
+        [*command, "-m", "striate", "train", str(data), *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob("checkpoints/step-*1?.json")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    os.kill(children(process.pid)[-1], signal.SIGKILL)
+    stdout, stderr = process.communicate(timeout=240)
+    assert process.returncode == 0, stderr
+    assert re.search(r"run: goes on after step \d+ of 90, in epoch \d+", stderr), stderr
+    assert stdout.count("saved:") == 1
+    record = json.loads((out / "run.json").read_text())
+    assert (record["status"], record["epochs"]) == ("complete", 30)

@@ -53,6 +53,15 @@ def test_commands_and_python_run_as_written(colour_folders, picture, tmp_path, m
     assert "accuracy" in capsys.readouterr().out
 
 
+def test_the_page_on_training_runs_as_written(colour_folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    colour_folders("flowers")
+    page = (ROOT / "docs" / "training.md").read_text()
+    assert run_commands(page, capsys) == 2
+    (code,) = blocks("python", page)
+    exec(compile(code, "training.md", "exec"), {})
+
+
 def test_the_commands_of_the_page_on_data_run_as_written(colour_folders, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))

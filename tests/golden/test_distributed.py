@@ -129,6 +129,9 @@ def test_saved_by_two_and_gone_on_with_by_one_and_back_it_is_one_training(data, 
     assert last[0]["epochs"] == whole["epochs"] == 4
     assert last[0]["metrics"]["accuracy"] == whole["metrics"]["accuracy"]
     assert last[0]["metrics"]["loss"] == pytest.approx(whole["metrics"]["loss"], rel=1e-3)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert {line["images"] for line in lines} == {record["data"]["train"]}
     expected = images_of_steps(tmp_path / "whole", 1)
     pieces = [
         images_of_steps(tmp_path / "a", 2),

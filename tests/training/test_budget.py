@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from striate.errors import ConfigError
 from striate.training.budget import Budget, Length
 from striate.training.config import TrainConfig
 
@@ -112,3 +113,20 @@ def test_a_training_ends_within_a_twentieth_of_its_budget(tmp_path):
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["seconds"] == pytest.approx(20, rel=0.05)
     assert wall_s == pytest.approx(20, rel=0.05)
+
+
+def test_a_schedule_in_epochs_fits_a_budget_or_is_refused_for_it():
+    config = TrainConfig(budget="2h", schedule="step", decay_at=(30, 60))  # how many epochs that is nobody knows yet
+    assert Length(config, 10, 700).factor(600) == pytest.approx(0.01)
+    with pytest.raises(ConfigError, match=r"decay_at .* must be epochs before the end of the training \(=50\)"):
+        Length(config, 10, 500)
+
+
+def test_a_plan_that_becomes_too_short_for_its_schedule_goes_on_with_it():
+    length = Length(TrainConfig(budget="1h", warmup_epochs=3), 10, 100)
+    before = [length.factor(step) for step in range(25)]
+    length.lay_out_anew(25)
+    assert length.steps == 25
+    assert [length.factor(step) for step in range(25)] == before
+    length.lay_out_anew(80)
+    assert length.factor(79) < 0.001  # and with a new one as soon as that fits

@@ -97,7 +97,7 @@ class _Training:
         with threads(settled.precision.threads):
             if saved is not None:
                 state.restore(saved.tensors, saved.facts["progress"])
-                settled.length.lay_out(saved.facts["steps"])
+                settled.length.lay_out_anew(saved.facts["steps"])
                 writer.recall(saved.facts)
                 if settled.budget is not None:
                     settled.budget.began = writer.began  # what has gone by counts

@@ -49,9 +49,14 @@ def in_processes(count: int, what: str, **arguments: object) -> list[dict]:
     return json.loads(result.stdout)
 
 
+@pytest.fixture(scope="module")
+def alone() -> dict:
+    """Take three steps in one process."""
+    return in_processes(1, "gradients", accumulate=1)[0]
+
+
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_gradients_of_uneven_shares_are_those_of_one_process(accumulate):
-    (alone,) = in_processes(1, "gradients", accumulate=1)
+def test_gradients_of_uneven_shares_are_those_of_one_process(accumulate, alone):
     both = in_processes(2, "gradients", accumulate=accumulate)
     for answer in both:
         assert [targets for _, targets in answer["steps"]] == [8, 8, 8]
@@ -60,9 +65,8 @@ def test_gradients_of_uneven_shares_are_those_of_one_process(accumulate):
     assert both[0]["weights"] == both[1]["weights"]
 
 
-@pytest.mark.parametrize("bad", [0, 1])
-def test_a_number_that_is_not_finite_in_one_process_stops_all_before_the_update(bad):
-    answers = in_processes(2, "gradients", accumulate=1, bad=bad)
+def test_a_number_that_is_not_finite_in_one_process_stops_all_before_the_update():
+    answers = in_processes(2, "gradients", accumulate=1, bad=1)
     (alone,) = in_processes(1, "gradients", accumulate=1, bad=0)
     for answer in answers:
         assert len(answer["steps"]) == 1
@@ -70,10 +74,10 @@ def test_a_number_that_is_not_finite_in_one_process_stops_all_before_the_update(
         np.testing.assert_allclose(answer["weights"], alone["weights"], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("samples", [7, 2])
-def test_metrics_are_those_of_one_process(samples):
+@pytest.mark.parametrize(("samples", "processes"), [(7, 2), (2, 3)])
+def test_metrics_are_those_of_one_process(samples, processes):
     (alone,) = in_processes(1, "metrics", samples=samples)
-    for answer in in_processes(3, "metrics", samples=samples):
+    for answer in in_processes(processes, "metrics", samples=samples):
         losses = answer["figures"].pop("loss"), alone["figures"].get("loss")
         assert losses[0] == pytest.approx(losses[1], rel=1e-6)
         assert answer["figures"] == {name: value for name, value in alone["figures"].items() if name != "loss"}

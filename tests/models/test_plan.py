@@ -13,7 +13,7 @@ from torch import nn
 
 import striate as st
 from striate.errors import ModelError
-from striate.layers import CheckerboardWarning
+from striate.layers import CheckerboardWarning, StochasticDepth
 from striate.models.effects import EFFECTS
 from striate.models.network import BUILDERS
 from striate.models.notation import FORMS
@@ -113,7 +113,7 @@ def test_activation_memory_is_what_the_layers_give(name):
         found = []
 
         def count(module, inputs, output):
-            if not isinstance(module, nn.Flatten | nn.Identity) and not list(module.children()):
+            if not isinstance(module, nn.Flatten | nn.Identity | StochasticDepth) and not list(module.children()):
                 found.append(4 * output.numel())
 
         for module in model.modules():

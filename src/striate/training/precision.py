@@ -42,7 +42,7 @@ and more. Where rounding alone does as much, agreement cannot be shown, and floa
 _PASS_S, _SHORT_S, _TRIAL_S, _MOST_REPEATS = 0.6, 0.1, 0.25, 5
 _HOPELESS = 3.0  # times as slow as the best so far on a few images: not tried on a whole batch
 _FEW = 4
-_PROCEDURE = 2  # counts the changes to all this: what an older one chose is not taken over
+_PROCEDURE = 3  # counts the changes to all this: what an older one chose is not taken over
 _HANDICAP: dict[Number, float] = {"float32": 1.0, "bfloat16": 1.1}
 
 
@@ -167,8 +167,11 @@ class _Trials:
             for channels_last in (True, False)
             if wanted in ("auto", dtype)
         ]
-        for way in ways:
-            self.attempt(way)
+        for way in list(ways):
+            if way in ways:
+                self.attempt(way)
+                if self.done[-1].images < len(self.batch.images):  # nor will the other order make up for that
+                    ways = [other for other in ways if other.dtype != way.dtype]
         fewer = torch.get_num_threads() // 2
         if self.batch.images.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ and self._is_short():
             while fewer >= 1:
@@ -209,8 +212,9 @@ class _Trials:
     def _time(self, precision: Precision) -> Trial:
         """Time forward and backward passes: of a few images first, so that what is hopelessly slow is over soon."""
         with threads(precision.threads):
-            self._pass(precision, self.few)
             speed, loss, gradient = self._pass(precision, self.few)
+            if speed * 2 * _HOPELESS > self._fastest_of_few:  # the first pass is a slow one
+                speed, loss, gradient = self._pass(precision, self.few)
             if not self.done:  # a pass of the first way is not to take long
                 self.batch = _some(self.batch, int(speed * _PASS_S))
             measured = self.few

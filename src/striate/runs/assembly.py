@@ -90,11 +90,11 @@ class _Training:
         model = build_network(prepared, config, device)
         _announce(record, model, world)
         feeds = Feeds.of(prepared, config, world, stores, record.preprocessing, device)
-        settled = settle(model, prepared, config, feeds, world, self.began, record.choices)
+        settled = settle(model, prepared, feeds, began=self.began, known=record.choices)
         record = replace(record, choices=settled.choices())
         writer = RunWriter(self.folder, record, prepared.task, settled.length, began=self.began, first=world.first)
-        state = start(settled.precision.lay_out(model), config)
-        with threads(settled.precision.threads):
+        state = start(settled.engine.precision.lay_out(model), config)
+        with threads(settled.engine.precision.threads):
             if saved is not None:
                 state.restore(saved.tensors, saved.facts["progress"])
                 settled.length.lay_out_anew(saved.facts["steps"])
@@ -160,7 +160,7 @@ class _Training:
 
             def on_step(images: int, loss: float) -> None:
                 display.step(images, loss)
-                settled.keep_to_budget(state.progress.steps, self.world)
+                settled.keep_to_budget(state.progress.steps)
                 if time.perf_counter() - writer.saved_at > 60 * self.config.checkpoint_minutes:
                     writer.try_to_save(state)
 
@@ -181,9 +181,9 @@ class _Training:
         if self.world.first:
             model = Precision(channels_last=False).lay_out(copy.deepcopy(model))  # as it is loaded
             model.load_state_dict(safetensors.torch.load_file(self.folder / WEIGHTS))
-            split, batches, images = feeds.last()
-            with progress_bar("measuring", images) as advance:
-                figures = evaluate(model, self.prepared.task, batches, advance).compute()
+            split, batches = feeds.last, feeds.batches[feeds.last]
+            with progress_bar("measuring", len(batches.store)) as advance:
+                figures = evaluate(model, self.prepared.task, batches.in_order(), advance).compute()
             writer.write_record(metrics=figures, metrics_split=split, status="complete")
             checkpoint.remove(self.folder)
 

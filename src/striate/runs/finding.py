@@ -23,13 +23,13 @@ def find_lr(data: Dataset | str | Path, config: TrainConfig | None = None) -> Ra
         InputError: data, model or options cannot be used.
         TrainingError: the loss is not finite from the beginning.
     """
-    config, world, device = config or TrainConfig(), World(), default_device()
+    config, device = config or TrainConfig(), default_device()
     with settings(deterministic=False):
         prepared = prepare(data, config)
         stores = decode_splits(prepared, config)
         model = build_network(prepared, config, device)
-        feeds = Feeds.of(prepared, config, world, stores, prepared.preprocessing(stores["train"]), device)
-        precision, _ = choose_precision(model, prepared, config, feeds, world)
+        feeds = Feeds.of(prepared, config, World(), stores, prepared.preprocessing(stores["train"]), device)
+        precision, _ = choose_precision(model, prepared, feeds)
         engine = Engine(task=prepared.task, config=config, lr=1.0, schedule=constant(), precision=precision)
         with threads(precision.threads):
             return range_test(precision.lay_out(model), engine, feeds.train)

@@ -94,10 +94,10 @@ class Feeds:
         """Return this process's validation images."""
         return self.batches["val"].in_order(*self.place)
 
-    def last(self) -> tuple[SplitName, Iterable[Batch], int]:
-        """Return the images that the whole training is measured on: which split, batches, how many."""
-        split: SplitName = "test" if "test" in self.batches else "val"
-        return split, self.batches[split].in_order(), len(self.batches[split].store)
+    @property
+    def last(self) -> SplitName:
+        """Which images the whole training is measured on."""
+        return "test" if "test" in self.batches else "val"
 
     @property
     def place(self) -> tuple[int, int]:
@@ -110,14 +110,12 @@ class Settled:
     """What was measured, and what follows from it.
 
     Attributes:
-        precision: of the passes.
         trials: the figures of all ways of computing that were tried.
         engine: what a step needs.
         length: how many steps there are.
         budget: the time that they have, where there is one.
     """
 
-    precision: Precision
     trials: list[dict[str, Any]]
     engine: Engine
     length: Length
@@ -126,7 +124,7 @@ class Settled:
     def choices(self) -> dict[str, Any]:
         """Return what `run.json` keeps, and a training that goes on takes over."""
         return {
-            "precision": asdict(self.precision),
+            "precision": asdict(self.engine.precision),
             "tried": self.trials,
             "lr": self.engine.lr,
             "steps": self.length.steps,
@@ -139,37 +137,31 @@ class Settled:
             return 1.0
         return min(1.0, 0.5 + epoch / max(1, self.length.epochs))
 
-    def keep_to_budget(self, done: int, world: World) -> None:
+    def keep_to_budget(self, done: int) -> None:
         """Lay out a new plan where the old one would miss the budget; asked after every step, it looks at some."""
         if self.budget is None:
             return
         self.budget.observe(self.length, done)
         if done % max(1, self.length.steps // 20) or done >= self.length.steps:
             return
+        world = self.engine.world
         steps = world.agree(self.budget.corrected(self.length, done) if world.first else 0)
         if steps != self.length.steps:
             self.length.lay_out_anew(steps)
 
 
-def settle(
-    model: nn.Module,
-    prepared: Prepared,
-    config: TrainConfig,
-    feeds: Feeds,
-    world: World,
-    began: float,
-    known: Mapping[str, Any],
-) -> Settled:
+def settle(model: nn.Module, prepared: Prepared, feeds: Feeds, *, began: float, known: Mapping[str, Any]) -> Settled:
     """Measure what is left to be measured, and take the rest from the choices of a training that goes on.
 
     Raises:
         ConfigError: not a single step fits into the budget.
         TrainingError: another process has ended.
     """
+    config, world = feeds.config, feeds.world
     if known:
         precision, trials = Precision(**known["precision"]), known["tried"]
     else:
-        precision, trials = choose_precision(model, prepared, config, feeds, world)
+        precision, trials = choose_precision(model, prepared, feeds)
     with threads(precision.threads):
         model = precision.lay_out(model)
         if note := world.join_norms(model):
@@ -199,13 +191,12 @@ def settle(
             found = range_test(model, engine, feeds.train)
             say(f"learning rate {found.suggestion:.2g}, from a range test of {len(found.losses)} steps")
             engine = replace(engine, lr=world.agree(found.suggestion))
-    return Settled(precision, trials, engine, length, budget)
+    return Settled(trials, engine, length, budget)
 
 
-def choose_precision(
-    model: nn.Module, prepared: Prepared, config: TrainConfig, feeds: Feeds, world: World
-) -> tuple[Precision, list[dict[str, Any]]]:
+def choose_precision(model: nn.Module, prepared: Prepared, feeds: Feeds) -> tuple[Precision, list[dict[str, Any]]]:
     """Measure the ways of computing, on one process for all, and say which one is taken."""
+    config, world = feeds.config, feeds.world
     chosen: dict[str, Any] = {}
     if world.first:
         precision, trials = choose(
@@ -253,7 +244,7 @@ def _measure_pace(model: nn.Module, engine: Engine, feeds: Feeds, budget_s: floa
     evaluate(twin.best, engine.task, [batch], precision=engine.precision)
     share = len(feeds.batches["val"].store) / engine.world.size / len(batch.images)
     val_s = (time.perf_counter() - started) * share
-    last = len(feeds.batches["test" if "test" in feeds.batches else "val"].store) / len(batch.images)
+    last = len(feeds.batches[feeds.last].store) / len(batch.images)
     started = time.perf_counter()
     evaluate(twin.best, engine.task, [batch])
     end_s = (time.perf_counter() - started) * last + 0.2

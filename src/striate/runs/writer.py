@@ -9,9 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save as pack
-from torch import Tensor, nn
-
 from striate import atomic, strict_json
 from striate.errors import OutputError
 from striate.progress import say
@@ -105,11 +102,13 @@ class RunWriter:
         self.lines.append(strict_json.dumps(asdict(result) | {"images_per_s": result.images_per_s}, indent=None))
         best = self.record.metrics
         if not best or self.task.score(result.metrics) > self.task.score(best):
-            content = pack(weights(state.best))
-            self._write(WEIGHTS, content)
-            self.best_digest = hashlib.sha256(content).hexdigest()
+            if self.first:
+                content = checkpoint.packed(state.best.state_dict())
+                atomic.write(self.folder / WEIGHTS, content)
+                self.best_digest = hashlib.sha256(content).hexdigest()
             self.record = replace(self.record, metrics=result.metrics, best_epoch=result.epoch)
-        self._write(LOG, "".join(f"{line}\n" for line in self.lines))
+        if self.first:
+            atomic.write(self.folder / LOG, "".join(f"{line}\n" for line in self.lines))
         self.write_record(epochs=result.epoch)
         self.try_to_save(state)
 
@@ -149,12 +148,3 @@ class RunWriter:
         )
         if self.first:
             self.record.write(self.folder)
-
-    def _write(self, name: str, content: bytes | str) -> None:
-        if self.first:
-            atomic.write(self.folder / name, content)
-
-
-def weights(model: nn.Module) -> dict[str, Tensor]:
-    """Return a network's weights as they are kept."""
-    return {name: value.cpu().contiguous() for name, value in model.state_dict().items()}

@@ -54,13 +54,18 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], facts: Mapping[
     """
     place = folder / FOLDER
     atomic.make_folder(place)
-    payload = pack({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+    payload = packed(tensors)
     content = {"format": _FORMAT, "tensors": hashlib.sha256(payload).hexdigest(), "facts": dict(facts)}
     content["self"] = _own_hash(content)
     name = f"step-{step:08}"
     atomic.write(place / f"{name}.safetensors", payload)
     atomic.write(place / f"{name}.json", strict_json.dumps(content) + "\n")
     _tidy(place)
+
+
+def packed(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return tensors as the content of a safetensors file."""
+    return pack({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
 
 
 def newest(folder: Path) -> Checkpoint | None:

@@ -79,7 +79,7 @@ def test_a_plot_can_be_svg(tmp_path):
         ),
         (["step", "--decay-at", "25"], "--decay-at (=(25,)) must be epochs before the end of the training (=20)."),
         (["onecycle", "--gamma", "0.5"], "--gamma (=0.5) must be left out with the schedule onecycle; it is for the"),
-        (["onecycle", "--epochs", "0"], "--epochs (=0) must be a whole number, 1 or more."),
+        (["onecycle", "--epochs", "0"], "--epochs (=0) must be a whole number from 1 to 10,000."),
         (["onecycle", "--lr", "0"], "--lr (=0.0) must be a positive number."),
         (["onecycle", "--steps-per-epoch", "0"], "--steps-per-epoch (=0) must be a whole number, 1 or more."),
         (["onecycle", "--plot", "lr.jpg"], "--plot (=lr.jpg) must be a file that ends in .png or .svg."),

@@ -125,7 +125,7 @@ def test_saved_by_two_and_gone_on_with_by_one_and_back_it_is_one_training(data, 
         log=str(tmp_path / "whole"),
     )
     first = in_processes(2, "training", **out, stop_at=5, log=str(tmp_path / "a"))
-    assert all("go on with --resume" in answer["interrupted"] for answer in first)
+    assert all("to go on: the same command with --resume" in answer["interrupted"] for answer in first)
     second = in_processes(1, "training", **out, stop_at=8, log=str(tmp_path / "b"))
     assert "interrupted" in second[0]
     last = in_processes(2, "training", **out, log=str(tmp_path / "c"))

@@ -149,7 +149,7 @@ def stopped(colour_folders, tmp_path, stop_at) -> tuple[Path, dict]:
     """Make a run that was stopped in its second epoch; returns data and options."""
     options = QUICK | {"out": str(tmp_path / "run"), "checkpoint_minutes": 1e-6}
     stop_at(6)
-    with pytest.raises(Interrupted, match="go on with --resume --out"):
+    with pytest.raises(Interrupted, match="to go on: the same command with --resume --out"):
         st.train(colour_folders(), st.TrainConfig(**options))
     stop_at(10**9)
     return tmp_path / "colours", options
@@ -265,7 +265,7 @@ def test_an_interrupt_on_a_full_disk_stays_an_interrupt(colour_folders, tmp_path
 
     monkeypatch.setattr(RunWriter, "stop", stop)
     stop_at(6)
-    with pytest.raises(Interrupted, match=r"best weights so far, epoch 1.* go on with --resume"):
+    with pytest.raises(Interrupted, match=r"best weights so far, epoch 1.* to go on: the same command with --resume"):
         st.train(colour_folders(), st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
     assert "run.json: cannot be written (No space left on device)" in capsys.readouterr().err
 
@@ -353,7 +353,9 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(colour_folders, smal
         return real(*arguments, on_step=filling, **others)
 
     monkeypatch.setattr(assembly, "fit", fit)
-    with pytest.raises(TrainingError, match=r"No space left on device\); when that is mended, go on with --resume"):
+    with pytest.raises(
+        TrainingError, match=r"No space left on device\); to go on: the same command with --resume --out"
+    ):
         st.train(data, st.TrainConfig(**options, out=str(small_disk / "run")))
     assert "no checkpoint could be saved at step 6" in capsys.readouterr().err
     assert checkpoint.newest(small_disk / "run").facts["progress"]["steps"] == 5
@@ -400,7 +402,7 @@ def test_a_worker_that_dies_is_named_and_leaves_a_run_to_go_on_with(colour_folde
         return real(self, samples)
 
     monkeypatch.setattr(Store, "gather", gather)
-    with pytest.raises(WorkerError, match=r"a worker process .* was killed .*go on with --resume"):
+    with pytest.raises(WorkerError, match=r"a worker process .* was killed .*to go on: the same command with --resume"):
         st.train(data, st.TrainConfig(**options, out=str(tmp_path / "run")))
     monkeypatch.setattr(Store, "gather", real)
     run = st.train(data, st.TrainConfig(**options, out=str(tmp_path / "run")))

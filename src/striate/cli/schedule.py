@@ -16,6 +16,7 @@ from striate.training.schedules import Schedule, Span, build_schedule
 
 _BAR = 40  # characters that stand for the peak
 _POINTS = 20_000  # of a plotted curve: more than a picture has pixels
+_MOST = 10_000  # epochs: a row each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Command(ScheduleOptions):
         tyro.conf.arg(metavar="NAME", help=f"Which one: {', '.join(get_args(ScheduleName))}."),
     ] = field()  # no default: it has to be named
     epochs: int = 20
-    """Length of the training: 1 or more."""
+    """Length of the training: 1 to 10,000."""
     steps_per_epoch: int = 100
     """Batches in an epoch, each of them a step: 1 or more."""
     lr: float = 0.1
@@ -38,7 +39,7 @@ class Command(ScheduleOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(
-            ("epochs", is_whole(self.epochs, 1), "a whole number, 1 or more"),
+            ("epochs", is_whole(self.epochs, 1) and self.epochs <= _MOST, f"a whole number from 1 to {_MOST:,}"),
             ("steps_per_epoch", is_whole(self.steps_per_epoch, 1), "a whole number, 1 or more"),
             ("lr", is_number(self.lr) and self.lr > 0, "a positive number"),
             plot_rule(self.plot),

@@ -86,7 +86,11 @@ class _Training:
             saved = self._newest_checkpoint(old)
             _say_what_is_new(self.folder, old)
         device = default_device()
-        record = self._record(stores, device) if old is None else replace(old, config=config, status="training")
+        record = (
+            self._record(stores, device)
+            if old is None
+            else replace(old, config=config, environment=environment(device), status="training")
+        )
         model = build_network(prepared, config, device)
         _announce(record, model, world)
         feeds = Feeds.of(prepared, config, world, stores, record.preprocessing, device)
@@ -135,7 +139,7 @@ class _Training:
 
     def _follow(self, state: TrainState, settled: Settled, feeds: Feeds, writer: RunWriter) -> None:
         """Train, keep the best of it, and measure that; whatever happens, leave a run that can be gone on with."""
-        go_on = f"go on with --resume --out {self.folder}"
+        go_on = f"to go on: the same command with --resume --out {self.folder}"
         try:
             self._epochs(state, settled, feeds, writer)
             self._measure(state.best, feeds, writer)
@@ -145,7 +149,7 @@ class _Training:
             raise Interrupted(f"{writer.stop('interrupted')}; {go_on}") from None
         except OutputError as error:
             what = str(error).partition("; ")[0]
-            raise TrainingError(f"{what}; when that is mended, {go_on}.") from None
+            raise TrainingError(f"{what}; {go_on}, when that is mended.") from None
         except NotFiniteError as error:
             writer.try_to_save(state)
             raise NotFiniteError(f"{error} ({writer.stop('failed')})") from None

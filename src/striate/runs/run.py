@@ -64,7 +64,7 @@ class Run:
             "run": str(self.folder),
             "task": record.task,
             "model": record.model,
-            "metrics": {name: record.metrics[name] for name in (*self.task.headline, "loss")},
+            "metrics": record.metrics,
             "epochs": record.epochs,
             "seconds": record.seconds,
             "images_per_s": record.images_per_s,

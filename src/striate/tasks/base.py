@@ -35,11 +35,9 @@ class Task(Protocol):
 
     Attributes:
         outputs: how many channels the network's head has.
-        headline: the figures, besides the loss, that sum up a training.
     """
 
     outputs: int
-    headline: tuple[str, ...]
 
     def loss(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, int]:
         """Return the sum of the losses of all valid targets, differentiable, and how many there are."""

@@ -24,8 +24,6 @@ class Classification:
         label_smoothing: share of every target that the loss spreads over all classes (Szegedy et al. 2016).
     """
 
-    headline = ("accuracy",)
-
     def __init__(self, classes: Sequence[str], *, label_smoothing: float = 0.0) -> None:
         self.classes = tuple(classes)
         self.outputs = len(self.classes)

@@ -57,8 +57,7 @@ class LiveLines(EpochLines):
             f"epoch {counts.epochs + 1}",
             total=length.steps,
             completed=counts.steps,
-            loss=0.0,
-            images_per_s=0.0,
+            now="",
             figures="",
         )
         self.images = 0
@@ -68,9 +67,8 @@ class LiveLines(EpochLines):
         """Move the bar by one step."""
         self.images += images
         seconds = time.perf_counter() - self.epoch_began
-        self.progress.update(
-            self.bar, total=self.length.steps, advance=1, loss=loss, images_per_s=self.images / seconds
-        )
+        now = f"loss {loss:.3f}  {self.images / seconds:,.0f} images/s"
+        self.progress.update(self.bar, total=self.length.steps, advance=1, now=now)
 
     def end_epoch(self, result: EpochResult) -> None:
         """Write the epoch's line above the bar."""
@@ -96,7 +94,7 @@ def training_display(length: Length, counts: Counts, brief: Callable[[dict[str, 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}{task.fields[figures]}  {task.fields[images_per_s]:,.0f} images/s "),
+        TextColumn("{task.fields[now]}{task.fields[figures]} "),
         TimeRemainingColumn(compact=True),
         TextColumn("left"),
     )

@@ -22,6 +22,8 @@ from striate.cli import main
 from striate.data.batches import Batches
 from striate.errors import DataError, Interrupted, ModelError, OutputError, RunError, TrainingError
 from striate.runs import assembly
+from striate.runs.folder import check_unchanged
+from striate.runs.prepare import prepare
 from tests.conftest import QUICK
 
 
@@ -443,3 +445,14 @@ def test_the_network_of_a_run_is_an_ordinary_module(colour_run):
     assert isinstance(colour_run.model, torch.nn.Module)
     assert colour_run.model(images).shape == (2, 3)
     assert not colour_run.model.training
+
+
+def test_masks_are_measured_and_gone_on_with_as_they_were_read_in_training(colour_run, tmp_path):
+    record = colour_run.record
+    config = dataclasses.replace(record.config, threshold=128)
+    other = dataclasses.replace(colour_run, record=dataclasses.replace(record, config=config))
+    with pytest.raises(DataError, match="--threshold is for classes in mask files"):
+        other.evaluate(tmp_path / "colours")
+    prepared = prepare(tmp_path / "colours", record.config)
+    with pytest.raises(RunError, match=r"this has changed: threshold \(was none, is 128\)"):
+        check_unchanged(colour_run.folder, record, prepared, config, "", {})

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from striate.cli import COMMANDS, main
 from striate.models import MODELS
@@ -130,6 +131,10 @@ MISTAKES = {
     "no number": ["train", "good", "--epochs", "many"],
     "no epochs": ["train", "good", "--epochs", "0"],
     "rate of nan": ["train", "good", "--lr", "nan"],
+    "masks in JPEG": ["train", "jpeg_masks"],
+    "a threshold beyond all masks": ["train", "jpeg_masks", "--threshold", "255"],
+    "a threshold without masks": ["train", "good", "--threshold", "128"],
+    "a threshold, and something to ignore": ["train", "jpeg_masks", "--threshold", "9", "--ignore", "0"],
     "unknown option": ["train", "good", "--epoch", "3"],
     "unknown command": ["trian", "good"],
     "output under a file": ["train", "good", *QUICK, "--out", "file.txt/run"],
@@ -186,6 +191,9 @@ def workshop(colour_folders, colour_run, tmp_path, monkeypatch) -> Path:
     colour_folders("split/train", classes=("red", "green"))
     colour_folders("split/val")
     colour_folders("other_classes", classes=("cat", "dog"))
+    for kind in ("images", "masks"):
+        (tmp_path / "jpeg_masks" / kind).mkdir(parents=True)
+        Image.linear_gradient("L").point(lambda value: value // 2).save(tmp_path / "jpeg_masks" / kind / "1.jpg")
     (tmp_path / "no_images").mkdir()
     (tmp_path / "file.txt").write_text("hello")
     monkeypatch.chdir(tmp_path)
@@ -198,6 +206,8 @@ def workshop(colour_folders, colour_run, tmp_path, monkeypatch) -> Path:
         (["train"], "DATA is missing."),
         (["train", "mnist", "--epoch", "3"], "Unrecognized options: --epoch, 3 (did you mean --epochs?)."),
         (["train", "mnist", "--epochs", "x"], "--epochs: 'x' is no whole number."),
+        (["train", "mnist", "--threshold", "x"], "--threshold: 'x' is no whole number."),
+        (["train", "mnist", "--threshold", "256"], "--threshold (=256) must be a whole number from 1 to 255."),
         (["train", "mnist", "--size", "x"], "--size: 'x' is no number, nor auto."),
         (["train", "mnist", "--lr", "x"], "--lr: 'x' is no number, nor default or auto."),
         (["train", "mnist", "--batch-size", "1"], "--batch-size (=1) must be a whole number, 2 or more."),

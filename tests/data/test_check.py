@@ -297,7 +297,7 @@ def test_values_without_a_class_are_found_in_every_mask(masked):
         save_mask(path, [0, 1, 2, 7])
     report = check_data(masked)
     assert [problem.where for problem in found(report, "mask-value")] == [str(path) for path in paths]
-    assert "the value 7 (120 pixels) has no class" in report.problems[0].what
+    assert "value 7 (120 pixels) has no class" in report.problems[0].what
     assert "--ignore" in report.problems[0].fix
     assert check_data(masked, ignore=("7",)).ok
 
@@ -325,6 +325,33 @@ def test_a_mask_without_any_label_is_noted(masked):
     problem = only(check_data(masked), "unlabelled")
     assert problem.where.endswith("masks/train/0.png")
     assert problem.severity == "note"
+
+
+def test_training_masks_without_any_label_are_a_problem(masked):
+    for index in range(4):
+        save_mask(masked / "masks" / "train" / f"{index}.png", [255])
+    problem, *notes = found(check_data(masked), "unlabelled")
+    assert (problem.where, problem.what, problem.severity) == ("train", "in 4 masks no pixel has a class", "problem")
+    assert [note.severity for note in notes] == ["note"] * 4
+
+
+def test_training_masks_that_show_one_class_alone_are_a_problem(masked):
+    for index in range(4):
+        save_mask(masked / "masks" / "train" / f"{index}.png", [1, 255])
+    problem = only(check_data(masked), "class-missing")
+    assert (problem.where, problem.severity) == ("train", "problem")
+    assert problem.what == "masks show car alone, and no road, tree"
+
+
+def test_jpeg_masks_are_a_problem_of_layout_with_a_way_out(masked, capsys):
+    for path in (masked / "masks").glob("*/*.png"):
+        Image.open(path).save(path.with_suffix(".jpg"))
+        path.unlink()
+    problem = only(check_data(masked), "layout")
+    assert "JPEG does not keep values" in problem.what
+    assert "or save masks as PNG" in problem.fix
+    assert main(["check", str(masked), "--threshold", "256"]) == 2
+    assert main(["check", str(masked), "--threshold", "100", "--ignore", "1"]) == 2
 
 
 # ---- joints ----------------------------------------------------------------------------------------------------------

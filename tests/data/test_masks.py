@@ -366,11 +366,17 @@ def test_two_colour_maps_are_refused(folder):
 
 
 MEANINGLESS = [
-    ([binary()], None, "masks hold only 0 and 255, and 255 means no label; if it is a class, say so by colours in cl"),
+    ([binary()], None, "masks hold only 0 and 255, and 255 means no label; if it is a class, give --threshold 128, o"),
+    ([grey(VALUES * 0 + 255)], NAMES, "masks hold nothing but 255, which means no label; label some pixels"),
     ([grey(VALUES * 0), binary()], "background\nobject", "masks hold only 0 and 255"),
     ([palette(VALUES), coloured(VALUES)], None, "1.png: a mask in colours .* nothing says which class"),
     ([coloured(VALUES)], NAMES, r"0.png: a mask in colours \(#804080, #808080, #808000 and 1 more|a mask in colours"),
     ([grey(VALUES * 100 % 201)], None, "masks hold only the values 0, 44, 100, 200, which are no indices of classes"),
+    (
+        [grey(VALUES // 2 * 100)],
+        None,
+        "only the values 0, 100, which are no .* give --threshold 50 for two classes, or",
+    ),
     ([with_value(300)], None, "0.png: the value 300; wanted: 0 to 254 for classes, 255 for no label"),
     ([b"\x89PNG\r\n\x1a\n damaged"], None, "0.png: damaged image"),
 ]
@@ -384,7 +390,14 @@ def test_masks_whose_values_say_nothing_are_refused(folder, images, txt, message
 
 UNDECODABLE = [
     (with_value(12), NAMES, None, r"0.png: value 12 \(3 pixels\) has no class; add it to classes.txt, whose first li"),
-    (with_value(300), NAMES, None, r"0.png: value 300 \(3 pixels\) has no class"),
+    (with_value(300), NAMES, None, r"0.png: value 300 \(3 pixels\) has no class; save masks with 8 bits: 0 to 254 for"),
+    (
+        palette(VALUES),
+        "sky\nroad",
+        None,
+        r"0.png: palette indices 2 = #808000, 3 = #400080 \(\d+ pixels\) have no class; add them to classes.txt, whose "
+        "first line is index 0, or give them to --ignore as no label",
+    ),
     (grey(VALUES), "sky", None, r"values [123], [123], [123] \(\d+ pixels\) have no class"),
     (
         coloured(VALUES),
@@ -404,7 +417,7 @@ UNDECODABLE = [
         Image.new("L", (WIDTH, 6), 1),
         NAMES,
         None,
-        r"0.png: the mask is 12x6, but its image .*0.png is 12x8\. Wanted: a m",
+        r"0.png: the mask is 12x6, but its image .*0.png is 12x8; save the m",
     ),
     (b"\x89PNG\r\n\x1a\n damaged", NAMES, None, "0.png: damaged image"),
     (png(np.arange(16, dtype=np.uint8)[:, None].repeat(12, 1), width=12, bits=8)[:-40], NAMES, None, "0.png: damaged"),
@@ -422,7 +435,10 @@ def test_what_is_wrong_in_a_mask_is_said_when_it_is_decoded(folder, image, txt, 
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("JPEG", "JPEG changes values; save masks as PNG"), ("TIFF", "a mask in a TIFF file is not read; save masks as")],
+    [
+        ("JPEG", "JPEG does not keep values: .*; give --threshold N for two classes, or save masks as PNG"),
+        ("TIFF", "a mask in a TIFF file is not read; save masks as"),
+    ],
 )
 def test_formats_that_change_values_are_refused_by_name_and_by_content(folder, kind, message):
     root = folder(None, grey(VALUES), txt=NAMES)
@@ -430,7 +446,7 @@ def test_formats_that_change_values_are_refused_by_name_and_by_content(folder, k
     with pytest.raises(ImageError, match=message):
         mask(read(root))
     (root / "masks" / "0.png").rename(root / "masks" / f"0.{kind.lower()}")
-    with pytest.raises(DataError, match=rf"0\.{kind.lower()}: .*; save masks as PNG"):
+    with pytest.raises(DataError, match=rf"0\.{kind.lower()}: .* save masks as PNG"):
         read(root)
 
 

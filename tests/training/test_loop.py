@@ -184,6 +184,9 @@ def test_a_validation_loss_that_is_not_finite_stops_training(toy, toy_batch, eng
         {"budget": "0s"},
         {"schedule": "linear"},
         {"warmup_epochs": 20},
+        {"threshold": 0},
+        {"threshold": 256},
+        {"threshold": True},
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused_by_name(wrong):

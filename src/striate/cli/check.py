@@ -37,7 +37,7 @@ class Command:
 def _print_summary(location: str, summary: dict[str, Any]) -> None:
     """Say what data are like."""
     classes, splits = summary["classes"], summary["splits"]
-    what = f"{len(classes)} classes" if classes else f"{len(summary['joints'])} joints"
+    what = f"{len(classes)} class{'es' if len(classes) > 1 else ''}" if classes else f"{len(summary['joints'])} joints"
     print(f"{location}: {summary['samples']:,} pictures, {what}; task: {summary['task']}")
     if sizes := summary["sizes_px"]:
         height, width = sizes["height"], sizes["width"]

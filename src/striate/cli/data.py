@@ -57,7 +57,8 @@ class Command:
         if self.json:
             print_json(card)
             return
-        what = f"{len(dataset.classes)} classes" if dataset.classes else f"{len(card['joints'])} joints"
+        plural = "es" if len(dataset.classes) > 1 else ""
+        what = f"{len(dataset.classes)} class{plural}" if dataset.classes else f"{len(card['joints'])} joints"
         print(f"{self.data}: {len(dataset.samples):,} pictures, {what}; task: {dataset.task}\n")
         splits = list(dataset.splits)
         rows = [[row["class"], *(row[split] for split in splits)] for row in card["per_class"]]

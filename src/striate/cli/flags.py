@@ -23,6 +23,20 @@ def _numbers(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[tuple[flo
     )
 
 
+@FLAGS.primitive_rule
+def _whole_number_or_none(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int | None] | None:
+    """Read a whole number, or none; Python's None is no word of ours."""
+    if type_info.type != int | None:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT|none",
+        instance_from_str=lambda words: None if words[0] == "none" else int(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, int),
+        str_from_instance=lambda number: ["none" if number is None else str(number)],
+    )
+
+
 def _number(word: str) -> float:
     """Read a number; a whole one stays whole, so that it is shown as it was written."""
     try:

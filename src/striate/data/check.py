@@ -49,6 +49,7 @@ def check_data(
     *,
     task: str = "auto",
     ignore: Sequence[str] = (),
+    threshold: int | None = None,
     split_seed: int = 0,
     max_pixels: int = MAX_PIXELS,
 ) -> Report:
@@ -57,9 +58,10 @@ def check_data(
     What keeps data from being read at all is a problem of the kind `layout`; the pictures are not looked at then.
 
     Args:
-        location: see `open_data`, likewise `task`, `ignore` and `split_seed`.
+        location: see `open_data`, likewise `task`, `ignore`, `threshold` and `split_seed`.
         task: what its labels are for.
         ignore: classes of masks that count as no label.
+        threshold: makes two classes of grey masks.
         split_seed: decides what is set aside.
         max_pixels: files of more pixels are unreadable.
 
@@ -70,9 +72,10 @@ def check_data(
     True
     """
     try:
-        dataset = open_data(location, task=task, ignore=ignore, split_seed=split_seed)
+        dataset = open_data(location, task=task, ignore=ignore, threshold=threshold, split_seed=split_seed)
     except DataError as error:
-        if not _is_layout(str(location), task) or _is_for_lack_of(location, task, ignore):
+        given = bool(ignore) or threshold is not None
+        if not _is_layout(str(location), task) or (given and _can_be_read(location, task)):
             raise
         return _unread(str(location), error)
     evidence = look_at_all(dataset, max_pixels=max_pixels)
@@ -107,10 +110,8 @@ def _layouts(location: str) -> list[Any]:
     return [layout for layout in map(resolve_name, SOURCES.values()) if layout.matches(location)]
 
 
-def _is_for_lack_of(location: str | Path, task: str, ignore: Sequence[str]) -> bool:
-    """Tell whether it is the ignored classes alone that do not fit the data."""
-    if not ignore:
-        return False
+def _can_be_read(location: str | Path, task: str) -> bool:
+    """Tell whether data can be read if no class is ignored and there is no threshold: these do not fit them then."""
     try:
         open_data(location, task=task)
     except DataError:

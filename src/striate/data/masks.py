@@ -1,39 +1,37 @@
-"""Pictures with masks: how the values or colours in a mask file become classes. None of it needs torch.
-
-Only lossless files are masks, and their raw values count: of a palette PNG the indices, of a PNG with 1, 2 or 4 bits
-a pixel what is written in it, not the 0 to 255 that Pillow makes of it.
-"""
+"""Pictures with masks: how the values or colours in a mask file become classes. None of it needs torch."""
 
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int16, Int64, Integer, UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
-from striate.data import decode
 from striate.data.decode import MAX_PIXELS
 from striate.data.fitting import Form, to_indices
+from striate.data.mask_files import (
+    Colour,
+    MaskImage,
+    Raw,
+    codes_of,
+    hex_code,
+    hex_colour,
+    is_grey,
+    most_frequent,
+    open_mask,
+)
 from striate.data.pictures import NO_LABEL, ImageFiles, Picture, naming
 from striate.errors import ImageError, listing
 
 UNKNOWN = -1  # beside classes and NO_LABEL: a value or colour that has no class
 MOST_CLASSES = NO_LABEL
-# TIFF can be lossy, and libtiff goes on after damage; Pillow scales PPM, and gets BMP of 4 bits wrong
-_FORMATS = ("PNG", "GIF")
-_LOSSY = ("JPEG", "WEBP")
-_PNG_BITS, _PNG_KIND = 24, 25  # where a PNG's first chunk says how many bits a sample has, and 0 for grey
-_GREY = 0
-_SCALE = {2: 85, 4: 17}  # what Pillow multiplies greys of few bits by
+_PLURAL = {"colour": "colours", "value": "values", "palette index": "palette indices"}
+_MANY = 16  # so many values without a class are no oversight: a mask was resized, or was a JPEG once
 
-Colour = tuple[int, int, int]
-Raw = Integer[np.ndarray, "height width"]
 Indices = Int16[np.ndarray, "height width"]
 
 
@@ -44,19 +42,25 @@ class MaskReading:
     Coloured masks are read by colour, palette masks too where there are colours, else by index. Grey masks are read
     by value, unless `greys_are_colours`. The value 255 is no label wherever its colour is not that of a class.
 
+    With a threshold masks are grey, in whatever format, and the greys that they show, 0 to 255, are of two classes.
+
     Attributes:
         values: for each value from 0 to 255 the index of a class, `NO_LABEL` or `UNKNOWN`.
         colours: the same by colour; none where nothing is read by colour.
         greys_are_colours: whether a grey mask's values are colours too: black, white and what is between.
+        threshold: the lowest grey of the second of two classes; None where there is no threshold.
     """
 
-    values: tuple[int, ...]
+    values: tuple[int, ...] = ()
     colours: tuple[tuple[Colour, int], ...] = ()
     greys_are_colours: bool = False
+    threshold: int | None = None
 
     @property
     def text(self) -> str:
         """All of it as a line of text: two that differ have different ones."""
+        if self.threshold is not None:
+            return f"masks, threshold {self.threshold}"
         values = ",".join(f"{value}:{index}" for value, index in enumerate(self.values) if index != UNKNOWN)
         colours = ",".join(f"{hex_colour(colour)}:{index}" for colour, index in self.colours)
         return f"masks {values} {colours} {'greys are colours' if self.greys_are_colours else ''}".strip()
@@ -69,27 +73,13 @@ class MaskCounts:
     Attributes:
         classes: pixels for each index of a class; classes that the mask does not show are not in it.
         no_label: pixels without a label.
-        unknown: pixels for each value (`12`) or colour (`#804080`) that has no class, the most frequent first.
+        unknown: pixels for each value (`12`), index of a palette (`12 = #804080`) or colour (`#804080`) that has no
+            class, the most frequent first.
     """
 
     classes: Mapping[int, int]
     no_label: int
     unknown: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaskSeen:
-    """What a mask file holds, before it is known what it means.
-
-    Attributes:
-        values: those in it, of greys or indices, in order; none where it is coloured.
-        colours: those in it where it is coloured, the most frequent first.
-        palette: the colours of a palette mask's indices.
-    """
-
-    values: tuple[int, ...] = ()
-    colours: tuple[str, ...] = ()
-    palette: tuple[Colour, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,114 +149,70 @@ def read_mask(
     Raises:
         ImageError: it is damaged or lossy, or a value or colour in it has no class.
     """
-    indices, raw, name = _look_up(_open(content, max_pixels), content, reading)
+    indices, raw, name = _look_up(content, reading, max_pixels)
     if indices.min() == UNKNOWN:
-        raise ImageError(_without_class(_most_frequent(raw[indices == UNKNOWN], name)))
+        what, fix = without_class(most_frequent(raw[indices == UNKNOWN], name))
+        raise ImageError(f"{what}; {fix}.")
     return indices.astype(np.uint8)
 
 
 def mask_counts(path: Path, reading: MaskReading, *, max_pixels: int = MAX_PIXELS) -> MaskCounts:
     """Count the pixels of every class in a mask file, and of what has none; raises ImageError where it is damaged."""
     with naming(path), warnings.catch_warnings(action="ignore"):  # decoding says them
-        content = path.read_bytes()
-        indices, raw, name = _look_up(_open(content, max_pixels), content, reading)
+        indices, raw, name = _look_up(path.read_bytes(), reading, max_pixels)
     found, pixels = np.unique(indices, return_counts=True)
     counts = {int(index): int(count) for index, count in zip(found, pixels, strict=True)}
     return MaskCounts(
         no_label=counts.pop(NO_LABEL, 0),
-        unknown=_most_frequent(raw[indices == UNKNOWN], name) if counts.pop(UNKNOWN, 0) else {},
+        unknown=most_frequent(raw[indices == UNKNOWN], name) if counts.pop(UNKNOWN, 0) else {},
         classes=counts,
     )
 
 
-def look_at_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> MaskSeen:
-    """See which values or colours a mask file holds; raises ImageError where it cannot be a mask."""
-    with naming(path), warnings.catch_warnings(action="ignore"):  # decoding says them
-        content = path.read_bytes()
-        image = _open(content, max_pixels)
-        if image.mode == "RGB":
-            codes = _codes(np.asarray(image))
-            if not _is_grey(codes):
-                return MaskSeen(colours=tuple(_most_frequent(codes.ravel(), _hex)))
-            image = image.getchannel("R")
-        values = tuple(np.unique(_values(image, content)).tolist())
-        return MaskSeen(values=values, palette=_palette(image) if image.mode == "P" else ())
-
-
-def hex_colour(colour: Colour) -> str:
-    """Write a colour as JSON and messages have it.
-
-    >>> hex_colour((128, 64, 128))
-    '#804080'
-    """
-    return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-def _open(content: bytes, max_pixels: int) -> Image.Image:
-    """Decode a mask file, upright, to one of the modes 1, L, I, I;16, P and RGB; refuse what changed its values."""
-    image = decode.open_image(content, max_pixels=max_pixels)
-    if image.format in _LOSSY:
-        raise ImageError(f"{image.format} changes values; save masks as PNG.")
-    if image.format not in _FORMATS:
-        raise ImageError(f"a mask in a {image.format} file is not read; save masks as PNG.")
-    if image.format == "PNG" and content[_PNG_BITS] == 16 and content[_PNG_KIND] != _GREY:
-        raise ImageError("16 bits a channel of a colour are not read; save masks as PNG with 8 bits.")
-    try:
-        image.load()
-    except Exception as error:  # Pillow's readers raise whatever a damaged file makes them stumble over
-        raise ImageError(f"damaged image ({' '.join(str(error).split())[:100] or type(error).__name__}).") from None
-    upright: Image.Image = image
-    with suppress(Exception):  # a mask is none the worse for damaged EXIF data
-        upright = ImageOps.exif_transpose(image)
-    if upright.mode in ("RGBA", "RGBX"):
-        upright = Image.merge("RGB", upright.split()[:3])  # what transparent pixels hide counts: they have a value
-    elif upright.mode == "LA":
-        upright = upright.getchannel("L")
-    if upright.mode not in ("1", "L", "I", "P", "RGB") and not upright.mode.startswith("I;16"):
-        raise ImageError(f"pixels of the kind {upright.mode} are not read; save masks as PNG, grey, palette or RGB.")
-    return upright
-
-
-def _look_up(image: Image.Image, content: bytes, reading: MaskReading) -> tuple[Indices, Raw, Callable[[int], str]]:
+def _look_up(content: bytes, reading: MaskReading, max_pixels: int) -> tuple[Indices, Raw, Callable[[int], str]]:
     """Find the class of every pixel; also return the pixels as they are in the file, and what names one of these."""
-    if image.mode == "RGB":
-        codes = _codes(np.asarray(image))
-        if reading.colours or not _is_grey(codes):
-            return _classes_of(codes, reading), codes, _hex
-        image = image.getchannel("R")
-    values = _values(image, content)
-    by_colour = bool(reading.colours) if image.mode == "P" else reading.greys_are_colours
-    if not by_colour:
-        return _tabled(values, np.array(reading.values)), values, str
-    if image.mode == "P":
-        colours = np.array(_palette(image), dtype=np.uint8)
+    mask = open_mask(content, lossy=reading.threshold is not None, max_pixels=max_pixels)
+    if reading.threshold is not None:
+        greys = _greys_for_threshold(mask)
+        return (greys >= reading.threshold).astype(np.int16), greys, str
+    mode = mask.image.mode
+    if mode == "RGB":
+        codes = mask.codes()
+        if reading.colours or not is_grey(codes):
+            return _classes_of(codes, reading), codes, hex_code
+        values = (codes & 255).astype(np.uint8)
     else:
-        values = _shown(values, image, content)
-        colours = np.arange(256, dtype=np.uint8).repeat(3).reshape(256, 3)
-    codes = _codes(colours[None])
+        values = mask.values()
+    shades = np.arange(256, dtype=np.uint8).repeat(3).reshape(256, 3)
+    codes = codes_of((np.array(mask.palette(), dtype=np.uint8) if mode == "P" else shades)[None])
+    if not (reading.colours if mode == "P" else reading.greys_are_colours):
+        named = (lambda value: f"{value} = {hex_code(int(codes[0, value]))}") if mode == "P" else str
+        return _tabled(values, np.array(reading.values)), values, named
     table = _classes_of(codes, reading)[0]
     if table[NO_LABEL] == UNKNOWN:
         table[NO_LABEL] = NO_LABEL
-    return _tabled(values, table), values, lambda value: _hex(int(codes[0, value])) if value < 256 else str(value)
+    values = values if mode == "RGB" else mask.shown()
+    return _tabled(values, table), values, lambda value: hex_code(int(codes[0, value])) if value < 256 else str(value)
 
 
-def _values(image: Image.Image, content: bytes) -> Raw:
-    """Return greys or indices as they are in the file: 0 and 1 where a pixel has one bit."""
-    values = np.asarray(image)
-    if image.mode == "1":
-        return values.astype(np.uint8)
-    return values // _scale(image, content)
+def _greys_for_threshold(mask: MaskImage) -> Raw:
+    """Return the greys that a threshold parts; raises ImageError where there are colours, or values beyond 255."""
+    greys = mask.greys()
+    if greys is None:
+        raise ImageError(coloured_for_threshold(tuple(most_frequent(mask.codes().ravel(), hex_code))))
+    lowest, highest = int(greys.min()), int(greys.max())
+    if lowest < 0 or highest > 255:
+        stray = highest if highest > 255 else lowest
+        raise ImageError(f"the value {stray}, and --threshold parts values from 0 to 255; save masks with 8 bits.")
+    return greys
 
 
-def _shown(values: Raw, image: Image.Image, content: bytes) -> Raw:
-    """Bring grey values of less than 8 bits to the range that they are shown in: 0 black to 255 white."""
-    return values * np.uint8(255 if image.mode == "1" else _scale(image, content))
-
-
-def _scale(image: Image.Image, content: bytes) -> np.uint8:
-    """Return what Pillow has multiplied a PNG's greys by."""
-    few = image.mode == "L" and content.startswith(b"\x89PNG") and content[_PNG_KIND] == _GREY
-    return np.uint8(_SCALE.get(content[_PNG_BITS], 1) if few else 1)
+def coloured_for_threshold(colours: Sequence[str]) -> str:
+    """Say that a mask is coloured where a threshold wants greys."""
+    return (
+        f"a mask in colours ({listing(colours)}), and --threshold is for grey ones; "
+        "leave it out, and name the colours in classes.json."
+    )
 
 
 def _tabled(values: Raw, table: Integer[np.ndarray, " values"]) -> Indices:
@@ -281,60 +227,32 @@ def _classes_of(codes: Raw, reading: MaskReading) -> Indices:
     """Find the classes of colours, given as numbers."""
     if not reading.colours:
         return np.full(codes.shape, UNKNOWN, dtype=np.int16)
-    known = _codes(np.array([[colour for colour, _ in reading.colours]], dtype=np.uint8))[0]
+    known = codes_of(np.array([[colour for colour, _ in reading.colours]], dtype=np.uint8))[0]
     order = np.argsort(known)
     place = order[np.searchsorted(known, codes, sorter=order).clip(max=len(known) - 1)]
     indices = np.array([index for _, index in reading.colours], dtype=np.int16)
     return np.where(known[place] == codes, indices[place], np.int16(UNKNOWN))
 
 
-def _codes(colours: UInt8[np.ndarray, "height width 3"]) -> Raw:
-    """Write each colour as one number: red, green and blue, 8 bits each."""
-    red, green, blue = (colours[..., channel].astype(np.int32) for channel in range(3))
-    return (red << 16) | (green << 8) | blue
-
-
-def _hex(code: int) -> str:
-    return f"#{code:06x}"
-
-
-def _is_grey(codes: Raw) -> bool:
-    """Tell whether red, green and blue are the same everywhere: greys that were saved as RGB."""
-    return bool(np.all(codes == (codes & 255) * 0x010101))
-
-
-def _palette(image: Image.Image) -> tuple[Colour, ...]:
-    """Return the colours of 256 indices, black where the palette says nothing."""
-    flat = (image.getpalette("RGB") or [])[: 3 * 256]
-    flat += [0] * (3 * 256 - len(flat))
-    return tuple(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
-
-
-def _most_frequent(raw: Integer[np.ndarray, " pixels"], name: Callable[[int], str]) -> dict[str, int]:
-    """Count raw values by name, the most frequent first."""
-    found: Counter[str] = Counter()
-    for value, count in zip(*np.unique(raw, return_counts=True), strict=True):
-        found[name(int(value))] += int(count)  # two of a palette's indices can have one colour
-    return dict(found.most_common())
-
-
-def _without_class(unknown: Mapping[str, int]) -> str:
-    """Say which values or colours have no class, and what to do."""
-    coloured = next(iter(unknown)).startswith("#")
-    kind = "colour" if coloured else "value"
-    kind, has, them = (f"{kind}s", "have", "them") if len(unknown) > 1 else (kind, "has", "it")
-    home = "classes.json" if coloured else "classes.txt, whose first line is value 0"
-    pixels = sum(unknown.values())
-    return (
-        f"{kind} {listing(unknown)} ({pixels:,} pixel{'s' if pixels > 1 else ''}) {has} no class; "
-        f"add {them} to {home}, or give {them} to --ignore as no label."
-    )
+def without_class(unknown: Mapping[str, int], most: int = 3) -> tuple[str, str]:
+    """Say which values or colours have no class, and what to do; `most` of them are named."""
+    first, pixels = next(iter(unknown)), sum(unknown.values())
+    kind = "colour" if first.startswith("#") else "palette index" if "=" in first else "value"
+    kinds, has, them = (_PLURAL[kind], "have", "them") if len(unknown) > 1 else (kind, "has", "it")
+    what = f"{kinds} {listing(unknown, most)} ({pixels:,} pixel{'s' if pixels > 1 else ''}) {has} no class"
+    if kind == "value" and not all(value.isdecimal() and int(value) < 256 for value in unknown):
+        return what, "save masks with 8 bits: 0 to 254 for classes, 255 for no label"
+    if len(unknown) >= _MANY and kind != "palette index":
+        grey = kind == "value" or all(name[1:3] == name[3:5] == name[5:] for name in unknown)
+        ways = "give --threshold N for two classes, or " if grey else ""
+        return what, f"so many come of resizing or of JPEG: {ways}make the masks anew without"
+    home = "classes.json" if kind == "colour" else f"classes.txt, whose first line is {kind.split()[-1]} 0"
+    return what, f"add {them} to {home}, or give {them} to --ignore as no label"
 
 
 def _sizes_differ(mask: tuple[int, ...], image: tuple[int, int], path: Path) -> str:
     """Say that a mask has another size than its image."""
-    turned = "; the image is turned, as its EXIF data say: turn the mask too" if mask == image[::-1] else ""
-    return (
-        f"the mask is {mask[1]}x{mask[0]}, but its image {path} is {image[1]}x{image[0]}{turned}. "
-        "Wanted: a mask of the same size."
-    )
+    fix = "save the mask in the same size"
+    if mask == image[::-1]:
+        fix = "the image is turned, as its EXIF data say: turn the mask too"
+    return f"the mask is {mask[1]}x{mask[0]}, but its image {path} is {image[1]}x{image[0]}; {fix}."

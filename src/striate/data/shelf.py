@@ -228,8 +228,11 @@ def tell(notes: Sequence[str]) -> None:
 
 
 def _refuse(outcomes: Sequence[Outcome]) -> None:
-    """Raise DataError where pictures could not be decoded, naming the first few."""
+    """Raise DataError where pictures could not be decoded, naming the first of them."""
     failures = [outcome.failure.rstrip(".") for outcome in outcomes if outcome.failure]
     if failures:
+        if "; " in failures[0] and not failures[0].endswith(")"):  # it tells the way out itself, at some length
+            more = f" ({len(failures) - 1:,} more cannot be used: see striate check)" if failures[1:] else ""
+            raise DataError(f"{failures[0]}{more}.")
         them = "it" if len(failures) == 1 else "them"
         raise DataError(f"{listing(failures, most=2)}. Repair, shrink or remove {them}.")

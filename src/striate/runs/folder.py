@@ -156,4 +156,6 @@ def _difference(before: dict[str, dict[str, str]], now: dict[str, dict[str, str]
 
 
 def _say(value: Any) -> str:
-    return "x".join(map(str, value.values())) if isinstance(value, dict) else str(value) or "none"
+    if isinstance(value, dict):
+        return "x".join(map(str, value.values()))
+    return "none" if value is None else str(value) or "none"

@@ -88,9 +88,7 @@ class Run:
         """
         config = self.record.config
         dataset = (
-            data
-            if isinstance(data, Dataset)
-            else open_data(data, task=self.record.task, ignore=config.ignore, split_seed=config.split_seed)
+            data if isinstance(data, Dataset) else open_data(data, **config.reading() | {"task": self.record.task})
         )
         if dataset.task != self.record.task:
             raise DataError(

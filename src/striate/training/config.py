@@ -39,6 +39,9 @@ class DataOptions(Options):
     ignore: tuple[str, ...] = ()
     """Classes in masks, by name or value, that count as no label, beside void and the like."""
 
+    threshold: int | None = None
+    """Makes two classes of grey masks, JPEG or not: from this value on, 1 to 255, the second one."""
+
     split_seed: int = 0
     """Decides which images are set aside, where the data set none aside themselves."""
 
@@ -50,13 +53,23 @@ class DataOptions(Options):
         self._require(
             ("task", self.task in get_args(TaskChoice), f"one of {', '.join(get_args(TaskChoice))}"),
             ("ignore", all(isinstance(name, str) for name in self.ignore), "names of classes, or values in masks"),
+            (
+                "threshold",
+                self.threshold is None or (is_whole(self.threshold, 1) and self.threshold <= 255),
+                "a whole number from 1 to 255",
+            ),
             ("split_seed", is_whole(self.split_seed, 0), "a whole number, 0 or more"),
             ("max_pixels", is_whole(self.max_pixels, 1), "a whole number, 1 or more"),
         )
 
     def reading(self) -> dict[str, Any]:
         """Return what `open_data` needs to know."""
-        return {"task": self.task, "ignore": self.ignore, "split_seed": self.split_seed}
+        return {
+            "task": self.task,
+            "ignore": self.ignore,
+            "threshold": self.threshold,
+            "split_seed": self.split_seed,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

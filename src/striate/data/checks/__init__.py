@@ -30,6 +30,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[Problem]], ...] = (
     files.unreadable,
     content.copies,
     files.masks,
+    files.nothing_labelled,
     joints.off_image,
     near.look_alikes,
     classes.balance,

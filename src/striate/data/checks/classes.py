@@ -38,14 +38,23 @@ def balance(evidence: Evidence) -> Iterator[Problem]:
 
 
 def missing(evidence: Evidence) -> Iterator[Problem]:
-    """Find classes that a split has no image of, or that no mask of it shows."""
+    """Find classes that a split has no image of, or that no mask of it shows; of masks one class is too few."""
     dataset = evidence.dataset
     if not dataset.classes:
         return
     masked = dataset.samples.pictures.masked
     for split in dataset.splits:
-        lacking = [name for name, count in zip(dataset.classes, evidence.counts(split), strict=True) if count == 0]
-        if not lacking:
+        counts = evidence.counts(split)
+        lacking = [name for name, count in zip(dataset.classes, counts, strict=True) if count == 0]
+        if not lacking or (masked and not counts.any()):
+            continue  # masks without any class are unreadable or unlabelled, which is said of each
+        if masked and split == "train" and len(lacking) == len(dataset.classes) - 1 > 0 and _all_read(evidence):
+            yield Problem(
+                kind="class-missing",
+                where=split,
+                what=f"masks show {dataset.classes[int(np.argmax(counts))]} alone, and no {listing(lacking, 10)}",
+                fix="label pixels of two classes or more; a network needs two to tell apart",
+            )
             continue
         effect = "it is not learned" if split == "train" else "how well it is known is not measured"
         yield Problem(
@@ -55,3 +64,9 @@ def missing(evidence: Evidence) -> Iterator[Problem]:
             fix=f"add {'images with' if masked else 'images of'} it; else {effect}",
             severity="note",
         )
+
+
+def _all_read(evidence: Evidence) -> bool:
+    """Tell whether every training mask was read, and every value in them has a class."""
+    counts = [evidence.looks[row].counts for row in evidence.dataset.splits["train"]]
+    return all(found is not None and not found.unknown for found in counts)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from striate.data.checks.looking import Evidence
 from striate.data.checks.problem import Problem
-from striate.data.masks import MaskedFiles
+from striate.data.masks import MaskedFiles, without_class
 from striate.errors import listing
 
 _SMALL_PX = 16
@@ -44,10 +44,20 @@ def masks(evidence: Evidence) -> Iterator[Problem]:
         if look.counts is None:
             continue
         if look.counts.unknown:
-            yield _without_class(where, dict(look.counts.unknown))
+            what, fix = without_class(look.counts.unknown, most=5)
+            yield Problem(kind="mask-value", where=where, what=what, fix=fix)
         elif not look.counts.classes:
             fix = "label it, or move the image and its mask away"
             yield Problem(kind="unlabelled", where=where, what="no pixel has a class", fix=fix, severity="note")
+
+
+def nothing_labelled(evidence: Evidence) -> Iterator[Problem]:
+    """Find training images of which not one has a label."""
+    counts = [evidence.looks[row].counts for row in evidence.dataset.splits["train"]]
+    if counts and all(found is not None and not found.classes and not found.unknown for found in counts):
+        fix = "label some of them; a pixel without a label teaches nothing"
+        what = f"in {len(counts):,} masks no pixel has a class"
+        yield Problem(kind="unlabelled", where="train", what=what, fix=fix)
 
 
 def parted(message: str, where: str) -> tuple[str, str, str]:
@@ -72,17 +82,4 @@ def _size_differs(mask: str, image: str, mask_size_px: tuple[int, int], size_px:
         what=f"{mask_size_px[1]}x{mask_size_px[0]}, and its image {image} is {size_px[1]}x{size_px[0]}"
         + (", turned" if turned else ""),
         fix="turn the mask as the image is turned (its EXIF data may do so)" if turned else "save it in the same size",
-    )
-
-
-def _without_class(where: str, unknown: dict[str, int]) -> Problem:
-    values = f"{'colour' if next(iter(unknown)).startswith('#') else 'value'}{'s' if len(unknown) > 1 else ''}"
-    home = "classes.json" if values.startswith("colour") else "classes.txt (its first line is value 0)"
-    pixels, one = sum(unknown.values()), len(unknown) == 1
-    return Problem(
-        kind="mask-value",
-        where=where,
-        what=f"the {values} {listing(unknown, 5)} ({pixels:,} pixel{'' if pixels == 1 else 's'}) "
-        f"{'has' if one else 'have'} no class",
-        fix=f"name the class in {home}, or give the {values} to --ignore as no label",
     )

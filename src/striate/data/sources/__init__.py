@@ -7,7 +7,8 @@ A layout is a module with
 - `matches(location: str) -> bool`: is this folder or file mine? Cheap;
 - `read(location: str, task: str) -> Dataset`: list it, with the splits that it has; raises DataError for what
   is wrong with it;
-- `CAN_IGNORE`, true where `read` also takes `ignore`: classes that count as no label.
+- `CAN_IGNORE`, true where `read` also takes `ignore`: classes that count as no label;
+- `CAN_THRESHOLD`, true where it also takes `threshold`: the lowest grey of the second of two classes.
 
 A sample has `TASKS` and `read` alone, and is asked for by its name. A new layout is one file here and one line in
 `SOURCES`; a new sample one line in `SAMPLES`. Where several layouts match, the first one of a task is taken.

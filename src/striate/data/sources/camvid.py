@@ -12,6 +12,7 @@ from striate.errors import DataError, listing
 DESCRIPTION = "FOLDER/train/ with FOLDER/trainannot/"
 TASKS = ("segment",)
 CAN_IGNORE = True
+CAN_THRESHOLD = True
 _ANNOT = "annot"
 
 
@@ -20,13 +21,14 @@ def matches(location: str) -> bool:
     return all((Path(location) / name).is_dir() for name in ("train", "train" + _ANNOT))
 
 
-def read(location: str, task: str = "segment", ignore: tuple[str, ...] = ()) -> Dataset:
+def read(location: str, task: str = "segment", ignore: tuple[str, ...] = (), threshold: int | None = None) -> Dataset:
     """List images and their masks, paired by their path without suffix.
 
     Args:
         location: the folder; its classes are in `classes.txt` or `classes.json`, see `read_classes`.
         task: what it is for.
         ignore: names, values or colours (`#804080`) of what shall be no label.
+        threshold: the lowest grey of the second of two classes; None where values or colours are classes.
 
     Raises:
         DataError: images and masks do not pair up, or there is no telling what the masks mean.
@@ -39,4 +41,4 @@ def read(location: str, task: str = "segment", ignore: tuple[str, ...] = ()) -> 
         lacking = sorted(wanted - annotated) + sorted(name.removesuffix(_ANNOT) for name in annotated - wanted)
         raise DataError(f"{root}: there is no {listing(lacking)}; every split needs images, and masks in <split>annot.")
     pairs = {split: (folder, root / (folder.name + _ANNOT)) for split, folder in folders.items()}
-    return read_pairs(location, task, pairs, ignore)
+    return read_pairs(location, task, pairs, ignore, threshold)

@@ -12,6 +12,7 @@ from striate.errors import DataError, listing
 DESCRIPTION = "FOLDER/images/ with FOLDER/masks/"
 TASKS = ("segment",)
 CAN_IGNORE = True
+CAN_THRESHOLD = True
 
 
 def matches(location: str) -> bool:
@@ -19,13 +20,14 @@ def matches(location: str) -> bool:
     return all((Path(location) / kind).is_dir() for kind in ("images", "masks"))
 
 
-def read(location: str, task: str = "segment", ignore: tuple[str, ...] = ()) -> Dataset:
+def read(location: str, task: str = "segment", ignore: tuple[str, ...] = (), threshold: int | None = None) -> Dataset:
     """List images and their masks, paired by their path without suffix; `_mask` after a mask's name is left out.
 
     Args:
         location: the folder; its classes are in `classes.txt` or `classes.json`, see `read_classes`.
         task: what it is for.
         ignore: names, values or colours (`#804080`) of what shall be no label.
+        threshold: the lowest grey of the second of two classes; None where values or colours are classes.
 
     Raises:
         DataError: images and masks do not pair up, or there is no telling what the masks mean.
@@ -38,12 +40,13 @@ def read(location: str, task: str = "segment", ignore: tuple[str, ...] = ()) -> 
             "every split needs both, or is moved out of both."
         )
     if not images:
-        return read_pairs(location, task, {"train": (root / "images", root / "masks")}, ignore)
+        return read_pairs(location, task, {"train": (root / "images", root / "masks")}, ignore, threshold)
     for folder in (root / "images", root / "masks"):
         loose = [path for path in folder.iterdir() if path.is_file() and not is_hidden(path.name)]
         if loose:
             raise DataError(f"{listing(sorted(loose))}: beside the splits; move files into one of them, or out.")
-    return read_pairs(location, task, {split: (images[split], masks[split]) for split in images}, ignore)
+    pairs = {split: (images[split], masks[split]) for split in images}
+    return read_pairs(location, task, pairs, ignore, threshold)
 
 
 def _splits(found: dict[SplitName, Path]) -> str:

@@ -166,18 +166,25 @@ def up(
     return nn.Sequential(nn.Upsample(scale_factor=factor, mode=mode), nn.Conv2d(channels_in, channels, 3, padding=1))
 
 
-def deconv(channels_in: int, channels: int, factor: int = 2) -> ConvTranspose2d:
+def deconv(channels_in: int, channels: int, factor: int | tuple[int, int] = 2) -> ConvTranspose2d:
     """Build the other way up: a transposed convolution that starts as bilinear upsampling, borders included.
 
     Its kernel is a multiple of its stride, so that it overlaps evenly: twice, and for odd factors, where
-    that would lie half a pixel off, three times.
+    that would lie half a pixel off, three times. A factor may be a pair, down and across.
 
     >>> deconv(8, 4)(torch.zeros(1, 8, 5, 6)).shape
     torch.Size([1, 4, 10, 12])
     """
-    if factor < 1:
+    factors = factor if isinstance(factor, tuple) else (factor, factor)
+    if min(factors) < 1:
         raise ModelError(f"factor (={factor}) must be 1 or more.")
-    kernel = (3 if factor % 2 else 2) * factor
-    cut = (kernel - factor) // 2
-    sides = ((cut, cut), (cut, cut))
-    return ConvTranspose2d(channels_in, channels, kernel, factor, sides=sides, mode="replicate")
+    kernels = tuple((3 if each % 2 else 2) * each for each in factors)
+    down, across = ((kernel - each) // 2 for kernel, each in zip(kernels, factors, strict=True))
+    return ConvTranspose2d(
+        channels_in,
+        channels,
+        (kernels[0], kernels[1]),
+        factors,
+        sides=((down, down), (across, across)),
+        mode="replicate",
+    )

@@ -54,10 +54,9 @@ class Network(nn.Module):
 
     def __init__(self, plan: Plan, body: nn.Module | None = None) -> None:
         super().__init__()
-        strides, maps = plan.strides(), plan.maps()
         self.plan = plan
-        self.channels = tuple(plan.steps[place].output[0] for place in maps)
-        self.strides = tuple(_simplest(strides[place]) for place in maps)
+        self.channels = tuple(plan.steps[place].output[0] for place in plan.maps())
+        self.strides = feature_strides(plan)
         self._paths = tuple(tuple(step.name.split(".")) for step in plan.steps)
         if body is not None:
             self.add_module("features", body)
@@ -117,6 +116,12 @@ def build(plan: Plan) -> Network:
     """Build the network of a plan, with freshly drawn weights."""
     stacked = not plan.body or plan.steps[0].name.startswith("features.")
     return Network(plan, _Body(plan)) if stacked else _Flat(plan)
+
+
+def feature_strides(plan: Plan) -> tuple[Stride, ...]:
+    """Return the strides of a plan's feature maps, the finest first: `Network.strides`."""
+    strides = plan.strides()
+    return tuple(_simplest(strides[place]) for place in plan.maps())
 
 
 def _follow(module: nn.Module, path: tuple[str, ...]) -> nn.Module:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
 
@@ -77,6 +77,12 @@ class Plan:
                     "size is taken."
                 )
             shape = effect.output
+
+    def trunk(self) -> Plan:
+        """Return the body alone: what a decoder builds on. Raises ModelError where there is none."""
+        if not self.body:
+            raise ModelError(f"`{self.line}` has no feature maps to build on; begin the line with conv.")
+        return replace(self, steps=self.steps[: self.body])
 
     @property
     def output(self) -> Shape:

@@ -1,0 +1,219 @@
+"""Decoders: from feature maps back to the image's resolution. They know an encoder by channels and strides alone.
+
+Two ways up stand side by side, `upsample` (bilinear upsampling, then convolution) and `transposed` (transposed
+convolution, which begins as bilinear upsampling), and three ways of using the finer maps on the way:
+
+concat   they are put beside what comes from below: U-Net (Ronneberger et al. 2015)
+sum      classes are scored at every resolution, and the scores added up: FCN (Long et al. 2015)
+none     they are not used: a plain encoder-decoder
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from striate.errors import ModelError
+from striate.layers.upward import deconv
+from striate.models.network import Stride
+
+Way = Literal["upsample", "transposed"]
+Skips = Literal["concat", "sum", "none"]
+Factor = tuple[Fraction, Fraction]
+
+_LEAST_WIDTH = 16
+
+
+class Encoder(Protocol):
+    """What a decoder knows of a network: its feature maps, the finest first, and what they are like."""
+
+    channels: tuple[int, ...]
+    strides: tuple[Stride, ...]
+    features: Callable[[Tensor], list[Tensor]]
+
+
+class EncoderDecoder(nn.Module):
+    """A network from images to as many numbers for every pixel: exactly as large as the images, whatever their size.
+
+    Images are extended to a multiple of the encoder's coarsest stride, below and on the right, by repeating their
+    border; what comes out is cut to their size. So units lie on one grid that begins in the top left corner, and a
+    window of an image whose corner lies on it gives what the whole image gives, but for the border's influence.
+
+    Args:
+        encoder: gives feature maps.
+        outputs: numbers for each pixel: scores of classes.
+        way: how maps grow.
+        skips: what becomes of the finer maps.
+        reduce: images are first made smaller by this factor, by the mean of that many pixels squared, and scores
+            enlarged by it, bilinearly.
+
+    Raises:
+        ModelError: the encoder has no feature maps, or a way cannot enlarge by what lies between two of them.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, outputs: int, *, way: Way = "upsample", skips: Skips = "concat", reduce: int = 1
+    ) -> None:
+        super().__init__()
+        known: Encoder = encoder  # type: ignore[assignment]  # a Network is one
+        if not known.channels:
+            raise ModelError("a network without feature maps cannot tell places apart; begin the line with conv.")
+        self.encoder = encoder
+        self.decoder = Decoder(known.channels, known.strides, outputs, way=way, skips=skips)
+        self.reduce = reduce
+        down, across = coarsest(known.strides)
+        self.unit = (reduce * down, reduce * across)
+
+    def forward(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch outputs height width"]:
+        """Map images to numbers for every pixel."""
+        height, width = images.shape[2:]
+        x = F.pad(images, (0, -width % self.unit[1], 0, -height % self.unit[0]), mode="replicate")
+        if self.reduce > 1:
+            x = F.avg_pool2d(x, self.reduce)
+        maps: list[Tensor] = self.encoder.features(x)  # type: ignore[operator]  # the contract of a backbone
+        x = fit_to(self.decoder(maps), x.shape[2], x.shape[3])
+        if self.reduce > 1:
+            x = F.interpolate(x, scale_factor=self.reduce, mode="bilinear")
+        return x[:, :, :height, :width]
+
+
+class Decoder(nn.Module):
+    """Maps feature maps to the resolution of the image that they are of, up to a border that the encoder has cut off.
+
+    Each step up gives half as many channels as the next finer map has, and 16 at least; norm and ReLU follow each.
+
+    Args:
+        channels: of the feature maps, the finest first.
+        strides: of these, in pixels of the image.
+        outputs: numbers for each pixel.
+        way: how maps grow.
+        skips: what becomes of the finer maps.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[Stride],
+        outputs: int,
+        *,
+        way: Way = "upsample",
+        skips: Skips = "concat",
+    ) -> None:
+        super().__init__()
+        self.skips = skips
+        pairs = [_pair(stride) for stride in strides]
+        factors = [(below[0] / above[0], below[1] / above[1]) for above, below in pairwise(pairs)]
+        if skips == "sum":
+            widths = [outputs] * len(channels)
+            self.scores = nn.ModuleList(nn.Conv2d(given, outputs, 1) for given in channels)
+        else:
+            widths = [max(given // 2, _LEAST_WIDTH) for given in channels[:-1]] + [channels[-1]]
+            self.merge = nn.ModuleList(
+                _block(width + (given if skips == "concat" else 0), width)
+                for width, given in zip(widths[:-1], channels[:-1], strict=True)
+            )
+            self.classifier = nn.Conv2d(widths[0], outputs, 1)
+        self.up = nn.ModuleList(
+            Up(below, above, factor, way, plain=skips == "sum")
+            for (above, below), factor in zip(pairwise(widths), factors, strict=True)
+        )
+        self.last = (
+            Up(outputs, outputs, pairs[0], way, plain=True) if max(pairs[0]) > 1 or min(pairs[0]) < 1 else nn.Identity()
+        )
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Map feature maps, the finest first, to numbers for every pixel."""
+        if self.skips == "sum":
+            maps = [score(given) for score, given in zip(self.scores, maps, strict=True)]
+        x = maps[-1]
+        for place in reversed(range(len(maps) - 1)):
+            finer = maps[place]
+            x = fit_to(self.up[place](x), finer.shape[2], finer.shape[3])
+            if self.skips == "sum":
+                x = x + finer
+            else:
+                x = self.merge[place](torch.cat([x, finer], 1) if self.skips == "concat" else x)
+        scores: Tensor = self.last(x if self.skips == "sum" else self.classifier(x))
+        return scores
+
+
+class Up(nn.Module):
+    """One step up, by a factor down and across.
+
+    Args:
+        channels_in: of what comes.
+        channels: of what goes.
+        factor: how much larger it gets: for transposed convolutions whole numbers.
+        way: upsampling and a 3x3 convolution, or a transposed convolution.
+        plain: scores of classes: without norm and ReLU behind it, and where they are upsampled, with nothing to learn.
+    """
+
+    def __init__(self, channels_in: int, channels: int, factor: Factor, way: Way, *, plain: bool = False) -> None:
+        super().__init__()
+        self.scale = (float(factor[0]), float(factor[1]))
+        self.upsamples = way == "upsample"
+        parts: list[nn.Module] = []
+        if way == "transposed":
+            if factor[0].denominator != 1 or factor[1].denominator != 1:
+                shown = "x".join(map(str, factor))
+                raise ModelError(f"a transposed convolution cannot enlarge by {shown}; take --decoder upsample.")
+            parts = [deconv(channels_in, channels, (int(factor[0]), int(factor[1])))]
+        elif not plain:
+            parts = [_convolution(channels_in, channels)]
+        if not plain:
+            parts += [nn.BatchNorm2d(channels), nn.ReLU()]
+        self.then = nn.Sequential(*parts)
+
+    def forward(self, x: Float[Tensor, "batch _ _ _"]) -> Float[Tensor, "batch _ _ _"]:
+        """Enlarge feature maps."""
+        if self.upsamples:
+            x = F.interpolate(x, scale_factor=self.scale, mode="bilinear")
+        y: Tensor = self.then(x)
+        return y
+
+
+def fit_to(x: Float[Tensor, "batch channels _ _"], height: int, width: int) -> Float[Tensor, "batch channels _ _"]:
+    """Bring feature maps to a size, their middle in its middle: cut at the borders, or extended by repeating them."""
+    down, across = height - x.shape[2], width - x.shape[3]
+    if down == 0 and across == 0:
+        return x
+    sides = (across // 2, across - across // 2, down // 2, down - down // 2)
+    x = F.pad(x, [max(0, side) for side in sides], mode="replicate")
+    top, left = max(0, -sides[2]), max(0, -sides[0])
+    return x[:, :, top : top + height, left : left + width]
+
+
+def coarsest(strides: Sequence[Stride]) -> tuple[int, int]:
+    """Return the smallest sides, in pixels, that are whole multiples of all strides.
+
+    >>> coarsest((2, 4, 8)), coarsest((1, (2, 1)))
+    ((8, 8), (2, 1))
+    """
+    pairs = [_pair(stride) for stride in strides]
+    return math.lcm(*(down.numerator for down, _ in pairs)), math.lcm(*(across.numerator for _, across in pairs))
+
+
+def _pair(stride: Stride) -> Factor:
+    down, across = stride if isinstance(stride, tuple) else (stride, stride)
+    return Fraction(down), Fraction(across)
+
+
+def _convolution(channels_in: int, channels: int) -> nn.Conv2d:
+    """Build a 3x3 convolution that norm and ReLU follow: weights as He et al. 2015 draw them, no bias."""
+    layer = nn.Conv2d(channels_in, channels, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return layer
+
+
+def _block(channels_in: int, channels: int) -> nn.Sequential:
+    return nn.Sequential(_convolution(channels_in, channels), nn.BatchNorm2d(channels), nn.ReLU())

@@ -1,0 +1,109 @@
+"""A network that gives scores for every pixel, over pictures too large to be looked at as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+_BAND = 64  # rows that are enlarged at a time
+OVERLAP = 4  # windows overlap by a quarter of their side
+
+
+def classes_by_windows(
+    model: nn.Module, image: Float[Tensor, "1 channels height width"], window_px: tuple[int, int], unit: tuple[int, int]
+) -> UInt8[Tensor, "height width"]:
+    """Return the likeliest class of every pixel, from windows that overlap by a quarter.
+
+    Where windows overlap, their probabilities are blended: the outer quarter of the overlap does not count at all, as
+    the network sees a window's border there and not the picture, and over the inner half one window fades into the
+    next. Scores are kept of one row of windows at a time.
+
+    Args:
+        model: from images to scores.
+        image: normalised.
+        window_px: height and width of a window; a picture that is smaller is one window.
+        unit: height and width of the grid on which windows begin (`EncoderDecoder.unit`).
+    """
+    height, width = image.shape[2:]
+    found = torch.empty(height, width, dtype=torch.uint8)
+    rows = windows(height, window_px[0], unit[0])
+    columns = windows(width, window_px[1], unit[1])
+    open_rows: Tensor | None = None  # scores of rows to which later windows add
+    for place, (top, bottom) in enumerate(rows):
+        strip: Tensor | None = None
+        down = _fade(rows, place).to(image.device)
+        for column, (left, right) in enumerate(columns):
+            scores = model(image[:, :, top:bottom, left:right])[0].float().softmax(0)
+            if strip is None:
+                strip = scores.new_zeros(scores.shape[0], bottom - top, width)
+                if open_rows is not None:
+                    strip[:, : open_rows.shape[1]] = open_rows
+            strip[:, :, left:right] += scores * (down[:, None] * _fade(columns, column).to(image.device))
+        assert strip is not None
+        done = rows[place + 1][0] - top if place + 1 < len(rows) else bottom - top
+        found[top : top + done] = strip[:, :done].argmax(0).to(torch.uint8).cpu()
+        open_rows = strip[:, done:].clone()
+    return found
+
+
+def windows(size: int, window: int, unit: int) -> list[tuple[int, int]]:
+    """Return where windows begin and end along a side: on the grid, overlapping by a quarter or more, all covered.
+
+    One is two units of the grid at least; the last one is larger by what the grid leaves.
+
+    >>> windows(100, 32, 8)
+    [(0, 32), (24, 56), (48, 80), (64, 100)]
+    """
+    window = max(window, 2 * unit)
+    if size <= window:
+        return [(0, size)]
+    step = max(unit, (window - window // OVERLAP) // unit * unit)
+    last = (size - window) // unit * unit
+    starts = [*range(0, last, step), last]
+    return [(start, start + window) for start in starts[:-1]] + [(last, size)]
+
+
+def _fade(along: list[tuple[int, int]], place: int) -> Float[Tensor, " window"]:
+    """Return how much a window counts along a side: 1, but for what it shares with the one before and the one after."""
+    begin, end = along[place]
+    weight = torch.ones(end - begin)
+    if place > 0:
+        shared = along[place - 1][1] - begin
+        weight[:shared] *= _ramp(shared)
+    if place + 1 < len(along):
+        shared = end - along[place + 1][0]
+        weight[end - begin - shared :] *= _ramp(shared).flip(0)
+    return weight
+
+
+def _ramp(length: int) -> Float[Tensor, " length"]:
+    """Rise from 0 to 1 over the middle half; what this and its mirror image give together is 1."""
+    place = (torch.arange(length) + 0.5) / length
+    return ((place - 0.25) * 2).clamp(0, 1)
+
+
+def enlarged_classes(
+    scores: Float[Tensor, "classes height width"], height_px: int, width_px: int
+) -> UInt8[Tensor, "_ _"]:
+    """Return the likeliest class of every pixel of a picture, from scores that are enlarged, band by band."""
+    if scores.shape[1:] == (height_px, width_px):
+        return scores.argmax(0).to(torch.uint8).cpu()
+    return torch.cat([band.argmax(0).to(torch.uint8).cpu() for band in _bands(scores, height_px, width_px)])
+
+
+def _bands(scores: Tensor, height_px: int, width_px: int) -> Iterator[Tensor]:
+    """Yield some rows of the enlarged scores at a time."""
+    height = scores.shape[1]
+    y = ((torch.arange(height_px) + 0.5) * height / height_px - 0.5).clamp(0, height - 1)
+    above = y.floor().long()
+    below, share = (above + 1).clamp(max=height - 1), (y - above).to(scores)
+    for top in range(0, height_px, _BAND):
+        rows = slice(top, top + _BAND)
+        first, last = int(above[rows][0]), int(below[rows][-1])
+        wide = F.interpolate(scores[None, :, first : last + 1], (last + 1 - first, width_px), mode="bilinear")[0]
+        upper, lower = wide[:, above[rows] - first], wide[:, below[rows] - first]
+        yield upper + share[rows, None] * (lower - upper)

@@ -293,7 +293,7 @@ def exact_warp(image: np.ndarray, matrix: np.ndarray, mode: str = "nearest") -> 
 
 def ours(images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     """Move images as striate does."""
-    grid = sampling_grid(matrices, height_px=SIZE, width_px=SIZE, device=torch.device("cpu"))
+    grid = sampling_grid(matrices, (SIZE, SIZE), (SIZE, SIZE), torch.device("cpu"))
     return move_images(torch.from_numpy(images), grid).permute(0, 2, 3, 1).numpy()
 
 

@@ -99,7 +99,12 @@ def our_speeds(root: Path, name: str, size_px: int, batch: int, seconds: float) 
     model = build_network(prepared, config, device)
     with tempfile.TemporaryDirectory() as folder:
         precision, _ = choose(
-            model, prepared.task, next(stream), wanted="auto", memory=Path(folder) / "p.json", line=prepared.plan.line
+            model,
+            prepared.task,
+            next(stream),
+            wanted="auto",
+            memory=Path(folder) / "p.json",
+            network=prepared.plan.line,
         )
     print(
         f"  ours: {precision.dtype}, {'channels-last' if precision.channels_last else 'channels-first'}, "

@@ -89,7 +89,10 @@ def test_a_plot_is_a_picture(data, tmp_path, capsys):
         (["DATA", "--plot", "nowhere/lr.png"], "nowhere/lr.png: cannot be written"),
         (["DATA", "--model", "resnet19"], "resnet19"),
         (["DATA", "--momentum", "1"], "--momentum (=1.0) must be at least 0 and below 1."),
-        (["DATA", "--batch-size", "4", "--accumulate", "3"], "--accumulate (=3) must be at most half the batch size."),
+        (
+            ["DATA", "--batch-size", "4", "--accumulate", "3"],
+            "--accumulate (=3) must be at most half the batch size, which is 4.",
+        ),
         (["DATA", "--epochs", "3"], "Unrecognized options: --epochs"),
         (["DATA", "--lr", "0.1"], "Unrecognized options: --lr"),
         (["DATA", "--out", "run"], "Unrecognized options: --out"),

@@ -64,7 +64,7 @@ def exact_warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 def test_moved_images_are_those_of_an_exact_warp():
     images = np.random.default_rng(0).integers(0, 256, (12, 20, 30, 3), dtype=np.uint8)
     matrices = make_moves(replace(EVERY, translate=0.3)).matrices()
-    grid = sampling_grid(matrices, height_px=20, width_px=30, device=CPU)
+    grid = sampling_grid(matrices, (20, 30), (20, 30), CPU)
     moved = move_images(torch.from_numpy(images), grid).numpy()
     for sample in range(12):
         for channel in range(3):
@@ -76,7 +76,7 @@ def test_moved_masks_take_the_nearest_label_and_none_from_outside():
     masks = np.random.default_rng(0).integers(0, 5, (12, 20, 30), dtype=np.uint8)
     masks[:, :3] = NO_LABEL
     matrices = make_moves(EVERY).matrices()
-    grid = sampling_grid(matrices, height_px=20, width_px=30, device=CPU)
+    grid = sampling_grid(matrices, (20, 30), (20, 30), CPU)
     moved = move_masks(torch.from_numpy(masks), grid).numpy()
     y, x = np.mgrid[:20, :30] + 0.5
     outside = doubtful = 0
@@ -96,7 +96,7 @@ def test_moved_masks_take_the_nearest_label_and_none_from_outside():
 def test_whole_pixels_are_moved_without_resampling():
     images = np.random.default_rng(0).integers(0, 256, (40, 16, 24, 1), dtype=np.uint8)
     moves = make_moves(POLICIES["light"], 40, height_px=16, width_px=24)
-    grid = sampling_grid(moves.matrices(), height_px=16, width_px=24, device=CPU)
+    grid = sampling_grid(moves.matrices(), (16, 24), (16, 24), CPU)
     moved = move_images(torch.from_numpy(images), grid)[:, 0].numpy()
     seen = set()
     for sample, matrix in enumerate(moves.matrices()):
@@ -323,3 +323,35 @@ def test_the_command_line_offers_what_there_is():
     assert get_args(config.Fit) == FITS
     assert config.Keep == Keep
     assert config.TrainConfig().max_pixels == MAX_PIXELS
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(flip=1.0), Policy(translate=1 / 8)])
+def test_a_window_is_cut_out_of_the_picture_exactly(policy):
+    """Every window lies within its picture, and nothing is resampled on the way."""
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (100, 20, 31, 3), dtype=np.uint8)
+    moves = Moves(policy, draw(100, 0, 0), height_px=20, width_px=31, window_px=(9, 16))
+    grid = sampling_grid(moves.matrices(), (20, 31), (9, 16), CPU)
+    found = move_images(torch.from_numpy(pictures), grid).permute(0, 2, 3, 1).numpy()
+    corners = set()
+    for picture, window in zip(pictures, found, strict=True):
+        shown = picture[:, ::-1] if policy.flip else picture
+        places = [
+            (top, left)
+            for top in range(20 - 9 + 1)
+            for left in range(31 - 16 + 1)
+            if np.abs(shown[top : top + 9, left : left + 16] - window).max() < 0.01
+        ]
+        assert len(places) == 1
+        corners |= set(places)
+    assert {top for top, _ in corners} == set(range(12))  # from one border to the other
+    assert {left for _, left in corners} >= {0, 15}
+
+
+def test_a_side_that_is_not_cut_is_moved_as_the_policy_says():
+    drawn = draw(50, 0, 0)
+    whole = Moves(Policy(translate=1 / 8), drawn, height_px=16, width_px=32)
+    cut = Moves(Policy(translate=1 / 8), drawn, height_px=16, width_px=32, window_px=(16, 8))
+    np.testing.assert_array_equal(cut.matrices()[:, 1], whole.matrices()[:, 1])
+    assert (cut.matrices()[:, 0, 2] <= 0).all()
+    assert not np.array_equal(cut.matrices()[:, 0], whole.matrices()[:, 0])

@@ -16,10 +16,12 @@ import torch
 from torch import nn
 
 import striate as st
+from striate.data.labels import Vocabulary
 from striate.errors import Interrupted, StriateError
 from striate.runs import assembly
 from striate.tasks.base import Batch
 from striate.tasks.classification import Classification
+from striate.tasks.segmentation import Segmentation
 from striate.training import loop
 from striate.training.config import TrainConfig
 from striate.training.distributed import World, join
@@ -42,7 +44,12 @@ def gradients(world: World, *, accumulate: int, bad: int = -1) -> dict:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
     config = TrainConfig(accumulate=accumulate, clip=0.5)
     engine = Engine(
-        task=HalfCounted("ab"), config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), world=world
+        task=HalfCounted(Vocabulary(classes=("a", "b"))),
+        config=config,
+        lr=0.1,
+        schedule=lambda step: 1.0,
+        precision=Precision(),
+        world=world,
     )
     state, found = start(model, config), []
     for step in range(3):
@@ -61,6 +68,26 @@ def gradients(world: World, *, accumulate: int, bad: int = -1) -> dict:
     return {"steps": found, "weights": weights(model)}
 
 
+def pixels(world: World, *, accumulate: int) -> dict:
+    """Take three steps on masks of which few and uneven pixels count, and measure the network on seven more."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv2d(4, 3, 1))
+    config, task = TrainConfig(accumulate=accumulate), Segmentation(Vocabulary(classes=("a", "b", "c")), dice=0.5)
+    engine = Engine(task=task, config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), world=world)
+    state, found = start(model, config), []
+    images = torch.randn(6, 3, 5, 6)
+    targets = torch.randint(0, 3, (6, 5, 6))
+    targets[0], targets[1, 1:], targets[4, :, 2:] = 255, 255, 255  # none, few and some are labelled
+    own = slice(world.rank, None, world.size)
+    batch = Batch(images=images[own], targets=targets[own])
+    for _ in range(3):
+        step = train_step(state, engine, batch)
+        found.append([step.loss_sum, step.targets])
+    own = slice(world.rank, 5, world.size)
+    measured = loop.evaluate(model, task, [Batch(images=images[own], targets=targets[own])], world=world)
+    return {"steps": found, "weights": weights(model), "figures": measured.compute(), "per_class": measured.per_class()}
+
+
 def weights(model: nn.Module) -> list[float]:
     return torch.cat([value.detach().flatten() for value in model.parameters()]).tolist()
 
@@ -72,7 +99,7 @@ def metrics(world: World, *, samples: int) -> dict:
     model = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
     own = slice(world.rank, None, world.size)
     batches = [Batch(images=images[own], targets=targets[own])] if len(targets[own]) else []
-    found = loop.evaluate(model, Classification("abc"), batches, world=world)
+    found = loop.evaluate(model, Classification(Vocabulary(classes=tuple("abc"))), batches, world=world)
     return {"figures": found.compute(), "per_class": found.per_class()}
 
 

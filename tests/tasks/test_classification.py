@@ -10,7 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from scipy.stats import binomtest
+from torch import nn
 
+from striate.data.labels import Vocabulary
+from striate.tasks.base import PredictOptions
 from striate.tasks.classification import Classification, wilson_interval
 
 
@@ -38,7 +41,7 @@ def logits_for(predictions: list[int], classes: int) -> torch.Tensor:
 
 
 def test_figures_of_a_small_example_are_those_counted_by_hand():
-    metrics = Classification(("a", "b", "c")).metrics()
+    metrics = Classification(Vocabulary(classes=("a", "b", "c"))).metrics()
     targets = torch.tensor([0, 0, 0, 1, 1])
     metrics.update(logits_for([0, 0, 1, 1, 0], 3), targets)
     figures = metrics.compute()
@@ -53,7 +56,7 @@ def test_figures_of_a_small_example_are_those_counted_by_hand():
 
 
 def test_top5_counts_a_target_among_the_five_highest():
-    metrics = Classification([str(index) for index in range(8)]).metrics()
+    metrics = Classification(Vocabulary(classes=tuple(str(index) for index in range(8)))).metrics()
     logits = torch.arange(8.0, 0, -1).repeat(8, 1)  # class 0 highest, class 7 lowest
     metrics.update(logits, torch.arange(8))
     assert metrics.compute()["top5_accuracy"] == 5 / 8
@@ -65,7 +68,7 @@ def test_figures_do_not_depend_on_how_samples_are_batched(cuts):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(40, 7, generator=generator)
     targets = torch.randint(0, 7, (40,), generator=generator)
-    task = Classification([str(index) for index in range(7)])
+    task = Classification(Vocabulary(classes=tuple(str(index) for index in range(7))))
     whole, parts = task.metrics(), task.metrics()
     whole.update(logits, targets)
     bounds = sorted({0, 40, *cuts})
@@ -78,16 +81,22 @@ def test_figures_do_not_depend_on_how_samples_are_batched(cuts):
 
 
 def test_a_prediction_is_the_likeliest_class_and_lists_the_next():
-    task = Classification(("a", "b", "c"))
+    task = Classification(Vocabulary(classes=("a", "b", "c")))
     logits = torch.tensor([[1.0, 3.0, 2.0]])
-    (prediction,) = task.decode(logits, top=2)
+    (prediction,) = task.predict(nn.Identity(), logits, [(8, 8)], PredictOptions(top=2))
     p = logits.double().softmax(1)[0].tolist()
-    assert prediction == {"class": "b", "probability": pytest.approx(p[1]), "top": [["b", p[1]], ["c", p[2]]]}
-    assert len(task.decode(logits, top=5)[0]["top"]) == 3
+    assert prediction.document() == {
+        "class": "b",
+        "probability": pytest.approx(p[1]),
+        "top": [["b", p[1]], ["c", p[2]]],
+    }
+    assert prediction.rows() == [{"class": "b", "probability": p[1]}]
+    (whole,) = task.predict(nn.Identity(), logits, [(8, 8)], PredictOptions(top=5))
+    assert len(whole.document()["top"]) == 3
 
 
 def test_the_loss_is_a_sum_with_its_count():
-    task = Classification(("a", "b"))
+    task = Classification(Vocabulary(classes=("a", "b")))
     logits, targets = torch.zeros(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
     total, count = task.loss(logits, targets)
     assert count == 6
@@ -95,7 +104,7 @@ def test_the_loss_is_a_sum_with_its_count():
 
 
 def test_of_two_equal_accuracies_the_lower_loss_ranks_higher():
-    task = Classification(("a", "b"))
+    task = Classification(Vocabulary(classes=("a", "b")))
     better, worse = {"accuracy": 0.5, "loss": 0.1}, {"accuracy": 0.5, "loss": 0.2}
     assert task.score(better) > task.score(worse)
     assert task.score({"accuracy": 0.6, "loss": 9.0}) > task.score(better)
@@ -107,14 +116,14 @@ def test_smoothed_labels_are_szegedys(share, seed):
     logits, targets = torch.randn(6, 3, generator=generator), torch.tensor([0, 1, 2, 0, 1, 2])
     smooth = torch.nn.functional.one_hot(targets, 3) * (1 - share) + share / 3
     expected = -(smooth * logits.log_softmax(1)).sum()
-    loss, count = Classification("abc", label_smoothing=share).loss(logits, targets)
+    loss, count = Classification(Vocabulary(classes=tuple("abc")), label_smoothing=share).loss(logits, targets)
     assert (float(loss), count) == (pytest.approx(float(expected), rel=1e-5), 6)
 
 
 def test_the_sums_of_two_processes_make_the_figures_of_one():
     torch.manual_seed(0)
     logits, targets = torch.randn(7, 6), torch.arange(7) % 6
-    whole, first, second = (Classification("abcdef").metrics() for _ in range(3))
+    whole, first, second = (Classification(Vocabulary(classes=tuple("abcdef"))).metrics() for _ in range(3))
     whole.update(logits, targets)
     first.update(logits[:3], targets[:3])
     second.update(logits[3:], targets[3:])

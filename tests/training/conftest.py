@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from striate.data.labels import Vocabulary
 from striate.tasks.base import Batch
 from striate.tasks.classification import Classification
 from striate.training.config import TrainConfig
@@ -46,7 +47,7 @@ def engine() -> Callable[..., Engine]:
     def make(lr: float = 0.1, *, task=None, world=None, schedule=None, **options) -> Engine:
         chosen = {} if world is None else {"world": world}
         return Engine(
-            task=task or Classification(("a", "b")),
+            task=task or Classification(Vocabulary(classes=("a", "b"))),
             config=TrainConfig(**options),
             lr=lr,
             schedule=schedule or constant(),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from striate.data.labels import Vocabulary
 from striate.errors import ConfigError, RunError, TrainingError
 from striate.tasks.classification import Classification
 from striate.training.budget import Length
@@ -130,7 +131,7 @@ def test_momentum_comes_back_as_its_weights_lie_in_memory(toy_batch, engine):
 def test_evaluation_leaves_mode_and_weights_as_they_were(toy, toy_batch):
     model = toy(nn.BatchNorm2d(3)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    evaluate(model, Classification(("a", "b")), [toy_batch()])
+    evaluate(model, Classification(Vocabulary(classes=("a", "b"))), [toy_batch()])
     assert model.training
     assert model[0].training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -173,7 +174,7 @@ def test_a_validation_loss_that_is_not_finite_stops_training(toy, toy_batch, eng
         {"label_smoothing": 1.0},
         {"clip": -1},
         {"accumulate": 0},
-        {"accumulate": 33},
+        {"accumulate": 33, "batch_size": 64},
         {"ema": 1.0},
         {"mix": 1.5},
         {"stochastic_depth": 1},
@@ -203,7 +204,7 @@ def test_epochs_and_a_budget_are_not_given_together():
 
 def test_an_epochs_line_says_losses_figures_speed_and_time_left(capsys):
     length = Length(TrainConfig(epochs=20), steps_per_epoch=10, steps=200)
-    lines = EpochLines(length, Progress(steps=30, epochs=3), Classification(("a", "b")).brief)
+    lines = EpochLines(length, Progress(steps=30, epochs=3), Classification(Vocabulary(classes=("a", "b"))).brief)
     result = EpochResult(
         epoch=3, lr=0.1, train_loss=0.5, metrics={"loss": 0.25, "accuracy": 0.9}, images=5000, train_seconds=2.0
     )

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import nn
 
+from striate.data.labels import Vocabulary
 from striate.tasks.base import Batch
 from striate.tasks.classification import Classification
 from striate.training.hardware import settings, threads
 from striate.training.precision import Precision, Trial, choose
 
-TASK = Classification(("a", "b", "c"))
+TASK = Classification(Vocabulary(classes=("a", "b", "c")))
 DEFAULT = Precision(channels_last=False)
 
 
@@ -77,7 +78,7 @@ def batch() -> Batch:
 @pytest.fixture
 def choosing(tmp_path, batch):
     def run(model, *, wanted="auto", memory=None, line="a line", on=batch):
-        return choose(model, TASK, on, wanted=wanted, memory=memory or tmp_path / "choices.json", line=line)
+        return choose(model, TASK, on, wanted=wanted, memory=memory or tmp_path / "choices.json", network=line)
 
     return run
 
@@ -257,9 +258,9 @@ def test_a_batch_that_does_not_fit_into_memory_is_tried_in_part(tmp_path):
 
     model = nn.Sequential(Small(), nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 2))
     batch = Batch(images=torch.randn(16, 3, 4, 4), targets=torch.arange(16) % 2)
-    _, figures = choose(model, Classification("ab"), batch, wanted="float32", memory=tmp_path / "p.json", line="small")
+    _, figures = choose(model, TASK, batch, wanted="float32", memory=tmp_path / "p.json", network="small")
     assert {trial["images"] for trial in figures} == {4}
     nothing = nn.Sequential(*(Small() for _ in range(2)), nn.Flatten(), nn.Linear(48, 2))
     nothing[0].most = 3
-    found = choose(nothing, Classification("ab"), batch, wanted="float32", memory=tmp_path / "q.json", line="none")
+    found = choose(nothing, TASK, batch, wanted="float32", memory=tmp_path / "q.json", network="none")
     assert found == (Precision(), [])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from striate.data.labels import Vocabulary
 from striate.errors import TrainingError
 from striate.tasks.base import Batch
 from striate.tasks.classification import Classification
@@ -83,6 +84,9 @@ def test_a_batch_in_parts_gives_the_same_step(toy, toy_batch, engine, parts):
         torch.testing.assert_close(one, other)
 
 
+AB = Vocabulary(classes=("a", "b"))
+
+
 class HalfCounted(Classification):
     """Targets of class 1 do not count, as pixels without a label would not."""
 
@@ -95,9 +99,13 @@ def test_parts_with_few_valid_targets_weigh_less(toy, toy_batch, engine):
     images = torch.cat([toy_batch(1).images, toy_batch(2).images])
     batch = Batch(images=images, targets=torch.tensor([0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]))
     whole, cut = start(toy(), TrainConfig()), start(toy(), TrainConfig())
-    loss_sum, targets, _ = train_step(whole, engine(task=HalfCounted("ab")), batch)
+    loss_sum, targets, _ = train_step(whole, engine(task=HalfCounted(AB)), batch)
     assert targets == 7
-    assert train_step(cut, engine(task=HalfCounted("ab"), accumulate=2), batch) == (pytest.approx(loss_sum), 7, 12)
+    assert train_step(cut, engine(task=HalfCounted(AB), accumulate=2), batch) == (
+        pytest.approx(loss_sum),
+        7,
+        12,
+    )
     for one, other in zip(whole.model.parameters(), cut.model.parameters(), strict=True):
         torch.testing.assert_close(one, other)
 
@@ -106,7 +114,7 @@ def test_a_batch_without_a_single_valid_target_changes_no_weight(toy, toy_batch,
     state = start(toy(), TrainConfig())
     before = copies(state.model)
     batch = Batch(images=toy_batch().images, targets=torch.ones(6, dtype=torch.int64))
-    assert train_step(state, engine(task=HalfCounted("ab")), batch) == (0, 0, 6)
+    assert train_step(state, engine(task=HalfCounted(AB)), batch) == (0, 0, 6)
     assert same(before, state.model.state_dict().values())
     assert state.progress.steps == 1
 

@@ -62,15 +62,21 @@ class Command:
             print_json(summary(plan))
             return
         _print(plan)
+        if self._is_run() and len(plan.output) > 1:
+            print("Note: the encoder alone is listed; the decoder that follows it is not.")
         if path:
             print(f"drawn: {path}")
+
+    def _is_run(self) -> bool:
+        """Tell whether a run's folder is meant, and not a name or a line."""
+        named = self.model in models.MODELS or models.is_line(self.model) or not self.model
+        return not named and ("/" in self.model or Path(self.model).exists())
 
     def _plan(self) -> Plan:
         """Find what is meant: a name, a run, or a line."""
         shape: Shape | None = None if self.input == "auto" else tuple(map(int, self.input.split("x")))
         classes = None if self.classes == "auto" else self.classes
-        named = self.model in models.MODELS or models.is_line(self.model) or not self.model
-        if not named and ("/" in self.model or Path(self.model).exists()):
+        if self._is_run():
             from striate.runs.record import RunRecord
 
             if classes or self.stem != "auto":

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from striate import atomic, strict_json
 from striate.cli.output import JsonFlag, RunFolder, print_json, print_table
-from striate.errors import ConfigError
+from striate.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from striate.runs import Run
+    from striate.tasks.base import Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Name the classes of images with a trained network."""
+    """Say what a trained network sees in images: classes, or a class for every pixel."""
 
     run_folder: RunFolder
     images: Annotated[
@@ -30,10 +36,17 @@ class Command:
     ]
     top: int = 5
     """How many of the likeliest classes the JSON lists for an image."""
+    tile: bool = False
+    """Segmentation: look at pictures window by window, at the scale of the training images, and not as a whole."""
+    overlay: bool = False
+    """Segmentation: also draw what was found upon the pictures, into --out FOLDER."""
     out: Annotated[
         str | None,
         tyro.conf.arg(
-            metavar="FILE", help="A .csv (image, class, probability) or .json to write.", help_behavior_hint=""
+            metavar="FILE|FOLDER",
+            help="A .csv or .json of what was found, to write; of segmentation also a new folder, for a mask of each "
+            "picture and areas.csv.",
+            help_behavior_hint="",
         ),
     ] = None
     json: JsonFlag = False
@@ -41,45 +54,92 @@ class Command:
     def __post_init__(self) -> None:
         if not self.images:
             raise ConfigError("no image is given: striate predict RUN IMAGE|FOLDER….")
-        if self.out is not None and Path(self.out).suffix.lower() not in _FORMATS:
-            raise ConfigError(f"out (={self.out}) must end in {' or '.join(_FORMATS)}.")
+        if self.out is not None and Path(self.out).suffix and Path(self.out).suffix.lower() not in _FORMATS:
+            raise ConfigError(f"out (={self.out}) must end in {' or '.join(_FORMATS)}, or be a new folder.")
+        if self.overlay and (self.out is None or Path(self.out).suffix):
+            raise ConfigError("overlay: name a new folder for the drawings with --out.")
 
     def run(self) -> None:
         """Predict, and print or write what was found."""
         from striate.runs import load
+        from striate.runs.run import image_paths
 
         path = Path(self.out) if self.out else None
-        if path:
+        into = path if path and not path.suffix else None
+        if path and not into:
             atomic.check_writable(path)
-        predictions = load(self.run_folder).predict(self.images, top=self.top)
-        if path:
-            atomic.write(path, _FORMATS[path.suffix.lower()](predictions))
-        if self.json:
-            print_json(predictions)
-        elif path:
-            print(f"{path}: {len(predictions):,} predicted")
+        run = load(self.run_folder)
+        if into and not run.task.draws:
+            raise ConfigError(
+                f"out (={self.out}) must end in {' or '.join(_FORMATS)}: {run.record.task} draws nothing."
+            )
+        found = run.predictions(image_paths(self.images), top=self.top, tile=self.tile)
+        if into:
+            with atomic.new_folder(into), _all_or_none(into):
+                documents, table = _collect(_drawn(run, found, into, overlay=self.overlay))
+                atomic.write(into / _AREAS, _csv(table))
         else:
-            header, rows = _table(predictions)
-            print_table(header, rows)
+            documents, table = _collect(found)
+        if path and not into:
+            content = _csv(table) if path.suffix.lower() == ".csv" else strict_json.dumps(documents) + "\n"
+            atomic.write(path, content)
+        if self.json:
+            print_json(documents)
+        elif path:
+            print(f"{path}: {len(documents):,} predicted")
+        else:
+            print_table(list(table[0]), [list(row.values()) for row in table])
 
 
-def _table(predictions: list[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:
-    """Put what is one value a prediction into columns."""
-    columns = [name for name, value in predictions[0].items() if isinstance(value, str | int | float)]
-    return columns, [[prediction[name] for name in columns] for prediction in predictions]
+_FORMATS = (".csv", ".json")
+_AREAS = "areas.csv"
 
 
-def _csv(predictions: list[dict[str, Any]]) -> str:
+def _collect(found: Iterator[tuple[Path, Prediction]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Gather predictions as JSON objects, and as rows of a table; the predictions themselves are let go of."""
+    documents: list[dict[str, Any]] = []
+    table: list[dict[str, Any]] = []
+    for path, prediction in found:
+        documents.append({"image": str(path), **prediction.document()})
+        table += [{"image": str(path), **row} for row in prediction.rows()]
+    return documents, table
+
+
+@contextmanager
+def _all_or_none(folder: Path) -> Iterator[None]:
+    """Empty a folder again where a block cannot use what it was given; an interrupt leaves what is done."""
+    try:
+        yield
+    except InputError:
+        for path in folder.glob("[!.]*"):
+            path.unlink()
+        raise
+
+
+def _drawn(
+    run: Run, found: Iterator[tuple[Path, Prediction]], folder: Path, *, overlay: bool
+) -> Iterator[tuple[Path, Prediction]]:
+    """Pass predictions on, each after its pictures have been written into a folder."""
+    taken: set[str] = set()
+    for path, prediction in found:
+        name = path.stem
+        while name in taken:  # pictures of one name from several folders
+            name += "_"
+        taken.add(name)
+        pictures = dict(prediction.files())
+        if overlay:
+            pictures["_overlay.jpg"] = run.overlay(path, prediction)
+        for ending, picture in pictures.items():
+            file = io.BytesIO()
+            picture.save(file, "JPEG" if ending.endswith(".jpg") else "PNG", quality=92)
+            atomic.write(folder / (name + ending), file.getvalue())
+        yield path, prediction
+
+
+def _csv(table: list[dict[str, Any]]) -> str:
+    """Write rows under a header."""
     text = io.StringIO()
-    header, rows = _table(predictions)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
     return text.getvalue()
-
-
-def _json(predictions: list[dict[str, Any]]) -> str:
-    return strict_json.dumps(predictions) + "\n"
-
-
-_FORMATS = {".csv": _csv, ".json": _json}

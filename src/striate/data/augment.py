@@ -121,14 +121,22 @@ class Moves:
         drawn: the batch's rows of `draw`.
         height_px: of the pictures.
         width_px: of the pictures.
+        window_px: height and width of the window that is cut out of each in the end; None: all of it.
     """
 
     def __init__(
-        self, policy: Policy, drawn: Float32[np.ndarray, "batch draws"], *, height_px: int, width_px: int
+        self,
+        policy: Policy,
+        drawn: Float32[np.ndarray, "batch draws"],
+        *,
+        height_px: int,
+        width_px: int,
+        window_px: tuple[int, int] | None = None,
     ) -> None:
         self.policy = policy
         self.height_px = height_px
         self.width_px = width_px
+        self.window_px = window_px or (height_px, width_px)
         self._drawn = {name: drawn[:, column].astype(np.float64) for column, name in enumerate(_DRAWS)}
         self.flipped: Bool[np.ndarray, " batch"] = self._drawn["flip"] < policy.flip
         self.angle_rad: Float64[np.ndarray, " batch"] = np.deg2rad(policy.rotate_deg * self._either_way("angle"))
@@ -137,12 +145,18 @@ class Moves:
         """Count the pictures."""
         return len(self.flipped)
 
+    @property
+    def are_some(self) -> bool:
+        """Whether pixels change their places."""
+        return self.policy.moves or self.window_px != (self.height_px, self.width_px)
+
     def matrices(self) -> Float64[np.ndarray, "batch 3 3"]:
         """Return for each picture the matrix from a place in it to where that is afterwards.
 
         Places are (x, y, 1) in pixels, the top left pixel's centre at (0.5, 0.5). Flip, shear, scale and rotation
         are about the picture's centre, in this order; then comes the translation. A positive angle turns x
-        towards y: clockwise, as y goes down.
+        towards y: clockwise, as y goes down. Along a side of which a window is cut out, the place of that
+        window, evenly drawn, is the translation.
         """
         scale = self.policy.scale ** self._either_way("scale")
         cos, sin = scale * np.cos(self.angle_rad), scale * np.sin(self.angle_rad)
@@ -150,9 +164,12 @@ class Moves:
         mirror = np.where(self.flipped, -1.0, 1.0)
         linear = np.stack([cos * mirror, cos * shear - sin, sin * mirror, sin * shear + cos], 1).reshape(-1, 2, 2)
         centre = np.array([self.width_px / 2, self.height_px / 2])
-        shift = self.policy.translate * np.stack([self._either_way("right"), self._either_way("down")], 1) * 2 * centre
+        either_way = np.stack([self._either_way("right"), self._either_way("down")], 1)
+        shift = self.policy.translate * either_way * 2 * centre
         if not self.policy.resamples:
             shift = np.rint(shift)
+        beyond = 2 * centre - self.window_px[::-1]
+        shift = np.where(beyond > 0, -np.floor((either_way + 1) / 2 * (beyond + 1)), shift)
         matrices = np.zeros((len(self), 3, 3))
         matrices[:, :2, :2] = linear
         matrices[:, :2, 2] = centre + shift - linear @ centre
@@ -205,10 +222,11 @@ class Moves:
         self, share: Float64[np.ndarray, " batch"], aspect: Float64[np.ndarray, " batch"], right: _Draw, down: _Draw
     ) -> Int64[np.ndarray, "batch 4"]:
         """Place rectangles of a share of the picture's area, and of an aspect (relative to its own), inside of it."""
-        height = np.rint(np.sqrt(share * aspect).clip(max=1) * self.height_px).astype(np.int64)
-        width = np.rint(np.sqrt(share / aspect).clip(max=1) * self.width_px).astype(np.int64)
-        top = np.floor(self._drawn[down] * (self.height_px - height + 1)).astype(np.int64)
-        left = np.floor(self._drawn[right] * (self.width_px - width + 1)).astype(np.int64)
+        window_height, window_width = self.window_px
+        height = np.rint(np.sqrt(share * aspect).clip(max=1) * window_height).astype(np.int64)
+        width = np.rint(np.sqrt(share / aspect).clip(max=1) * window_width).astype(np.int64)
+        top = np.floor(self._drawn[down] * (window_height - height + 1)).astype(np.int64)
+        left = np.floor(self._drawn[right] * (window_width - width + 1)).astype(np.int64)
         return np.stack([top, left, top + height, left + width], 1)
 
     def _either_way(self, name: _Draw) -> Float64[np.ndarray, " batch"]:

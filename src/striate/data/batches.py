@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
@@ -19,11 +19,12 @@ from striate.data.pixels import Gathered
 from striate.data.preprocessing import Preprocessing
 from striate.data.randomness import generator
 from striate.data.store import Store
-from striate.data.targets import Batch, Targets, make_targets
+from striate.data.targets import NO_LABEL, Batch, Targets, make_targets
 from striate.data.warp import move_images, move_masks, sampling_grid
 
 T = TypeVar("T")
 
+_TARGETS = 64  # samples whose targets are looked at together
 _AHEAD = 2  # batches that are gathered while the network works on one
 
 
@@ -98,6 +99,7 @@ class Batches:
         device: where batches are wanted.
         classes: how many there are; needed where images are mixed.
         share: which process this is, and how many share each batch of an epoch.
+        window_px: height and width of what is cut out of augmented images, at random; None: all of them.
     """
 
     store: Store
@@ -106,6 +108,7 @@ class Batches:
     device: torch.device
     classes: int = 0
     share: tuple[int, int] = (0, 1)
+    window_px: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
@@ -128,7 +131,13 @@ class Batches:
         order = epoch_order(len(self.store), seed, epoch)
         bounds = batch_bounds(len(order), self.batch_size)[passed:]
         for samples, gathered in self._gathered([own_share(order[slice(*bound)], *self.share) for bound in bounds]):
-            moves = Moves(policy, drawn[samples], height_px=form.height_px, width_px=form.width_px)
+            moves = Moves(
+                policy,
+                drawn[samples],
+                height_px=form.height_px,
+                width_px=form.width_px,
+                window_px=self.window_px,
+            )
             yield shrink(self._batch(samples, gathered, moves), scale)
 
     def in_order(self, process: int = 0, processes: int = 1) -> Iterator[Batch]:
@@ -156,9 +165,9 @@ class Batches:
             normal = self.preprocessing.normalise(planes)
             targets = make_targets(self.store.labels.take(samples), None, masks, self.device)
             return Batch(images=normal, targets=targets)
-        if moves.policy.moves:
-            height, width = images.shape[1:3]
-            grid = sampling_grid(moves.matrices(), height_px=height, width_px=width, device=self.device)
+        if moves.are_some:
+            pictures_px = (images.shape[1], images.shape[2])
+            grid = sampling_grid(moves.matrices(), pictures_px, moves.window_px, self.device)
             planes = move_images(images, grid)
             masks = None if masks is None else move_masks(masks, grid)
         else:
@@ -170,6 +179,29 @@ class Batches:
         if moves.policy.mix:
             normal, targets = _mix(normal, targets, moves, self.classes)
         return Batch(images=normal, targets=targets)
+
+
+def targets_of(store: Store) -> Iterator[Targets]:
+    """Yield what the samples of a store show, some at a time."""
+    device = torch.device("cpu")
+    for bound in batch_bounds(len(store), _TARGETS):
+        samples = np.arange(*bound)
+        masks = store.gather(samples).masks
+        yield make_targets(store.labels.take(samples), None, None if masks is None else torch.from_numpy(masks), device)
+
+
+def renumbered(batches: Iterable[Batch], index_of: Sequence[int]) -> Iterator[Batch]:
+    """Yield batches with other indices of classes; targets that are none, such as joints, are left as they are.
+
+    Args:
+        batches: their targets are classes of images or of pixels.
+        index_of: for each index the one that takes its place; `NO_LABEL` stays what it is.
+    """
+    table = torch.arange(max(len(index_of), NO_LABEL + 1))
+    table[: len(index_of)] = torch.tensor(list(index_of), dtype=torch.int64)
+    for batch in batches:
+        targets = batch.targets
+        yield replace(batch, targets=table.to(targets.device)[targets]) if isinstance(targets, Tensor) else batch
 
 
 def ahead(items: Iterable[T], count: int) -> Iterator[T]:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from striate.data.labels import Labels, Skeleton
+from striate.data.labels import Labels, Skeleton, Vocabulary
 from striate.data.pictures import Pictures
 from striate.errors import DataError, nearest
 
@@ -84,6 +84,11 @@ class Dataset:
     colours: tuple[tuple[int, int, int], ...] = field(default=(), repr=False)
     skeleton: Skeleton | None = field(default=None, repr=False)
     mirror_safe: bool = True
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the labels are about."""
+        return Vocabulary(classes=self.classes, colours=self.colours, skeleton=self.skeleton)
 
     def split(self, name: SplitName) -> Samples:
         """Return a split by its name; raises DataError where the data have none of that name, or an empty one."""

@@ -31,6 +31,7 @@ class Preprocessing:
         fit: how a picture of another shape is brought to that size (see `fitting.Form`).
         mean: of the training images, a channel each, on a scale of 0 black to 1 white.
         std: standard deviation, likewise.
+        scale: how large the training images were, as a share of the pictures that they came from.
 
     Raises:
         ValueError: the fields do not go together.
@@ -42,6 +43,7 @@ class Preprocessing:
     fit: Fit
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         sides = (self.height_px, self.width_px)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import contextlib
 import functools
 
@@ -112,15 +111,6 @@ def draw_joints(
         pen.ellipse((x - size, y - size, x + size, y + size), fill=sides[joint], outline="white")
 
 
-def class_colours(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Return colours for classes whose data give none: neighbours in number are far apart in hue."""
-    golden = 0.618033988749895
-    wheel = ((index * golden % 1, 0.55 + 0.35 * (index % 2), 0.95 - 0.25 * (index // 2 % 2)) for index in range(count))
-    return tuple(
-        (round(255 * r), round(255 * g), round(255 * b)) for r, g, b in (colorsys.hsv_to_rgb(*at) for at in wheel)
-    )
-
-
 def _tile(batch: Batch, place: int, dataset: Dataset) -> tuple[Image.Image, str]:
     """Draw one sample of a batch with its label, and say the label in words where it is a class."""
     image = _picture(batch.images[place])
@@ -133,7 +123,7 @@ def _tile(batch: Batch, place: int, dataset: Dataset) -> tuple[Image.Image, str]
         return image, ""
     target = targets[place]
     if target.ndim == 2:
-        colours = dataset.colours or class_colours(len(dataset.classes))
+        colours = dataset.vocabulary.drawn_in
         return overlay_mask(image, target.numpy().astype(np.uint8), colours), ""
     if target.ndim == 1:
         share, best = target.topk(min(2, len(target)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from striate.data import cache
 from striate.data.dataset import Samples
@@ -20,7 +20,7 @@ from striate.data.decode import MAX_PIXELS, upright_size
 from striate.data.digests import picture_digests
 from striate.data.fitting import Form
 from striate.data.labels import Labels
-from striate.data.pictures import Pictures
+from striate.data.pictures import NO_LABEL, Pictures
 from striate.data.pixels import Gathered, Pixels, on_demand
 from striate.data.shelf import Shelf
 from striate.data.workers import array_bytes
@@ -28,6 +28,8 @@ from striate.errors import DataError, OutputError, listing
 from striate.progress import progress_bar, say
 
 Keep = Literal["auto", "disk", "none"]
+
+_AT_ONCE = 64  # pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,16 @@ class Store:
     def gather(self, samples: Int64[np.ndarray, " chosen"]) -> Gathered:
         """Return the pictures of some samples; raises ImageError where they are decoded only now and damaged."""
         return self.pixels.gather(self.rows[samples])
+
+    def labelled(self) -> Bool[np.ndarray, " samples"]:
+        """Tell which samples show anything with a label: those whose masks are not all `NO_LABEL`."""
+        found = np.ones(len(self), dtype=bool)
+        for begin in range(0, len(self), _AT_ONCE):
+            masks = self.gather(np.arange(begin, min(begin + _AT_ONCE, len(self)))).masks
+            if masks is None:
+                break
+            found[begin : begin + _AT_ONCE] = (masks != NO_LABEL).any((1, 2))
+        return found
 
     def take(self, samples: Int64[np.ndarray, " chosen"]) -> Store:
         """Return some of the samples."""

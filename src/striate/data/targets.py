@@ -13,6 +13,9 @@ from torch import Tensor
 
 from striate.data.augment import Moves
 from striate.data.labels import ClassLabels, JointLabels, Labels, MaskLabels
+from striate.data.pictures import NO_LABEL
+
+__all__ = ["NO_LABEL", "Batch", "JointTargets", "Targets", "make_targets"]
 
 
 @dataclass(frozen=True, kw_only=True)

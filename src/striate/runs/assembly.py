@@ -14,10 +14,11 @@ import torch
 from torch import nn
 
 from striate.data import Dataset
+from striate.data.batches import targets_of
 from striate.data.dataset import SplitName
 from striate.data.store import Store
 from striate.errors import DataError, Interrupted, NotFiniteError, OutputError, RunError, TrainingError, WorkerError
-from striate.models.network import Network
+from striate.models.plan import Plan
 from striate.progress import progress_bar, say
 from striate.runs.folder import check_unchanged, run_folder
 from striate.runs.prepare import Prepared, build_network, decode_splits, label_digests, prepare, split_json
@@ -85,6 +86,9 @@ class _Training:
             check_unchanged(self.folder, old, prepared, config, splits, label_digests(stores))
             saved = self._newest_checkpoint(old)
             _say_what_is_new(self.folder, old)
+            prepared.task.learned = old.learned
+        else:
+            prepared.task.study(targets_of(stores["train"]))
         device = default_device()
         record = (
             self._record(stores, device)
@@ -92,7 +96,7 @@ class _Training:
             else replace(old, config=config, environment=environment(device), status="training")
         )
         model = build_network(prepared, config, device)
-        _announce(record, model, world)
+        _announce(record, model, prepared.plan, world)
         feeds = Feeds.of(prepared, config, world, stores, record.preprocessing, device)
         settled = settle(model, prepared, feeds, began=self.began, known=record.choices)
         record = replace(record, choices=settled.choices())
@@ -129,6 +133,9 @@ class _Training:
             model=prepared.model,
             line=prepared.plan.line,
             classes=prepared.dataset.classes,
+            colours=prepared.dataset.colours,
+            skeleton=prepared.dataset.skeleton,
+            learned=prepared.task.learned,
             preprocessing=prepared.preprocessing(stores["train"]),
             augment=config.policy,
             config=config,
@@ -210,7 +217,7 @@ def _say_where(folder: Path, state: TrainState, settled: Settled) -> None:
     say(f"{folder}: goes on after step {progress.steps:,} of {length.steps:,}, in epoch {progress.epochs + 1}")
 
 
-def _announce(record: RunRecord, model: Network, world: World) -> None:
+def _announce(record: RunRecord, model: nn.Module, plan: Plan, world: World) -> None:
     """Say what is about to be trained on what."""
     form = record.preprocessing
     counts = " + ".join(f"{count:,} {split}" for split, count in record.data.items() if split != "location")
@@ -221,5 +228,5 @@ def _announce(record: RunRecord, model: Network, world: World) -> None:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     processes = f", {world.size} processes" if world.size > 1 else ""
     say(f"{record.model}: {parameters:,} parameters, on {record.environment['device']}{processes}")
-    for note in model.plan.notes():
+    for note in plan.notes():
         say(note)

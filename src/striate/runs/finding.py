@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from striate.data import Dataset
+from striate.data.batches import targets_of
 from striate.runs.prepare import build_network, decode_splits, prepare
 from striate.runs.run import default_device
 from striate.runs.settle import Feeds, choose_precision
@@ -27,6 +28,7 @@ def find_lr(data: Dataset | str | Path, config: TrainConfig | None = None) -> Ra
     with settings(deterministic=False):
         prepared = prepare(data, config)
         stores = decode_splits(prepared, config)
+        prepared.task.study(targets_of(stores["train"]))
         model = build_network(prepared, config, device)
         feeds = Feeds.of(prepared, config, World(), stores, prepared.preprocessing(stores["train"]), device)
         precision, _ = choose_precision(model, prepared, feeds)

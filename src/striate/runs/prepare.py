@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import nn
 
 from striate import models, strict_json
 from striate.data import Dataset, open_data
@@ -19,12 +21,14 @@ from striate.data.store import Store, open_store
 from striate.errors import ConfigError, DataError, ModelError, listing
 from striate.layers import set_stochastic_depth
 from striate.machine import fits_into_memory
-from striate.models.network import Network
 from striate.models.plan import Plan
 from striate.progress import say
 from striate.tasks import TASKS, create_task
 from striate.tasks.base import Task
 from striate.training.config import TrainConfig
+
+_MOST_PX = 512  # shorter side, where the images' own shape is kept
+_WINDOW_PX = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,8 @@ class Prepared:
         model: a key of `MODELS`, or a line.
         plan: of that, for the form of the images.
         form: of the images.
+        scale: how large these are, as a share of the data's pictures.
+        batch_size: images a step, of all processes together.
     """
 
     dataset: Dataset
@@ -44,11 +50,13 @@ class Prepared:
     model: str
     plan: Plan
     form: Form
+    scale: float
+    batch_size: int
 
     def preprocessing(self, store: Store) -> Preprocessing:
         """Return what becomes of pixels, with the means and deviations of the training images."""
         mean, std = channel_statistics(store)
-        return Preprocessing(**asdict(self.form), mean=mean, std=std)
+        return Preprocessing(**asdict(self.form), mean=mean, std=std, scale=self.scale)
 
 
 def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
@@ -60,19 +68,18 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
         raise DataError(f"{dataset.location}: its task is {dataset.task}, which striate cannot train for yet.")
     dataset.check_trainable()
     _refuse_nonsense(dataset)
-    task = create_task(dataset.task, dataset.classes, label_smoothing=config.label_smoothing)
-    name, form = choose_form(dataset, config)
-    plan = models.plan(name, (form.channels, form.height_px, form.width_px), classes=task.outputs, stem=config.stem)
-    if plan.output != (task.outputs,):
-        given = "x".join(map(str, plan.output))
-        raise ModelError(f"{name} gives {given}, not a number for each class; end it with: gap | fc classes.")
-    _check_memory(plan, name, config)
+    task = create_task(dataset.task, dataset.vocabulary, **config.of_task(dataset.task))
+    batch_size = config.images_a_step(task.batch_size)
+    name, form, scale = choose_form(dataset, task, config)
+    inner = task.inner((form.channels, form.height_px, form.width_px))
+    plan = task.adapt(models.plan(name, inner, classes=task.outputs, stem=config.stem), name)
+    _check_memory(plan, name, batch_size // config.accumulate)
     _check_progressive(plan, name, config)
-    return Prepared(dataset=dataset, task=task, model=name, plan=plan, form=form)
+    return Prepared(dataset=dataset, task=task, model=name, plan=plan, form=form, scale=scale, batch_size=batch_size)
 
 
-def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, Form]:
-    """Settle architecture, and the form of its input, by what the images are like."""
+def choose_form(dataset: Dataset, task: Task, config: TrainConfig) -> tuple[str, Form, float]:
+    """Settle architecture, the form of its input, and how large that is beside the pictures, by what these are like."""
     height_px, width_px, channels = natural_form(dataset.split("train"), config.max_pixels)
     natural_px = min(height_px, width_px)
     name = config.model
@@ -80,11 +87,23 @@ def choose_form(dataset: Dataset, config: TrainConfig) -> tuple[str, Form]:
         name = models.suggest(natural_px if config.size == "auto" else config.size, channels)
     if config.size != "auto":
         size_px = config.size
+    elif task.keeps_aspect:
+        size_px = min(natural_px, _MOST_PX)
     else:
         size_px = min(models.find(name).size_px, natural_px)
         if name in models.MODELS:  # images that are a little too small for it are enlarged
             size_px = max(size_px, models.smallest_px(name, channels, config.stem))
-    return name, Form(height_px=size_px, width_px=size_px, channels=channels, fit=config.fit)
+    scale = size_px / natural_px
+    sides = (round(height_px * scale), round(width_px * scale)) if task.keeps_aspect else (size_px, size_px)
+    return name, Form(height_px=sides[0], width_px=sides[1], channels=channels, fit=config.fit), scale
+
+
+def window_px(config: TrainConfig, form: Form) -> tuple[int, int]:
+    """Return the height and width of what training cuts out of an image, which may be all of it."""
+    if config.crop == "none":
+        return form.height_px, form.width_px
+    side = _WINDOW_PX if config.crop == "auto" else config.crop
+    return min(side, form.height_px), min(side, form.width_px)
 
 
 def _refuse_nonsense(dataset: Dataset) -> None:
@@ -95,14 +114,12 @@ def _refuse_nonsense(dataset: Dataset) -> None:
         raise DataError(f"{first.where}: {first.what}{more}; {first.fix}.")
 
 
-def _check_memory(plan: Plan, name: str, config: TrainConfig) -> None:
+def _check_memory(plan: Plan, name: str, images: int) -> None:
     """Raise ModelError where weights, gradients, momentum and half of a part's activations exceed the memory.
 
     Half, as training keeps between 55 and 75 per cent of the outputs of all layers.
     """
-    wanted_bytes = (
-        12 * plan.cost.parameters + plan.cost.activation_bytes * (config.batch_size // config.accumulate) // 2
-    )
+    wanted_bytes = 12 * plan.cost.parameters + plan.cost.activation_bytes * images // 2
     if not fits_into_memory(wanted_bytes):
         raise ModelError(
             f"{name} on {plan.input[1]}x{plan.input[2]} images takes {wanted_bytes / 1e9:,.1f} GB or more to train, "
@@ -136,7 +153,13 @@ def decode_splits(prepared: Prepared, config: TrainConfig) -> dict[SplitName, St
         keep=config.store,
         max_pixels=config.max_pixels,
     )
-    stores = {split: whole.take(indices) for split, indices in dataset.splits.items()}
+    labelled = whole.labelled()
+    stores = {split: whole.take(indices[labelled[indices]]) for split, indices in dataset.splits.items()}
+    if not labelled.all():
+        say(f"left out: {listing(whole.names[place] for place in np.flatnonzero(~labelled))}, without any label")
+        for split, store in stores.items():
+            if not len(store):
+                raise DataError(f"{dataset.location}: no mask of {split} has any label; label some of its pixels.")
     if twofold := contradictory(whole.digests, whole.labels):
         say(f"left out: {listing(whole.names[place] for place in twofold)}, the same images under different labels")
         contents = {whole.digests[place] for place in twofold}
@@ -157,9 +180,9 @@ def decode_splits(prepared: Prepared, config: TrainConfig) -> dict[SplitName, St
     return stores
 
 
-def build_network(prepared: Prepared, config: TrainConfig, device: torch.device) -> Network:
+def build_network(prepared: Prepared, config: TrainConfig, device: torch.device) -> nn.Module:
     """Build the network with its first weights."""
-    network = models.build(prepared.plan, prepared.model, seed=config.seed)
+    network = prepared.task.build(prepared.plan, prepared.model, config.seed)
     if config.stochastic_depth and not set_stochastic_depth(network, config.stochastic_depth):
         raise ConfigError(f"stochastic_depth: {prepared.model} has no residual block; leave it out.")
     return network.to(device)

@@ -14,17 +14,19 @@ import torch
 
 from striate import __version__, atomic, strict_json
 from striate.data.augment import POLICIES, PolicyName
+from striate.data.labels import Skeleton, Vocabulary
 from striate.data.preprocessing import Preprocessing
 from striate.errors import RunError, listing
 from striate.models import MODELS, find, is_line
 from striate.models.effects import Shape
 from striate.models.plan import Plan
-from striate.tasks import TASKS
+from striate.tasks import TASKS, create_task
+from striate.tasks.base import Task
 from striate.training.config import TrainConfig
 
 FILE = "run.json"
 SPLIT = "split.json"
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +38,12 @@ class RunRecord:
         model: a key of `MODELS`, or a line.
         line: the architecture as text, with the stem that was taken.
         classes: class names, in the order of the network's outputs.
+        colours: of the classes in masks; none where the data give none.
+        skeleton: the joints, where they are what is found.
         preprocessing: what happens to an image before the network sees it.
         augment: the policy by which training images were changed, a key of `POLICIES`.
         config: the options of training, as they were given.
+        learned: what the task found in the training targets.
         labels: a hash of the labels of every split, in the order of its images.
         choices: what was measured before it began: precision and the figures of all that were tried, the peak
             learning rate, the number of steps.
@@ -63,6 +68,9 @@ class RunRecord:
     config: TrainConfig
     data: dict[str, Any]
     environment: dict[str, Any]
+    colours: tuple[tuple[int, int, int], ...] = ()
+    skeleton: Skeleton | None = None
+    learned: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
     status: Literal["training", "complete", "interrupted", "failed"] = "training"
@@ -79,11 +87,20 @@ class RunRecord:
         epochs: int = -(-self.choices["steps"] // self.choices["steps_per_epoch"])
         return epochs
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the labels are about."""
+        return Vocabulary(classes=self.classes, colours=self.colours, skeleton=self.skeleton)
+
+    def create_task(self) -> Task:
+        """Build its task."""
+        return create_task(self.task, self.vocabulary, learned=self.learned, **self.config.of_task(self.task))
+
     def plan(self, shape: Shape | None = None) -> Plan:
         """Work its network out, for images [channels, height, width]; those it was trained on by default."""
-        form = self.preprocessing
-        own = (form.channels, form.height_px, form.width_px)
-        return replace(find(self.model), line=self.line).plan(shape or own, classes=len(self.classes))
+        form, task = self.preprocessing, self.create_task()
+        inner = task.inner(shape or (form.channels, form.height_px, form.width_px))
+        return task.adapt(replace(find(self.model), line=self.line).plan(inner, classes=task.outputs), self.model)
 
     def write(self, folder: Path) -> None:
         """Write `run.json` into a run's folder, atomically; raises OutputError."""
@@ -117,6 +134,8 @@ class RunRecord:
                 **fields
                 | {
                     "classes": tuple(fields["classes"]),
+                    "colours": tuple(map(tuple, fields["colours"])),
+                    "skeleton": _skeleton(fields["skeleton"]),
                     "preprocessing": Preprocessing(**fields["preprocessing"]),
                     "config": _config(fields["config"]),
                 }
@@ -129,6 +148,14 @@ class RunRecord:
             if isinstance(error, RunError):
                 raise
             raise RunError(f"{path}: damaged ({error}); train again.") from None
+
+
+def _skeleton(fields: dict[str, Any] | None) -> Skeleton | None:
+    """Read joints back."""
+    if fields is None:
+        return None
+    mirror = tuple((left, right) for left, right in fields["mirror"])
+    return Skeleton(joints=tuple(fields["joints"]), parents=tuple(fields["parents"]), mirror=mirror)
 
 
 def _config(fields: dict[str, Any]) -> TrainConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,23 +12,26 @@ from typing import Any, Literal
 import numpy as np
 import safetensors.torch
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
 
-from striate import models
 from striate.data import Dataset, open_data
-from striate.data.batches import Batches
+from striate.data.batches import Batches, renumbered
 from striate.data.dataset import Samples
+from striate.data.decode import decode, open_image, upright_size
 from striate.data.files import find_images
+from striate.data.fitting import Form
 from striate.data.labels import ClassLabels
 from striate.data.pictures import ImageFiles
+from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store, open_store, undecoded_store
 from striate.errors import ConfigError, DataError, RunError, listing, nearest
 from striate.progress import progress_bar, say
+from striate.runs.prepare import window_px
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import SPLIT, RunRecord
-from striate.tasks import create_task
-from striate.tasks.base import Task
+from striate.tasks.base import Prediction, PredictOptions, Task
 from striate.training.loop import evaluate
 
 WEIGHTS = "model.safetensors"
@@ -112,11 +115,10 @@ class Run:
             max_pixels=config.max_pixels,
         )
         store, seen = self._part_from_training(store, dataset.location, leave_out=split == "auto")
-        to_ours = np.array([self.classes.index(name) for name in dataset.classes])
-        assert isinstance(store.labels, ClassLabels)
-        batches = self._batches(replace(store, labels=ClassLabels(to_ours[store.labels.targets])))
+        batches = self._batches(store, self.record.preprocessing)
+        to_ours = [self.classes.index(name) for name in dataset.classes]
         with progress_bar("evaluating", len(store)) as advance:
-            metrics = evaluate(self.model, self.task, batches.in_order(), advance)
+            metrics = evaluate(self.model, self.task, renumbered(batches.in_order(), to_ours), advance)
         return {
             "task": self.record.task,
             "samples": len(store),
@@ -125,38 +127,79 @@ class Run:
             "seen": seen,
         }
 
-    def predict(self, images: str | Path | Iterable[str | Path], *, top: int = 5) -> list[dict[str, Any]]:
+    def predict(
+        self, images: str | Path | Iterable[str | Path], *, top: int = 5, tile: bool = False
+    ) -> list[dict[str, Any]]:
         """Predict image files; returns what `striate predict --json` prints: for each, `image` and its prediction.
 
         Args:
             images: image files, or folders whose images are taken at any depth, in natural order.
             top: how many alternatives a prediction lists at most.
+            tile: look at pictures window by window, at the scale of the training images, and not as a whole.
 
         Raises:
             DataError: a file is missing, no image, or damaged; a folder holds no image.
-            ConfigError: `top` is below 1.
+            ConfigError: `top` is below 1, or the task does not know windows.
         """
+        return [
+            {"image": str(path), **prediction.document()}
+            for path, prediction in self.predictions(image_paths(images), top=top, tile=tile)
+        ]
+
+    def predictions(
+        self, paths: Sequence[Path], *, top: int = 5, tile: bool = False
+    ) -> Iterator[tuple[Path, Prediction]]:
+        """Yield the predictions of image files, one by one; see `predict`."""
         if top < 1:
             raise ConfigError(f"top (={top}) must be 1 or more.")
-        given = [images] if isinstance(images, str | Path) else list(images)
-        paths = [path for place in given for path in _image_paths(Path(place))]
-        samples = Samples(
-            names=tuple(map(str, paths)),
-            pictures=ImageFiles(paths),
-            labels=ClassLabels(np.zeros(len(paths), dtype=np.int64)),  # of no use
-        )
-        store = undecoded_store(samples, self.record.preprocessing.form, max_pixels=self.record.config.max_pixels)
-        predictions: list[dict[str, Any]] = []
-        with progress_bar("predicting", len(paths)) as advance, torch.inference_mode():
-            for batch in self._batches(store).in_order():
-                predictions += self.task.decode(self.model(batch.images), top)
-                advance(len(batch.images))
-        return [{"image": str(path), **found} for path, found in zip(paths, predictions, strict=True)]
+        if tile and not self.task.keeps_aspect:
+            raise ConfigError(f"tile: a network for {self.record.task} looks at whole pictures; leave it out.")
+        form = self.record.preprocessing.form
+        window = window_px(self.record.config, form) if tile else None
+        options = PredictOptions(top=top, window_px=window)
+        at_once = 1 if self.task.keeps_aspect else max(1, len(paths))  # those that are brought to one size
+        with progress_bar("predicting", len(paths)) as advance:
+            for begin in range(0, len(paths), at_once):
+                for found in self._predict(ImageFiles(paths[begin : begin + at_once]), options):
+                    yield found
+                    advance(1)
 
-    def _batches(self, store: Store) -> Batches:
+    def _predict(self, files: ImageFiles, options: PredictOptions) -> Iterator[tuple[Path, Prediction]]:
+        """Predict pictures that are brought to one size."""
+        form, max_pixels = self.record.preprocessing.form, self.record.config.max_pixels
+        trained_px, scale = (form.height_px, form.width_px), self.record.preprocessing.scale
+
+        def size_px(place: int) -> tuple[int, int]:
+            return upright_size(files.header(place, max_pixels=max_pixels))
+
+        height, width = self.task.input_px(trained_px, scale, size_px(0), options)
+        preprocessing = replace(self.record.preprocessing, height_px=height, width_px=width)
+        samples = Samples(
+            names=tuple(map(str, files.paths)),
+            pictures=files,
+            labels=ClassLabels(np.zeros(len(files), dtype=np.int64)),  # of no use
+        )
+        store = undecoded_store(samples, preprocessing.form, max_pixels=max_pixels)
+        place = 0
+        for batch in self._batches(store, preprocessing).in_order():
+            sizes = [size_px(place + offset) for offset in range(len(batch.images))]
+            with torch.inference_mode():
+                found = self.task.predict(self.model, batch.images, sizes, options)
+            yield from zip(files.paths[place : place + len(found)], found, strict=True)
+            place += len(found)
+
+    def overlay(self, path: Path, prediction: Prediction) -> Image.Image:
+        """Draw a prediction upon the picture that it is of; raises DataError where that cannot be read."""
+        content = path.read_bytes()
+        max_pixels = self.record.config.max_pixels
+        height, width = upright_size(open_image(content, max_pixels=max_pixels))
+        form = Form(height_px=height, width_px=width, channels=3)
+        return prediction.overlay(decode(content, form, max_pixels=max_pixels).pixels)
+
+    def _batches(self, store: Store, preprocessing: Preprocessing) -> Batches:
         """Put decoded images into batches on the network's device."""
         device = next(self.model.parameters()).device
-        return Batches(store=store, preprocessing=self.record.preprocessing, batch_size=_BATCH, device=device)
+        return Batches(store=store, preprocessing=preprocessing, batch_size=self.task.batch_size, device=device)
 
     def _part_from_training(self, store: Store, location: str, *, leave_out: bool) -> tuple[Store, dict[str, int]]:
         """Say, count and, if wanted, leave out what the network has seen of some images while it was trained."""
@@ -202,8 +245,8 @@ def load(folder: str | Path) -> Run:
         )
     if record.status != "complete":
         say(f"{folder}: its training did not end ({record.status}, {record.epochs} of {record.planned_epochs} epochs)")
-    task = create_task(record.task, record.classes)
-    model: nn.Module = models.build(record.plan(), record.model)
+    task = record.create_task()
+    model = task.build(record.plan(), record.model, 0)
     path = folder / WEIGHTS
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
@@ -220,8 +263,17 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _image_paths(place: Path) -> list[Path]:
-    """Return a file itself, or the images of a folder; says which files of a folder are none."""
+def image_paths(images: str | Path | Iterable[str | Path]) -> list[Path]:
+    """Return files themselves, and the images of folders; says which files of a folder are none.
+
+    Raises:
+        DataError: a file is missing, or a folder holds no image.
+    """
+    given = [images] if isinstance(images, str | Path) else list(images)
+    return [path for place in given for path in _images_at(Path(place))]
+
+
+def _images_at(place: Path) -> list[Path]:
     try:
         found = place.stat()
     except OSError as error:

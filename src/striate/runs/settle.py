@@ -19,7 +19,7 @@ from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store
 from striate.errors import ConfigError
 from striate.progress import say
-from striate.runs.prepare import Prepared
+from striate.runs.prepare import Prepared, window_px
 from striate.tasks.base import Batch
 from striate.training.budget import Budget, Length
 from striate.training.compiled import compile_network
@@ -64,9 +64,9 @@ class Feeds:
         device: torch.device,
     ) -> Feeds:
         """Put decoded splits into batches; raises ConfigError where there are too few images for the processes."""
-        if world.size > 1 and smallest_share(len(stores["train"]), config.batch_size, world.size) < 2:
+        if world.size > 1 and smallest_share(len(stores["train"]), prepared.batch_size, world.size) < 2:
             raise ConfigError(
-                f"{len(stores['train']):,} images in batches of {config.batch_size} leave one of {world.size} "
+                f"{len(stores['train']):,} images in batches of {prepared.batch_size} leave one of {world.size} "
                 "processes with less than two; start fewer, or choose another --batch-size."
             )
         dataset, policy = prepared.dataset, POLICIES[config.policy]
@@ -77,10 +77,11 @@ class Feeds:
             split: Batches(
                 store=store,
                 preprocessing=preprocessing,
-                batch_size=config.batch_size,
+                batch_size=prepared.batch_size,
                 device=device,
                 classes=len(dataset.classes),
                 share=(world.rank, world.size),
+                window_px=window_px(config, prepared.form) if split == "train" else None,
             )
             for split, store in stores.items()
         }
@@ -205,7 +206,7 @@ def choose_precision(model: nn.Module, prepared: Prepared, feeds: Feeds) -> tupl
             next(iter(next(iter(feeds.train(0, 0))).parts(config.accumulate))),
             wanted=config.precision,
             memory=cache.folder() / _FILE,
-            line=prepared.plan.line,
+            network=f"{prepared.plan.line} {config.of_task(prepared.dataset.task)}",
         )
         chosen = {"precision": asdict(precision), "trials": trials}
     chosen = world.agree(chosen)

@@ -1,15 +1,21 @@
-"""What training asks of a task: the protocol that a task keeps, and the batch that it is taught with."""
+"""What training and a run ask of a task: the protocol that a task keeps, and the batch that it is taught with."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor, nn
 
 from striate.data.targets import Batch, Targets
+from striate.models.effects import Shape
+from striate.models.plan import Plan
 
-__all__ = ["Batch", "Metrics", "Targets", "Task"]
+__all__ = ["Batch", "Metrics", "PredictOptions", "Prediction", "Targets", "Task"]
 
 
 @runtime_checkable
@@ -30,14 +36,68 @@ class Metrics(Protocol):
 
 
 @runtime_checkable
+class Prediction(Protocol):
+    """What a network says of one picture."""
+
+    def document(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return it as rows of a table."""
+
+    def files(self) -> Mapping[str, Image.Image]:
+        """Return the pictures that it is, by what their names end in; none where there are none."""
+
+    def overlay(self, picture: UInt8[np.ndarray, "height width 3"]) -> Image.Image:
+        """Draw it upon the picture that it is of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """What can be chosen about predictions.
+
+    Attributes:
+        top: how many alternatives one lists at most.
+        window_px: height and width of the windows by which pictures are looked at; None: as a whole.
+    """
+
+    top: int = 5
+    window_px: tuple[int, int] | None = None
+
+
+@runtime_checkable
 class Task(Protocol):
-    """What differs between tasks: outputs, loss, metrics, and what a prediction is.
+    """What differs between tasks: the network's head, loss, metrics, and what a prediction is.
 
     Attributes:
         outputs: how many channels the network's head has.
+        batch_size: images a step, where none is asked for.
+        keeps_aspect: whether images keep the shape of the data's pictures; else they become squares.
+        draws: whether its predictions are pictures.
+        learned: what was found in the training targets, JSON; travels with the weights.
     """
 
     outputs: int
+    batch_size: int
+    keeps_aspect: bool
+    draws: bool
+    learned: dict[str, Any]
+
+    def inner(self, shape: Shape) -> Shape:
+        """Return the shape, [channels, height, width], in which images of a shape reach the line's first element."""
+
+    def adapt(self, plan: Plan, model: str) -> Plan:
+        """Return what the task takes of a line that is worked out for `inner` images.
+
+        Raises:
+            ModelError: the line, or the size of the images, does not suit the task.
+        """
+
+    def build(self, plan: Plan, model: str, seed: int) -> nn.Module:
+        """Build the network, with freshly drawn weights."""
+
+    def study(self, targets: Iterable[Targets]) -> None:
+        """Find in the training targets what the task has to know of them."""
 
     def loss(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, int]:
         """Return the sum of the losses of all valid targets, differentiable, and how many there are."""
@@ -54,5 +114,19 @@ class Task(Protocol):
     def describe(self, figures: dict[str, Any]) -> str:
         """Say the figures in a line."""
 
-    def decode(self, outputs: Float[Tensor, "batch ..."], top: int) -> list[dict[str, Any]]:
-        """Turn a batch of outputs into predictions, JSON objects; each has at most `top` alternatives."""
+    def input_px(
+        self, trained_px: tuple[int, int], scale: float, picture_px: tuple[int, int], options: PredictOptions
+    ) -> tuple[int, int]:
+        """Return the height and width that a picture is brought to for a prediction.
+
+        Args:
+            trained_px: height and width of the training images.
+            scale: how large these were, as a share of the pictures that they came from.
+            picture_px: of the picture.
+            options: of the prediction.
+        """
+
+    def predict(
+        self, model: nn.Module, images: Tensor, pictures_px: list[tuple[int, int]], options: PredictOptions
+    ) -> list[Prediction]:
+        """Have the network say what it sees in images, which pictures of these heights and widths have become."""

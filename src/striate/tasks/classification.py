@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor, nn
 
-from striate.tasks.base import Metrics, Targets
+from striate import models
+from striate.data.labels import Vocabulary
+from striate.errors import ModelError
+from striate.models.effects import Shape
+from striate.models.plan import Plan
+from striate.tasks.base import Metrics, Prediction, PredictOptions, Targets
 
 _Z_95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 
@@ -20,14 +28,40 @@ class Classification:
     """Logits, a channel a class; cross-entropy; accuracy.
 
     Args:
-        classes: their names.
+        vocabulary: the classes.
+        learned: nothing.
         label_smoothing: share of every target that the loss spreads over all classes (Szegedy et al. 2016).
     """
 
-    def __init__(self, classes: Sequence[str], *, label_smoothing: float = 0.0) -> None:
-        self.classes = tuple(classes)
+    batch_size = 64
+    keeps_aspect = False
+    draws = False
+
+    def __init__(
+        self, vocabulary: Vocabulary, *, learned: dict[str, Any] | None = None, label_smoothing: float = 0.0
+    ) -> None:
+        self.classes = vocabulary.classes
         self.outputs = len(self.classes)
+        self.learned = learned or {}
         self.label_smoothing = label_smoothing
+
+    def inner(self, shape: Shape) -> Shape:
+        """Return the images' own shape."""
+        return shape
+
+    def adapt(self, plan: Plan, model: str) -> Plan:
+        """Take all of it; raises ModelError where it does not end in a number for each class."""
+        if plan.output != (self.outputs,):
+            given = "x".join(map(str, plan.output))
+            raise ModelError(f"{model} gives {given}, not a number for each class; end it with: gap | fc classes.")
+        return plan
+
+    def build(self, plan: Plan, model: str, seed: int) -> nn.Module:
+        """Build the network of the line itself."""
+        return models.build(plan, model, seed=seed)
+
+    def study(self, targets: Iterable[Targets]) -> None:
+        """Learn nothing."""
 
     def loss(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> tuple[Float[Tensor, ""], int]:
         """Return the cross-entropy (natural logarithm), summed over the batch, and the batch's size."""
@@ -56,17 +90,45 @@ class Classification:
             f"loss {figures['loss']:.3f}"
         )
 
-    def decode(self, outputs: Float[Tensor, "batch classes"], top: int) -> list[dict[str, Any]]:
-        """Return for each image its class, the probability of that, and the `top` likeliest classes."""
-        probabilities, indices = outputs.double().softmax(1).topk(min(top, self.outputs))
-        predictions = []
-        for image_probabilities, image_indices in zip(probabilities.tolist(), indices.tolist(), strict=True):
-            ranked = [
-                [self.classes[index], probability]
-                for index, probability in zip(image_indices, image_probabilities, strict=True)
-            ]
-            predictions.append({"class": ranked[0][0], "probability": ranked[0][1], "top": ranked})
-        return predictions
+    def input_px(
+        self, trained_px: tuple[int, int], scale: float, picture_px: tuple[int, int], options: PredictOptions
+    ) -> tuple[int, int]:
+        """Return what it was trained on."""
+        return trained_px
+
+    def predict(
+        self, model: nn.Module, images: Tensor, pictures_px: list[tuple[int, int]], options: PredictOptions
+    ) -> list[Prediction]:
+        """Return for each image the `top` likeliest classes and their probabilities."""
+        probabilities, indices = model(images).double().softmax(1).topk(min(options.top, self.outputs))
+        return [
+            ClassPrediction([(self.classes[index], probability) for index, probability in zip(*one, strict=True)])
+            for one in zip(indices.tolist(), probabilities.tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class ClassPrediction:
+    """The likeliest classes of a picture and their probabilities, the first one first."""
+
+    ranked: list[tuple[str, float]]
+
+    def document(self) -> dict[str, Any]:
+        """Return the class, its probability, and the likeliest ones."""
+        return {**self.rows()[0], "top": [list(one) for one in self.ranked]}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the class and its probability."""
+        name, probability = self.ranked[0]
+        return [{"class": name, "probability": probability}]
+
+    def files(self) -> Mapping[str, Image.Image]:
+        """Return none."""
+        return {}
+
+    def overlay(self, picture: UInt8[np.ndarray, "height width 3"]) -> Image.Image:
+        """Return the picture as it is: a class has no place in it."""
+        return Image.fromarray(picture)
 
 
 class ClassificationMetrics:

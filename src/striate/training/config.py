@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from striate.errors import ConfigError
 from striate.training.options import Options, is_number, is_whole
 from striate.training.schedule_options import ScheduleOptions
+from striate.training.task_options import SegmentationOptions, options_of_task
 
 Stem = Literal["auto", "small", "large"]
 TaskChoice = Literal["auto", "classify", "segment", "pose"]
@@ -188,11 +189,12 @@ class PictureOptions(Options):
         ConfigError: a value makes no sense.
     """
 
-    batch_size: int = 64
-    """Images a step of gradient descent, on however many processes: 2 or more."""
+    batch_size: int | Literal["auto"] = "auto"
+    """Images a step of gradient descent, on however many processes: 2 or more. auto: 64, of segmentation 8."""
 
     size: int | Literal["auto"] = "auto"
-    """Side in pixels that images get. auto: their own, at most what the model was made for."""
+    """Side in pixels that images get, of segmentation the shorter one. auto: their own, at most what the model was made
+    for, of segmentation 512."""
 
     fit: Fit = "crop"
     """How pictures of another shape come to that size: cut to fill it, padded to be whole, or stretched."""
@@ -209,7 +211,11 @@ class PictureOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(
-            ("batch_size", is_whole(self.batch_size, 2), "a whole number, 2 or more"),
+            (
+                "batch_size",
+                self.batch_size == "auto" or is_whole(self.batch_size, 2),
+                "a whole number, 2 or more, or auto",
+            ),
             ("size", self.size == "auto" or is_whole(self.size, 1), "a whole number, 1 or more, or auto"),
             ("fit", self.fit in get_args(Fit), f"one of {', '.join(get_args(Fit))}"),
             ("augment", self.augment in get_args(Augmenting), f"one of {', '.join(get_args(Augmenting))}"),
@@ -297,7 +303,14 @@ class RunOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(
-    DataOptions, MachineOptions, ScheduleOptions, LearningOptions, RunOptions, PictureOptions, NetworkOptions
+    DataOptions,
+    MachineOptions,
+    ScheduleOptions,
+    LearningOptions,
+    SegmentationOptions,
+    RunOptions,
+    PictureOptions,
+    NetworkOptions,
 ):
     """How to train: the flags of the command, the last group first, and what its run records.
 
@@ -307,6 +320,21 @@ class TrainConfig(
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(("accumulate", self.accumulate <= self.batch_size // 2, "at most half the batch size"))
+        if self.batch_size != "auto":
+            self.images_a_step(self.batch_size)
         if not self.budget:
             self.require_epochs(self.epochs)
+
+    def of_task(self, task: str) -> dict[str, Any]:
+        """Return what a task itself takes of these options; raises ConfigError where one is for other tasks alone."""
+        return options_of_task(self, task)
+
+    def images_a_step(self, task: int) -> int:
+        """Return the batch size, where it is left to the task that of the task.
+
+        Raises:
+            ConfigError: it cannot be worked through in as many parts as are wanted.
+        """
+        images = task if self.batch_size == "auto" else self.batch_size
+        self._require(("accumulate", self.accumulate <= images // 2, f"at most half the batch size, which is {images}"))
+        return images

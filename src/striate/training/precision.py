@@ -111,7 +111,7 @@ def choose(
     *,
     wanted: Literal["auto", "float32", "bfloat16"],
     memory: Path,
-    line: str,
+    network: str,
 ) -> tuple[Precision, list[dict[str, Any]]]:
     """Measure the ways of computing, and return the fastest that agrees with float32, and the figures of all.
 
@@ -123,10 +123,10 @@ def choose(
         batch: real images and targets.
         wanted: one type of number, or `auto` for either.
         memory: a JSON file of earlier choices; one that is damaged, or cannot be written, does no harm.
-        line: names the network.
+        network: names it: its line, and what is built upon that.
     """
     device = batch.images.device
-    key = _key(line, batch, wanted, device)
+    key = _key(network, batch, wanted, device)
     known = _read(memory)
     try:
         return Precision(**known[key]["taken"]), known[key]["figures"]
@@ -286,7 +286,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _key(line: str, batch: Batch, wanted: str, device: torch.device) -> str:
+def _key(network: str, batch: Batch, wanted: str, device: torch.device) -> str:
     """Name a choice: machine, version of torch, network and shape."""
     machine = [
         platform.machine(),
@@ -296,7 +296,7 @@ def _key(line: str, batch: Batch, wanted: str, device: torch.device) -> str:
         os.environ.get("OMP_NUM_THREADS"),
         torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
     ]
-    what = [_PROCEDURE, *machine, torch.__version__, line, list(batch.images.shape), wanted]
+    what = [_PROCEDURE, *machine, torch.__version__, network, list(batch.images.shape), wanted]
     return hashlib.sha256(strict_json.dumps(what).encode()).hexdigest()[:32]
 
 

@@ -1,0 +1,282 @@
+"""Semantic segmentation: a class for every pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from striate import models
+from striate.data.labels import Vocabulary
+from striate.data.targets import NO_LABEL, Targets
+from striate.errors import ModelError
+from striate.models.decoders import EncoderDecoder, Skips, Way, coarsest
+from striate.models.effects import Shape
+from striate.models.network import feature_strides
+from striate.models.plan import Plan
+from striate.models.sliding import classes_by_windows, enlarged_classes
+from striate.tasks.base import Metrics, Prediction, PredictOptions
+from striate.tasks.boundaries import border_counts
+from striate.tasks.maps import ClassMap
+
+
+class Segmentation:
+    """Scores of classes for every pixel; cross-entropy with a Dice loss; intersection over union.
+
+    Args:
+        vocabulary: the classes, and the colours that they are drawn in.
+        learned: `pixels` and `pictures` of every class in the training masks, from `study`.
+        decoder: how feature maps come back to the images' resolution (`models.decoders`).
+        skips: whether that uses the encoder's finer maps.
+        merge: how.
+        reduce: by how much images are made smaller within the network.
+        dice: weight of the Dice loss beside the cross-entropy.
+        class_weights: `auto` weighs rare classes more: median frequency balancing (Eigen and Fergus 2015).
+        label_smoothing: share of every target that the cross-entropy spreads over all classes.
+    """
+
+    batch_size = 8
+    keeps_aspect = True
+    draws = True
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        *,
+        learned: dict[str, Any] | None = None,
+        decoder: Way = "upsample",
+        skips: bool = True,
+        merge: Literal["concat", "sum"] = "concat",
+        reduce: int = 1,
+        dice: float = 0.0,
+        class_weights: Literal["none", "auto"] = "none",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        self.classes = vocabulary.classes
+        self.colours = vocabulary.drawn_in
+        self.outputs = len(self.classes)
+        self.learned = learned or {}
+        self.decoder: Way = decoder
+        self.skips: Skips = merge if skips else "none"
+        self.reduce = reduce
+        self.dice = dice
+        self.class_weights = class_weights
+        self.label_smoothing = label_smoothing
+
+    def inner(self, shape: Shape) -> Shape:
+        """Return the shape of images that have been reduced."""
+        return shape[0], -(-shape[1] // self.reduce), -(-shape[2] // self.reduce)
+
+    def adapt(self, plan: Plan, model: str) -> Plan:
+        """Take the body, for an encoder; raises ModelError where a unit of it stands for more than an image."""
+        body = plan.trunk()
+        down, across = coarsest(feature_strides(body))
+        _, height, width = plan.input
+        if height < down or width < across:
+            raise ModelError(
+                f"{model} makes one unit of {across}x{down} pixels, and images reach it with {width}x{height}; choose "
+                "a larger --size, or a model that keeps more of the resolution, such as resnet20."
+            )
+        return body
+
+    def build(self, plan: Plan, model: str, seed: int) -> nn.Module:
+        """Build the encoder of the line, and a decoder upon it."""
+        encoder = models.build(plan, model, seed=seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed + 1)
+            return EncoderDecoder(encoder, self.outputs, way=self.decoder, skips=self.skips, reduce=self.reduce)
+
+    def study(self, targets: Iterable[Targets]) -> None:
+        """Count the pixels of each class, and all pixels with a label in the pictures that it is in."""
+        pixels = torch.zeros(self.outputs, dtype=torch.int64)
+        around = torch.zeros(self.outputs, dtype=torch.int64)
+        for batch in targets:
+            assert isinstance(batch, Tensor)
+            for mask in batch.cpu():
+                found = torch.bincount(mask[mask != NO_LABEL], minlength=self.outputs)
+                pixels += found
+                around += found.sum() * (found > 0)
+        self.learned = {"pixels": pixels.tolist(), "pixels_around": around.tolist()}
+
+    def weights(self) -> Float[Tensor, " classes"] | None:
+        """Return what a pixel of each class counts in the cross-entropy: 1 on average; None where all count alike.
+
+        The median of the classes' frequencies divided by a class's own, which is its share of the pixels of those
+        pictures that show it: Eigen and Fergus 2015, as Badrinarayanan et al. 2017 (SegNet) use it.
+        """
+        if self.class_weights == "none" or not self.learned:
+            return None
+        pixels = torch.tensor(self.learned["pixels"], dtype=torch.float64)
+        frequency = pixels / torch.tensor(self.learned["pixels_around"]).clamp(min=1)
+        there = pixels > 0
+        weights = torch.ones_like(frequency)
+        weights[there] = frequency[there].median() / frequency[there]
+        return (weights / (weights * pixels / pixels.sum()).sum()).float()
+
+    def loss(
+        self, outputs: Float[Tensor, "batch classes height width"], targets: Targets
+    ) -> tuple[Float[Tensor, ""], int]:
+        """Return the summed loss of all pixels with a label, and how many these are.
+
+        Each picture's Dice loss, 1 minus the mean over the classes that it shows of 2 |A and B| / (|A| + |B|), with
+        |A| the sum of probabilities (Milletari et al. 2016), counts for all its pixels: so the sum is the same
+        however pictures are put into batches.
+        """
+        assert isinstance(targets, Tensor)
+        weights = self.weights()
+        loss = F.cross_entropy(
+            outputs,
+            targets,
+            weight=None if weights is None else weights.to(outputs.device),
+            ignore_index=NO_LABEL,
+            reduction="sum",
+            label_smoothing=self.label_smoothing,
+        )
+        labelled = targets != NO_LABEL
+        if self.dice:
+            loss = loss + self.dice * (labelled.sum((1, 2)) * (1 - dice(outputs, targets))).sum()
+        return loss, int(labelled.sum())
+
+    def metrics(self) -> Metrics:
+        """Return fresh sums."""
+        return SegmentationMetrics(self.classes)
+
+    def score(self, figures: dict[str, Any]) -> tuple[float, ...]:
+        """Rank by mean intersection over union; of two that are equal, by loss."""
+        return figures["mean_iou"], -figures["loss"]
+
+    def brief(self, figures: dict[str, Any]) -> str:
+        """Say the mean intersection over union."""
+        return f"mean IoU {figures['mean_iou']:.1%}"
+
+    def describe(self, figures: dict[str, Any]) -> str:
+        """Say all figures."""
+        return (
+            f"mean IoU {figures['mean_iou']:.1%}, pixel accuracy {figures['pixel_accuracy']:.1%}, class accuracy "
+            f"{figures['class_accuracy']:.1%}, boundary F1 {figures['boundary_f1']:.1%}, loss {figures['loss']:.3f}"
+        )
+
+    def input_px(
+        self, trained_px: tuple[int, int], scale: float, picture_px: tuple[int, int], options: PredictOptions
+    ) -> tuple[int, int]:
+        """Return a size of the picture's own shape: as many pixels as in training, or for windows the same scale."""
+        share = scale if options.window_px else math.sqrt(math.prod(trained_px) / math.prod(picture_px))
+        return max(1, round(picture_px[0] * share)), max(1, round(picture_px[1] * share))
+
+    def predict(
+        self, model: nn.Module, images: Tensor, pictures_px: list[tuple[int, int]], options: PredictOptions
+    ) -> list[Prediction]:
+        """Return for each image the likeliest class of every pixel of its picture."""
+        found: list[Prediction] = []
+        for place, (height, width) in enumerate(pictures_px):
+            image = images[place : place + 1]
+            if options.window_px:
+                assert isinstance(model, EncoderDecoder)
+                called = classes_by_windows(model, image, options.window_px, model.unit)
+                if called.shape != (height, width):
+                    called = F.interpolate(called[None, None], (height, width), mode="nearest-exact")[0, 0]
+            else:
+                called = enlarged_classes(model(image)[0], height, width)
+            found.append(ClassMap(called.numpy(), self.classes, self.colours))
+        return found
+
+
+def dice(
+    outputs: Float[Tensor, "batch classes height width"], targets: Int[Tensor, "batch height width"]
+) -> Float[Tensor, " batch"]:
+    """Return each picture's Dice coefficient, the mean over the classes that it shows; pixels without a label are out.
+
+    1 where a picture has no label at all.
+    """
+    labelled = (targets != NO_LABEL)[:, None]
+    probabilities = outputs.softmax(1) * labelled
+    index = torch.where(labelled, targets[:, None], 0)
+    true = torch.zeros_like(probabilities).scatter_(1, index, labelled.to(probabilities.dtype))
+    both = (probabilities * true).sum((2, 3))
+    sizes = true.sum((2, 3))
+    shown = sizes > 0
+    coefficient = 2 * both / (probabilities.sum((2, 3)) + sizes).clamp(min=1e-6)
+    found: Tensor = torch.where(shown, coefficient, 0).sum(1) / shown.sum(1).clamp(min=1)
+    return torch.where(shown.any(1), found, 1.0)
+
+
+class SegmentationMetrics:
+    """A confusion matrix, true classes down and predicted ones across, border pixels, and the summed cross-entropy."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = tuple(classes)
+        self.confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)
+        self.borders = torch.zeros(4, len(classes), dtype=torch.int64)
+        self.loss_sum = torch.zeros((), dtype=torch.float64)
+
+    def sums(self) -> list[Tensor]:
+        """Return all counts, and the summed loss."""
+        return [self.confusion, self.borders, self.loss_sum]
+
+    def update(self, outputs: Float[Tensor, "batch classes height width"], targets: Targets) -> None:
+        """Count a batch of scores against the classes of its pixels."""
+        assert isinstance(targets, Tensor)
+        count = len(self.classes)
+        called, labelled = outputs.argmax(1), targets != NO_LABEL
+        pairs = targets[labelled] * count + called[labelled]
+        self.confusion += torch.bincount(pairs, minlength=count * count).view(count, count).cpu()
+        self.borders += border_counts(called, targets, count).cpu()
+        loss = F.cross_entropy(outputs, targets, ignore_index=NO_LABEL, reduction="none")
+        self.loss_sum += loss.sum(dtype=torch.float64).cpu()
+
+    def compute(self) -> dict[str, Any]:
+        """Return mean IoU, pixel accuracy, the classes' mean accuracy, mean boundary F1, and mean cross-entropy.
+
+        Means are over the classes that are in the masks or were predicted, of accuracy over those in the masks.
+        """
+        rows = self.per_class()
+        total = int(self.confusion.sum())
+        return {
+            "mean_iou": _mean(row["iou"] for row in rows),
+            "pixel_accuracy": int(self.confusion.diagonal().sum()) / max(total, 1),
+            "class_accuracy": _mean(row["accuracy"] for row in rows),
+            "boundary_f1": _mean(row["boundary_f1"] for row in rows),
+            "loss": float(self.loss_sum) / max(total, 1),
+        }
+
+    def per_class(self) -> list[dict[str, Any]]:
+        """Return each class's pixels, IoU, accuracy (recall), precision and boundary F1; None where there is nothing.
+
+        IoU: hits / (pixels of the class + pixels called so - hits).
+        """
+        hits, true, called = self.confusion.diagonal(), self.confusion.sum(1), self.confusion.sum(0)
+        found, found_near, wanted, wanted_near = self.borders
+        return [
+            {
+                "class": name,
+                "pixels": int(true[place]),
+                "iou": _share(hits[place], true[place] + called[place] - hits[place]),
+                "accuracy": _share(hits[place], true[place]),
+                "precision": _share(hits[place], called[place]),
+                "boundary_f1": _f1(_share(found_near[place], found[place]), _share(wanted_near[place], wanted[place])),
+            }
+            for place, name in enumerate(self.classes)
+        ]
+
+
+def _share(part: Tensor, whole: Tensor) -> float | None:
+    return int(part) / int(whole) if int(whole) else None
+
+
+def _f1(precision: float | None, recall: float | None) -> float | None:
+    """Return their harmonic mean: 0 where one of the borders is missing, None where both are."""
+    if precision is None and recall is None:
+        return None
+    if not precision or not recall:
+        return 0.0
+    return 2 * precision * recall / (precision + recall)
+
+
+def _mean(shares: Iterable[float | None]) -> float:
+    known = [share for share in shares if share is not None]
+    return sum(known) / len(known) if known else 0.0

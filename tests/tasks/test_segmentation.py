@@ -1,0 +1,165 @@
+"""Losses and figures of segmentation are those of their definitions, on masks made by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as some
+
+from striate import models
+from striate.data.labels import Vocabulary
+from striate.data.targets import NO_LABEL
+from striate.errors import ModelError
+from striate.tasks import create_task
+from striate.tasks.base import PredictOptions, Task
+from striate.tasks.segmentation import Segmentation, dice
+
+ABC = Vocabulary(classes=("a", "b", "c"))
+
+
+def scores_of(called: list[list[int]], classes: int = 3) -> torch.Tensor:
+    """Scores whose greatest is that of a class."""
+    return F.one_hot(torch.tensor(called), classes).permute(2, 0, 1)[None].float()
+
+
+def test_it_keeps_the_protocol_of_a_task():
+    assert isinstance(create_task("segment", ABC), Task)
+
+
+def test_figures_of_masks_made_by_hand():
+    true = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 255], [0, 0, 1, 255]]])
+    called = scores_of([[0, 0, 0, 1], [0, 0, 1, 2], [0, 2, 1, 0]])
+    metrics = Segmentation(ABC).metrics()
+    metrics.update(called, true)
+    rows = {row["class"]: row for row in metrics.per_class()}
+    assert rows["a"]["iou"] == pytest.approx(5 / 7)  # 6 true, 6 called, 5 of them both
+    assert rows["b"]["iou"] == pytest.approx(3 / 4)
+    assert rows["c"]["iou"] == 0
+    assert rows["c"]["accuracy"] is None
+    figures = metrics.compute()
+    assert figures["pixel_accuracy"] == pytest.approx(8 / 10)
+    assert figures["mean_iou"] == pytest.approx((5 / 7 + 3 / 4) / 3)
+    assert figures["class_accuracy"] == pytest.approx((5 / 6 + 3 / 4) / 2)
+    assert list(figures) == ["mean_iou", "pixel_accuracy", "class_accuracy", "boundary_f1", "loss"]
+
+
+def test_figures_are_those_of_all_pixels_together_however_they_come():
+    """Intersection over union as sets of pixels, class by class."""
+    rng = np.random.default_rng(0)
+    true, called = rng.integers(0, 5, (2, 6, 20, 30))
+    metrics = Segmentation(Vocabulary(classes=tuple("abcde"))).metrics()
+    outputs = F.one_hot(torch.from_numpy(called), 5).permute(0, 3, 1, 2).float()
+    for part in (slice(0, 1), slice(1, 4), slice(4, 6)):
+        metrics.update(outputs[part], torch.from_numpy(true)[part])
+    pixels = [({*np.flatnonzero(true == index)}, {*np.flatnonzero(called == index)}) for index in range(5)]
+    assert metrics.compute()["mean_iou"] == pytest.approx(np.mean([len(t & c) / len(t | c) for t, c in pixels]))
+    assert metrics.confusion[1, 3] == len(pixels[1][0] & pixels[3][1])
+
+
+def test_a_class_that_is_nowhere_does_not_count_and_borders_of_a_perfect_map_are_perfect():
+    metrics = Segmentation(ABC).metrics()
+    labels = [[0, 0, 1, 1]] * 4
+    metrics.update(scores_of(labels), torch.tensor([labels]))
+    figures = metrics.compute()
+    assert (figures["mean_iou"], figures["boundary_f1"]) == (1.0, 1.0)
+    assert metrics.per_class()[2]["iou"] is None
+
+
+def test_the_loss_is_the_cross_entropy_of_labelled_pixels_and_the_dice_loss_of_each_picture():
+    torch.manual_seed(0)
+    outputs = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    targets = torch.randint(0, 3, (2, 4, 5))
+    targets[0, :2], targets[1, 0, 0] = NO_LABEL, NO_LABEL
+    found, count = Segmentation(ABC, dice=0.5).loss(outputs, targets)
+    wanted, pixels = 0.0, 0
+    for scores, labels in zip(outputs, targets, strict=True):
+        kept = labels != NO_LABEL
+        probabilities = scores.softmax(0)[:, kept]
+        truth = labels[kept]
+        cross_entropy = -sum(math.log(probabilities[label, place]) for place, label in enumerate(truth.tolist()))
+        coefficients = []
+        for index in sorted(set(truth.tolist())):
+            both = float(probabilities[index][truth == index].sum())
+            coefficients.append(2 * both / (float(probabilities[index].sum()) + int((truth == index).sum())))
+        wanted += cross_entropy + 0.5 * len(truth) * (1 - sum(coefficients) / len(coefficients))
+        pixels += len(truth)
+    assert float(found) == pytest.approx(wanted, rel=1e-6)
+    assert count == pixels
+
+
+@given(seed=some.integers(0, 10**6), value=some.floats(-50, 50))
+def test_pixels_without_a_label_change_nothing(seed, value):
+    generator = torch.Generator().manual_seed(seed)
+    outputs = torch.randn(2, 3, 6, 7, generator=generator)
+    targets = torch.randint(0, 3, (2, 6, 7), generator=generator)
+    targets[torch.rand(2, 6, 7, generator=generator) < 0.4] = NO_LABEL
+    other = torch.where((targets == NO_LABEL)[:, None], torch.full_like(outputs, value), outputs)
+    task = Segmentation(ABC, dice=1.0)
+    both = []
+    for scores in (outputs, other):
+        scores = scores.clone().requires_grad_()
+        loss, count = task.loss(scores, targets)
+        loss.backward()
+        metrics = task.metrics()
+        metrics.update(scores.detach(), targets)
+        both.append((float(loss.detach()), count, metrics.compute(), metrics.per_class(), scores.grad))
+    assert both[0][:4] == both[1][:4]
+    assert (both[0][4][(targets == NO_LABEL)[:, None].expand(-1, 3, -1, -1)] == 0).all()
+    assert torch.equal(both[0][4], both[1][4])
+
+
+def test_a_picture_without_any_label_costs_nothing():
+    outputs = torch.randn(1, 3, 4, 4, requires_grad=True)
+    targets = torch.full((1, 4, 4), NO_LABEL)
+    loss, count = Segmentation(ABC, dice=1.0).loss(outputs, targets)
+    loss.backward()
+    assert (float(loss.detach()), count) == (0.0, 0)
+    assert (outputs.grad == 0).all()
+    assert float(dice(outputs.detach(), targets)) == 1.0
+
+
+def test_rare_classes_count_more_by_median_frequency():
+    """SegNet's rule, worked out by hand: frequency = pixels of a class / pixels of the pictures that show it."""
+    masks = torch.tensor([[[0, 0, 0, 1]], [[0, 0, 0, 0]], [[0, 2, 2, NO_LABEL]]])
+    task = Segmentation(ABC, class_weights="auto")
+    task.study(iter([masks[:2], masks[2:]]))
+    assert task.learned == {"pixels": [8, 1, 2], "pixels_around": [11, 4, 3]}
+    frequency = np.array([8 / 11, 1 / 4, 2 / 3])
+    weights = np.median(frequency) / frequency
+    weights /= (weights * np.array([8, 1, 2])).sum() / 11  # 1 for the average pixel
+    np.testing.assert_allclose(task.weights(), weights, rtol=1e-6)
+    outputs = torch.randn(3, 3, 1, 4)
+    wanted = F.cross_entropy(
+        outputs, masks, weight=torch.tensor(weights).float(), ignore_index=NO_LABEL, reduction="sum"
+    )
+    torch.testing.assert_close(task.loss(outputs, masks)[0], wanted)
+    again = Segmentation(ABC, class_weights="auto", learned=task.learned)
+    assert torch.equal(again.weights(), task.weights())
+
+
+def test_images_smaller_than_a_unit_are_refused_with_the_way_out():
+    task = Segmentation(ABC)
+    plan = models.plan("resnet18", (3, 70, 30), classes=3, stem="large")
+    with pytest.raises(ModelError, match=r"one unit of 32x32 pixels, and images reach it with 30x70; .* larger --size"):
+        task.adapt(plan, "resnet18")
+
+
+def test_predictions_are_as_large_as_their_pictures_and_say_areas():
+    task = create_task("segment", ABC)
+    network = task.build(task.adapt(models.plan("resnet20", (3, 32, 48), classes=3), "resnet20"), "resnet20", 0).eval()
+    with torch.inference_mode():
+        (found,) = task.predict(network, torch.randn(1, 3, 32, 48), [(65, 97)], PredictOptions())
+    assert found.indices.shape == (65, 97)
+    document = found.document()
+    assert (document["width_px"], document["height_px"]) == (97, 65)
+    assert sum(row["pixels"] for row in document["areas"]) == 65 * 97
+    assert sum(row["share"] for row in document["areas"]) == pytest.approx(1)
+    mask = found.files()[".png"]
+    assert (mask.mode, mask.size) == ("P", (97, 65))
+    np.testing.assert_array_equal(np.asarray(mask), found.indices)
+    assert found.overlay(np.zeros((65, 97, 3), dtype=np.uint8)).size == (97, 65)

@@ -111,6 +111,7 @@ def test_masks_overlays_and_areas_are_written(shapes_run, tmp_path, capsys, opti
     rows = list(csv.DictReader((out / "areas.csv").read_text().splitlines()))
     assert next(row["class"] for row in rows if row["image"].endswith("small.png")) == "ground"
     assert sum(int(row["pixels"]) for row in rows if row["image"].endswith("large.png")) == 75 * 61
+    assert {(Path(row["image"]).stem, row["mask"]) for row in rows} == {("small", "small.png"), ("large", "large.png")}
     assert main(command) == 2  # there is something already
     assert "choose another place" in capsys.readouterr().err
 
@@ -191,6 +192,15 @@ def test_masks_without_any_label_are_refused_and_nothing_is_written(rectangles, 
     assert not (tmp_path / "run").exists()
 
 
+def test_masks_of_one_class_alone_are_refused(rectangles, tmp_path):
+    data = rectangles("one", images=8)
+    for path in (data / "masks").iterdir():
+        Image.new("L", (42, 30), 1).save(path)
+    with pytest.raises(DataError, match=r"the training masks show red alone; label pixels of two classes or more"):
+        st.train(data, st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -199,6 +209,7 @@ def test_masks_without_any_label_are_refused_and_nothing_is_written(rectangles, 
         (["--size", "20", "--model", "resnet18", "--stem", "large"], "resnet18 makes one unit of 32x32 pixels"),
         (["--model", "flatten | fc classes"], "has no feature maps to build on; begin the line with conv."),
         (["--reduce", "0"], "--reduce (=0) must be a whole number, 1 or more."),
+        (["--no-skips", "--merge", "sum"], "--merge (=sum) must be left out where there are no skips (--no-skips)."),
         (["--crop", "1"], "--crop (=1) must be a whole number, 2 or more, auto or none."),
     ],
 )

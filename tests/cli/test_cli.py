@@ -59,7 +59,7 @@ def test_every_field_of_the_config_is_a_flag_of_train(capsys):
         main(["train", "--help"])
     told = capsys.readouterr().out
     for name in TrainConfig.__dataclass_fields__:
-        assert re.search(rf"--{name.replace('_', '-')}[ ,]", told)
+        assert re.search(rf"--(no-)?{name.replace('_', '-')} ", told)
 
 
 def test_train_evaluate_predict_end_to_end(colour_folders, tmp_path):

@@ -57,7 +57,8 @@ class Command:
         if self.out is not None and Path(self.out).suffix and Path(self.out).suffix.lower() not in _FORMATS:
             raise ConfigError(f"out (={self.out}) must end in {' or '.join(_FORMATS)}, or be a new folder.")
         if self.overlay and (self.out is None or Path(self.out).suffix):
-            raise ConfigError("overlay: name a new folder for the drawings with --out.")
+            given = f"not {self.out}" if self.out else "which is not given"
+            raise ConfigError(f"overlay: drawings go into a folder; name a new one with --out, {given}.")
 
     def run(self) -> None:
         """Predict, and print or write what was found."""
@@ -95,13 +96,16 @@ _FORMATS = (".csv", ".json")
 _AREAS = "areas.csv"
 
 
-def _collect(found: Iterator[tuple[Path, Prediction]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _collect(
+    found: Iterator[tuple[Path, Prediction]] | Iterator[tuple[Path, Prediction, str]],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Gather predictions as JSON objects, and as rows of a table; the predictions themselves are let go of."""
     documents: list[dict[str, Any]] = []
     table: list[dict[str, Any]] = []
-    for path, prediction in found:
-        documents.append({"image": str(path), **prediction.document()})
-        table += [{"image": str(path), **row} for row in prediction.rows()]
+    for path, prediction, *drawn in found:
+        named = {"image": str(path), **({"mask": drawn[0]} if drawn else {})}
+        documents.append({**named, **prediction.document()})
+        table += [{**named, **row} for row in prediction.rows()]
     return documents, table
 
 
@@ -118,8 +122,8 @@ def _all_or_none(folder: Path) -> Iterator[None]:
 
 def _drawn(
     run: Run, found: Iterator[tuple[Path, Prediction]], folder: Path, *, overlay: bool
-) -> Iterator[tuple[Path, Prediction]]:
-    """Pass predictions on, each after its pictures have been written into a folder."""
+) -> Iterator[tuple[Path, Prediction, str]]:
+    """Pass predictions on, each with the name of its mask, after its pictures have been written into a folder."""
     taken: set[str] = set()
     for path, prediction in found:
         name = path.stem
@@ -133,7 +137,7 @@ def _drawn(
             file = io.BytesIO()
             picture.save(file, "JPEG" if ending.endswith(".jpg") else "PNG", quality=92)
             atomic.write(folder / (name + ending), file.getvalue())
-        yield path, prediction
+        yield path, prediction, name + next(iter(prediction.files()))
 
 
 def _csv(table: list[dict[str, Any]]) -> str:

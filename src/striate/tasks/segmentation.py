@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from striate import models
 from striate.data.labels import Vocabulary
 from striate.data.targets import NO_LABEL, Targets
-from striate.errors import ModelError
+from striate.errors import DataError, ModelError
 from striate.models.decoders import EncoderDecoder, Skips, Way, coarsest
 from striate.models.effects import Shape
 from striate.models.network import feature_strides
@@ -80,7 +80,7 @@ class Segmentation:
         if height < down or width < across:
             raise ModelError(
                 f"{model} makes one unit of {across}x{down} pixels, and images reach it with {width}x{height}; choose "
-                "a larger --size, or a model that keeps more of the resolution, such as resnet20."
+                "a larger --size, a smaller --reduce, or a model that keeps more of the resolution, such as resnet20."
             )
         return body
 
@@ -92,7 +92,11 @@ class Segmentation:
             return EncoderDecoder(encoder, self.outputs, way=self.decoder, skips=self.skips, reduce=self.reduce)
 
     def study(self, targets: Iterable[Targets]) -> None:
-        """Count the pixels of each class, and all pixels with a label in the pictures that it is in."""
+        """Count the pixels of each class, and all pixels with a label in the pictures that it is in.
+
+        Raises:
+            DataError: there is one class alone.
+        """
         pixels = torch.zeros(self.outputs, dtype=torch.int64)
         around = torch.zeros(self.outputs, dtype=torch.int64)
         for batch in targets:
@@ -101,6 +105,10 @@ class Segmentation:
                 found = torch.bincount(mask[mask != NO_LABEL], minlength=self.outputs)
                 pixels += found
                 around += found.sum() * (found > 0)
+        shown = [name for name, count in zip(self.classes, pixels.tolist(), strict=True) if count]
+        if len(shown) < 2:
+            what = f"{shown[0]} alone" if shown else "no class"
+            raise DataError(f"the training masks show {what}; label pixels of two classes or more.")
         self.learned = {"pixels": pixels.tolist(), "pixels_around": around.tolist()}
 
     def weights(self) -> Float[Tensor, " classes"] | None:

@@ -33,7 +33,8 @@ def settings(*, deterministic: bool) -> Iterator[None]:
     finally:
         torch.set_flush_denormal(flushed)
         torch.backends.cudnn.benchmark = searched
-        torch.use_deterministic_algorithms(strict)
+        if strict != torch.are_deterministic_algorithms_enabled():  # else an interrupt waits for what this imports
+            torch.use_deterministic_algorithms(strict)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class SegmentationOptions(Options):
     """How feature maps grow to the image's size: upsampling then convolution, or transposed convolution."""
 
     skips: bool = True
-    """Use the finer feature maps on the way up. no-skips: a plain encoder-decoder."""
+    """Whether the finer feature maps come in on the way up; without them it is a plain encoder-decoder."""
 
     merge: Merge = "concat"
     """How skips come in: put beside what comes from below (U-Net), or classes scored at each and added up (FCN)."""
@@ -66,6 +66,7 @@ class SegmentationOptions(Options):
         self._require(
             ("decoder", self.decoder in get_args(WayUp), f"one of {', '.join(get_args(WayUp))}"),
             ("merge", self.merge in get_args(Merge), f"one of {', '.join(get_args(Merge))}"),
+            ("merge", self.skips or self.merge == "concat", "left out where there are no skips (--no-skips)"),
             ("reduce", is_whole(self.reduce, 1), "a whole number, 1 or more"),
             (
                 "crop",

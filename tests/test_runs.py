@@ -456,3 +456,21 @@ def test_masks_are_measured_and_gone_on_with_as_they_were_read_in_training(colou
     prepared = prepare(tmp_path / "colours", record.config)
     with pytest.raises(RunError, match=r"this has changed: threshold \(was none, is 128\)"):
         check_unchanged(colour_run.folder, record, prepared, config, "", {})
+
+
+def test_classes_are_learnt_from_whole_images_however_large(tmp_path, colour_folders, monkeypatch):
+    """Windows are for segmentation."""
+    seen = set()
+    real = assembly.fit
+
+    def fit(state, engine, *, train_batches, **others):
+        seen.update(tuple(batch.images.shape[2:]) for batch in train_batches(0, 0))
+        return real(state, engine, train_batches=train_batches, **others)
+
+    monkeypatch.setattr(assembly, "fit", fit)
+    line = "conv 4@3x3 stride=8 | relu | gap | fc classes"
+    st.train(
+        colour_folders(images=4),
+        st.TrainConfig(model=line, size=300, epochs=1, batch_size=4, out=str(tmp_path / "run")),
+    )
+    assert seen == {(300, 300)}

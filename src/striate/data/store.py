@@ -54,12 +54,11 @@ class Store:
         return self.pixels.gather(self.rows[samples])
 
     def labelled(self) -> Bool[np.ndarray, " samples"]:
-        """Tell which samples show anything with a label: those whose masks are not all `NO_LABEL`."""
+        """Tell which samples, of data with masks, show anything with a label: whose masks are not all `NO_LABEL`."""
         found = np.ones(len(self), dtype=bool)
         for begin in range(0, len(self), _AT_ONCE):
             masks = self.gather(np.arange(begin, min(begin + _AT_ONCE, len(self)))).masks
-            if masks is None:
-                break
+            assert masks is not None
             found[begin : begin + _AT_ONCE] = (masks != NO_LABEL).any((1, 2))
         return found
 

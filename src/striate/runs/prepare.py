@@ -28,7 +28,6 @@ from striate.tasks.base import Task
 from striate.training.config import TrainConfig
 
 _MOST_PX = 512  # shorter side, where the images' own shape is kept
-_WINDOW_PX = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +97,13 @@ def choose_form(dataset: Dataset, task: Task, config: TrainConfig) -> tuple[str,
     return name, Form(height_px=sides[0], width_px=sides[1], channels=channels, fit=config.fit), scale
 
 
-def window_px(config: TrainConfig, form: Form) -> tuple[int, int]:
-    """Return the height and width of what training cuts out of an image, which may be all of it."""
+def window_px(task: Task, config: TrainConfig, form: Form) -> tuple[int, int] | None:
+    """Return the height and width of what training cuts out of an image; None where the task takes whole images."""
+    if task.window_px is None:
+        return None
     if config.crop == "none":
         return form.height_px, form.width_px
-    side = _WINDOW_PX if config.crop == "auto" else config.crop
+    side = task.window_px if config.crop == "auto" else config.crop
     return min(side, form.height_px), min(side, form.width_px)
 
 
@@ -153,13 +154,9 @@ def decode_splits(prepared: Prepared, config: TrainConfig) -> dict[SplitName, St
         keep=config.store,
         max_pixels=config.max_pixels,
     )
-    labelled = whole.labelled()
-    stores = {split: whole.take(indices[labelled[indices]]) for split, indices in dataset.splits.items()}
-    if not labelled.all():
-        say(f"left out: {listing(whole.names[place] for place in np.flatnonzero(~labelled))}, without any label")
-        for split, store in stores.items():
-            if not len(store):
-                raise DataError(f"{dataset.location}: no mask of {split} has any label; label some of its pixels.")
+    stores = {split: whole.take(indices) for split, indices in dataset.splits.items()}
+    if dataset.samples.pictures.masked:
+        stores = _labelled_alone(stores, whole, dataset)
     if twofold := contradictory(whole.digests, whole.labels):
         say(f"left out: {listing(whole.names[place] for place in twofold)}, the same images under different labels")
         contents = {whole.digests[place] for place in twofold}
@@ -178,6 +175,19 @@ def decode_splits(prepared: Prepared, config: TrainConfig) -> dict[SplitName, St
                 say(f"left out: {copies:,} of {len(stores[split]):,} {split} images, copies of training images")
             stores[split] = fresh
     return stores
+
+
+def _labelled_alone(stores: dict[SplitName, Store], whole: Store, dataset: Dataset) -> dict[SplitName, Store]:
+    """Leave out, and name, pictures whose masks have no label at all; raises DataError where a split has no others."""
+    labelled = whole.labelled()
+    if labelled.all():
+        return stores
+    say(f"left out: {listing(whole.names[place] for place in np.flatnonzero(~labelled))}, without any label")
+    kept = {split: whole.take(indices[labelled[indices]]) for split, indices in dataset.splits.items()}
+    for split, store in kept.items():
+        if not len(store):
+            raise DataError(f"{dataset.location}: no mask of {split} has any label; label some of its pixels.")
+    return kept
 
 
 def build_network(prepared: Prepared, config: TrainConfig, device: torch.device) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +37,6 @@ from striate.training.loop import evaluate
 
 WEIGHTS = "model.safetensors"
 LOG = "metrics.jsonl"
-_BATCH = 64  # images at a time where nothing is learned
 
 
 @dataclass(frozen=True)
@@ -152,10 +152,9 @@ class Run:
         """Yield the predictions of image files, one by one; see `predict`."""
         if top < 1:
             raise ConfigError(f"top (={top}) must be 1 or more.")
-        if tile and not self.task.keeps_aspect:
+        window = window_px(self.task, self.record.config, self.record.preprocessing.form) if tile else None
+        if tile and window is None:
             raise ConfigError(f"tile: a network for {self.record.task} looks at whole pictures; leave it out.")
-        form = self.record.preprocessing.form
-        window = window_px(self.record.config, form) if tile else None
         options = PredictOptions(top=top, window_px=window)
         at_once = 1 if self.task.keeps_aspect else max(1, len(paths))  # those that are brought to one size
         with progress_bar("predicting", len(paths)) as advance:
@@ -169,6 +168,7 @@ class Run:
         form, max_pixels = self.record.preprocessing.form, self.record.config.max_pixels
         trained_px, scale = (form.height_px, form.width_px), self.record.preprocessing.scale
 
+        @functools.cache
         def size_px(place: int) -> tuple[int, int]:
             return upright_size(files.header(place, max_pixels=max_pixels))
 
@@ -182,7 +182,7 @@ class Run:
         store = undecoded_store(samples, preprocessing.form, max_pixels=max_pixels)
         place = 0
         for batch in self._batches(store, preprocessing).in_order():
-            sizes = [size_px(place + offset) for offset in range(len(batch.images))]
+            sizes = map(size_px, range(place, place + len(batch.images)))  # read where the task wants them
             with torch.inference_mode():
                 found = self.task.predict(self.model, batch.images, sizes, options)
             yield from zip(files.paths[place : place + len(found)], found, strict=True)

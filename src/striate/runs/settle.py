@@ -73,7 +73,7 @@ class Feeds:
         if config.mix != "auto":
             policy = replace(policy, mix=config.mix)
         policy = policy.suiting(dataset.samples.labels, mirror_safe=dataset.mirror_safe)
-        cuts = prepared.task.keeps_aspect  # a class is of the whole image
+        window = window_px(prepared.task, config, prepared.form)
         batches = {
             split: Batches(
                 store=store,
@@ -82,7 +82,7 @@ class Feeds:
                 device=device,
                 classes=len(dataset.classes),
                 share=(world.rank, world.size),
-                window_px=window_px(config, prepared.form) if split == "train" and cuts else None,
+                window_px=window if split == "train" else None,
             )
             for split, store in stores.items()
         }

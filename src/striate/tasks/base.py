@@ -73,6 +73,8 @@ class Task(Protocol):
         outputs: how many channels the network's head has.
         batch_size: images a step, where none is asked for.
         keeps_aspect: whether images keep the shape of the data's pictures; else they become squares.
+        window_px: side of the windows that training cuts out of images, where none is asked for; None: it takes whole
+            images, as predictions do.
         draws: whether its predictions are pictures.
         learned: what was found in the training targets, JSON; travels with the weights.
     """
@@ -80,6 +82,7 @@ class Task(Protocol):
     outputs: int
     batch_size: int
     keeps_aspect: bool
+    window_px: int | None
     draws: bool
     learned: dict[str, Any]
 
@@ -127,6 +130,6 @@ class Task(Protocol):
         """
 
     def predict(
-        self, model: nn.Module, images: Tensor, pictures_px: list[tuple[int, int]], options: PredictOptions
+        self, model: nn.Module, images: Tensor, pictures_px: Iterable[tuple[int, int]], options: PredictOptions
     ) -> list[Prediction]:
         """Have the network say what it sees in images, which pictures of these heights and widths have become."""

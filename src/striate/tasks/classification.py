@@ -35,6 +35,7 @@ class Classification:
 
     batch_size = 64
     keeps_aspect = False
+    window_px = None
     draws = False
 
     def __init__(
@@ -97,7 +98,7 @@ class Classification:
         return trained_px
 
     def predict(
-        self, model: nn.Module, images: Tensor, pictures_px: list[tuple[int, int]], options: PredictOptions
+        self, model: nn.Module, images: Tensor, pictures_px: Iterable[tuple[int, int]], options: PredictOptions
     ) -> list[Prediction]:
         """Return for each image the `top` likeliest classes and their probabilities."""
         probabilities, indices = model(images).double().softmax(1).topk(min(options.top, self.outputs))

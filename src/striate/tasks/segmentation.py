@@ -42,6 +42,7 @@ class Segmentation:
 
     batch_size = 8
     keeps_aspect = True
+    window_px = 256
     draws = True
 
     def __init__(
@@ -177,7 +178,7 @@ class Segmentation:
         return max(1, round(picture_px[0] * share)), max(1, round(picture_px[1] * share))
 
     def predict(
-        self, model: nn.Module, images: Tensor, pictures_px: list[tuple[int, int]], options: PredictOptions
+        self, model: nn.Module, images: Tensor, pictures_px: Iterable[tuple[int, int]], options: PredictOptions
     ) -> list[Prediction]:
         """Return for each image the likeliest class of every pixel of its picture."""
         found: list[Prediction] = []

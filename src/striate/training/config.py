@@ -329,12 +329,12 @@ class TrainConfig(
         """Return what a task itself takes of these options; raises ConfigError where one is for other tasks alone."""
         return options_of_task(self, task)
 
-    def images_a_step(self, task: int) -> int:
+    def images_a_step(self, default: int) -> int:
         """Return the batch size, where it is left to the task that of the task.
 
         Raises:
             ConfigError: it cannot be worked through in as many parts as are wanted.
         """
-        images = task if self.batch_size == "auto" else self.batch_size
+        images = default if self.batch_size == "auto" else self.batch_size
         self._require(("accumulate", self.accumulate <= images // 2, f"at most half the batch size, which is {images}"))
         return images

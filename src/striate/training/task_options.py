@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -85,14 +84,9 @@ def options_of_task(config: Any, task: str) -> dict[str, Any]:
         ConfigError: an option was chosen that is for other tasks.
     """
     defaults = {one.name: one.default for one in fields(config) if one.default is not MISSING}
-    for name, tasks in _all():
+    for name, tasks in (HEAD_AND_LOSS | OF_TRAINING).items():
         if task not in tasks and getattr(config, name) != defaults[name]:
             raise ConfigError(
                 f"{name} (={getattr(config, name)}) is for {' and '.join(tasks)}, not for {task}; leave it out."
             )
     return {name: getattr(config, name) for name, tasks in HEAD_AND_LOSS.items() if task in tasks}
-
-
-def _all() -> Iterator[tuple[str, tuple[str, ...]]]:
-    yield from HEAD_AND_LOSS.items()
-    yield from OF_TRAINING.items()

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import striate as st
-from striate.data.sheet import overlay_mask
+from striate.drawing import paint_classes
 
 DECODERS: dict[str, dict[str, Any]] = {
     "upsample, U-Net": {"decoder": "upsample"},
@@ -90,7 +90,7 @@ def draw(data: Path, rows: list[dict[str, Any]], names: list[str], folder: Path)
         with Image.open(picture) as opened, Image.open(mask) as truth:
             image, labels = opened.convert("RGB"), np.array(truth)
         labels = np.where(labels < len(colours), labels, 255).astype(np.uint8)
-        tiles = {"picture": image, "truth": overlay_mask(image, labels, colours)}
+        tiles = {"picture": image, "truth": paint_classes(np.asarray(image), labels, colours)}
         for decoder, run in runs.items():
             ((_, prediction),) = run.predictions([picture])
             tiles[decoder] = run.overlay(picture, prediction)

@@ -72,6 +72,9 @@ def test_a_class_for_every_pixel_is_learnt(shapes, shapes_run):
     assert list(found["metrics"]) == ["mean_iou", "pixel_accuracy", "class_accuracy", "boundary_f1", "loss"]
     assert found["metrics"]["mean_iou"] == pytest.approx(shapes_run.record.metrics["mean_iou"], abs=1e-6)
     assert [row["class"] for row in found["per_class"]] == ["ground", "red", "blue"]
+    assert found["size_px"] == [30, 42]
+    assert found["baselines"] == shapes_run.record.baselines
+    assert found["baselines"]["most frequent class"]["mean_iou"] < 0.3
 
 
 def test_classes_of_an_evaluation_are_matched_by_name(shapes, shapes_run, tmp_path):
@@ -178,7 +181,8 @@ def test_every_option_goes_from_training_to_prediction(shapes, tmp_path, options
 def test_pictures_without_any_label_are_left_out_and_said(rectangles, tmp_path, capsys):
     data = rectangles("some", images=12, unlabelled=(4, 5))
     run = st.train(data, st.TrainConfig(**QUICK | {"epochs": 1}, out=str(tmp_path / "run")))
-    assert "left out: images/4.png, images/5.png, without any label" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert all(f"images/{index}.png, without any label" in said for index in (4, 5))
     split = json.loads((run.folder / "split.json").read_text())
     assert not {"images/4.png", "images/5.png"} & {name for names in split.values() for name in names}
 
@@ -210,6 +214,11 @@ def test_masks_of_one_class_alone_are_refused(rectangles, tmp_path):
         (["--model", "flatten | fc classes"], "has no feature maps to build on; begin the line with conv."),
         (["--reduce", "0"], "--reduce (=0) must be a whole number, 1 or more."),
         (["--no-skips", "--merge", "sum"], "--merge (=sum) must be left out where there are no skips (--no-skips)."),
+        (
+            ["--crop", "20", "--model", "resnet18", "--stem", "large"],
+            "what training cuts out of images reaches it with",
+        ),
+        (["--model", "conv 4@3x3 | fitpool 4 | conv 4@1x1 | gap | fc classes"], "`fitpool 4` makes one size of all"),
         (["--crop", "1"], "--crop (=1) must be a whole number, 2 or more, auto or none."),
     ],
 )
@@ -228,3 +237,23 @@ def test_options_of_segmentation_are_refused_where_classes_are_learnt(colour_fol
     assert main(["predict", str(colour_run.folder), picture, "--tile"]) == 2
     assert "looks at whole pictures" in capsys.readouterr().err
     assert not (tmp_path / "masks").exists()
+
+
+def test_masks_without_any_label_cannot_be_measured(rectangles, shapes_run):
+    data = rectangles("blank", images=8)
+    for name in st.open_data(data).split("val").names:
+        Image.new("L", (42, 30), 255).save(data / name.replace("images", "masks"))
+    with pytest.raises(DataError, match="nothing here has a label, so there is nothing to measure"):
+        shapes_run.evaluate(data, split="val")
+
+
+def test_pictures_smaller_than_a_network_takes_are_extended(rectangles, tmp_path):
+    """LeNet-5 takes no image below 16 pixels."""
+    data = rectangles("lenet", images=8)
+    run = st.train(data, st.TrainConfig(**QUICK | {"epochs": 1, "model": "lenet5"}, out=str(tmp_path / "run")))
+    for height, width in ((5, 5), (1, 1), (3, 400)):
+        picture, _ = draw(0)
+        picture.resize((width, height)).save(tmp_path / "small.png")
+        for tile in (False, True):
+            (found,) = run.predict(tmp_path / "small.png", tile=tile)
+            assert (found["width_px"], found["height_px"]) == (width, height)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar while a block runs; yields a function that moves it on by some items.
+def progress_bar(description: str, total: int) -> Iterator[Callable[[float], None]]:
+    """Show a bar while a block runs; yields a function that moves it on by some items, or a part of one.
 
     Where stderr is no terminal there is no bar. A bar disappears when its block ends.
     """

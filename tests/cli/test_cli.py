@@ -67,7 +67,7 @@ def test_train_evaluate_predict_end_to_end(colour_folders, tmp_path):
     trained = striate("train", folder, *QUICK, "--json", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     summary = json.loads(trained.stdout)
-    assert list(summary) == ["run", "task", "model", "metrics", "epochs", "seconds", "images_per_s"]
+    assert list(summary) == ["run", "task", "model", "metrics", "baselines", "epochs", "seconds", "images_per_s"]
     assert list(summary["metrics"]) == ["accuracy", "accuracy_interval", "top5_accuracy", "loss"]
     assert (summary["task"], summary["model"], summary["epochs"]) == ("classify", "resnet20", 3)
     assert summary["run"] == "runs/classify/colours-resnet20"

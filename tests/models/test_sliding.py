@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 
 import striate as st
 from striate.models.decoders import EncoderDecoder
-from striate.models.sliding import _fade, classes_by_windows, enlarged_classes, windows
+from striate.models.sliding import _fade, likeliest_classes, strips_by_windows, windows
 
 
 @given(size=some.integers(1, 300), window=some.integers(1, 90), unit=some.integers(1, 16))
@@ -37,26 +37,49 @@ def network() -> EncoderDecoder:
     return EncoderDecoder(encoder, 5).eval()
 
 
+def classes_by_windows(network, image, window, picture=None):
+    strips = strips_by_windows(network, image, window, network.unit)
+    return likeliest_classes(strips, image.shape[2], picture or tuple(image.shape[2:]))
+
+
 def test_windows_give_what_the_whole_picture_gives(network):
     """Where windows overlap by more than the network sees, not a pixel differs, seams and borders included."""
     torch.manual_seed(1)
     image = torch.randn(1, 3, 203, 150)
     with torch.inference_mode():
         whole = network(image)[0].argmax(0).to(torch.uint8)
-        found = classes_by_windows(network, image, (64, 80), network.unit)
+        found = classes_by_windows(network, image, (64, 80))
     assert torch.equal(found, whole)
 
 
 def test_a_picture_smaller_than_a_window_is_one_window(network):
     image = torch.randn(1, 3, 30, 20)
     with torch.inference_mode():
-        found = classes_by_windows(network, image, (64, 64), network.unit)
+        found = classes_by_windows(network, image, (64, 64))
         assert torch.equal(found, network(image)[0].argmax(0).to(torch.uint8))
 
 
 @pytest.mark.parametrize(("height", "width"), [(100, 37), (13, 90), (300, 301), (5, 5), (20, 30)])
-def test_scores_are_enlarged_as_torch_does_band_by_band(height, width):
+@pytest.mark.parametrize("rows", [20, 7, 1])
+def test_scores_are_brought_to_the_pictures_size_as_torch_does_however_they_come(height, width, rows):
     torch.manual_seed(0)
     scores = torch.randn(4, 20, 30)
     wanted = F.interpolate(scores[None], (height, width), mode="bilinear")[0].argmax(0).to(torch.uint8)
-    assert (enlarged_classes(scores, height, width) != wanted).float().mean() < 1e-3  # ties are rounded either way
+    found = likeliest_classes(scores.split(rows, 1), 20, (height, width))
+    assert (found != wanted).float().mean() < 1e-3  # ties are rounded either way
+
+
+def test_windows_of_a_picture_that_was_made_smaller_are_enlarged_smoothly(network):
+    torch.manual_seed(2)
+    image = torch.randn(1, 3, 100, 90)
+    with torch.inference_mode():
+        whole = network(image).softmax(1)
+        wanted = F.interpolate(whole, (251, 260), mode="bilinear")[0].argmax(0).to(torch.uint8)
+        assert (classes_by_windows(network, image, (48, 64), (251, 260)) != wanted).float().mean() < 1e-3
+
+
+def test_progress_is_told_window_by_window_and_adds_up_to_the_picture(network):
+    told: list[float] = []
+    list(strips_by_windows(network, torch.randn(1, 3, 100, 90), (48, 64), network.unit, told.append))
+    assert len(told) > 4
+    assert sum(told) == pytest.approx(1)

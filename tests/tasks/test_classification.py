@@ -83,7 +83,7 @@ def test_figures_do_not_depend_on_how_samples_are_batched(cuts):
 def test_a_prediction_is_the_likeliest_class_and_lists_the_next():
     task = Classification(Vocabulary(classes=("a", "b", "c")))
     logits = torch.tensor([[1.0, 3.0, 2.0]])
-    (prediction,) = task.predict(nn.Identity(), logits, [(8, 8)], PredictOptions(top=2))
+    (prediction,) = task.predict(nn.Identity(), logits, [(8, 8)], PredictOptions(top=2), lambda share: None)
     p = logits.double().softmax(1)[0].tolist()
     assert prediction.document() == {
         "class": "b",
@@ -91,7 +91,7 @@ def test_a_prediction_is_the_likeliest_class_and_lists_the_next():
         "top": [["b", p[1]], ["c", p[2]]],
     }
     assert prediction.rows() == [{"class": "b", "probability": p[1]}]
-    (whole,) = task.predict(nn.Identity(), logits, [(8, 8)], PredictOptions(top=5))
+    (whole,) = task.predict(nn.Identity(), logits, [(8, 8)], PredictOptions(top=5), lambda share: None)
     assert len(whole.document()["top"]) == 3
 
 

@@ -14,9 +14,11 @@ from hypothesis import strategies as some
 from striate import models
 from striate.data.labels import Vocabulary
 from striate.data.targets import NO_LABEL
+from striate.drawing import paint_classes
 from striate.errors import ModelError
 from striate.tasks import create_task
 from striate.tasks.base import PredictOptions, Task
+from striate.tasks.maps import ClassMap
 from striate.tasks.segmentation import Segmentation, dice
 
 ABC = Vocabulary(classes=("a", "b", "c"))
@@ -99,7 +101,8 @@ def test_pixels_without_a_label_change_nothing(seed, value):
     targets = torch.randint(0, 3, (2, 6, 7), generator=generator)
     targets[torch.rand(2, 6, 7, generator=generator) < 0.4] = NO_LABEL
     other = torch.where((targets == NO_LABEL)[:, None], torch.full_like(outputs, value), outputs)
-    task = Segmentation(ABC, dice=1.0)
+    task = Segmentation(ABC, dice=1.0, class_weights="auto", label_smoothing=0.1)
+    task.study([targets])
     both = []
     for scores in (outputs, other):
         scores = scores.clone().requires_grad_()
@@ -132,20 +135,23 @@ def test_rare_classes_count_more_by_median_frequency():
     frequency = np.array([8 / 11, 1 / 4, 2 / 3])
     weights = np.median(frequency) / frequency
     weights /= (weights * np.array([8, 1, 2])).sum() / 11  # 1 for the average pixel
-    np.testing.assert_allclose(task.weights(), weights, rtol=1e-6)
+    np.testing.assert_allclose(task.weights, weights, rtol=1e-6)
     outputs = torch.randn(3, 3, 1, 4)
     wanted = F.cross_entropy(
         outputs, masks, weight=torch.tensor(weights).float(), ignore_index=NO_LABEL, reduction="sum"
     )
     torch.testing.assert_close(task.loss(outputs, masks)[0], wanted)
     again = Segmentation(ABC, class_weights="auto", learned=task.learned)
-    assert torch.equal(again.weights(), task.weights())
+    assert torch.equal(again.weights, task.weights)
 
 
 def test_images_smaller_than_a_unit_are_refused_with_the_way_out():
     task = Segmentation(ABC)
     plan = models.plan("resnet18", (3, 70, 30), classes=3, stem="large")
-    with pytest.raises(ModelError, match=r"one unit of 32x32 pixels, and images reach it with 30x70; .* larger --size"):
+    with pytest.raises(
+        ModelError,
+        match=r"one unit of 32x32 pixels, and what training cuts out of images reaches it with 30x70; .* larger --size",
+    ):
         task.adapt(plan, "resnet18")
 
 
@@ -153,7 +159,7 @@ def test_predictions_are_as_large_as_their_pictures_and_say_areas():
     task = create_task("segment", ABC)
     network = task.build(task.adapt(models.plan("resnet20", (3, 32, 48), classes=3), "resnet20"), "resnet20", 0).eval()
     with torch.inference_mode():
-        (found,) = task.predict(network, torch.randn(1, 3, 32, 48), [(65, 97)], PredictOptions())
+        (found,) = task.predict(network, torch.randn(1, 3, 32, 48), [(65, 97)], PredictOptions(), lambda share: None)
     assert found.indices.shape == (65, 97)
     document = found.document()
     assert (document["width_px"], document["height_px"]) == (97, 65)
@@ -162,4 +168,37 @@ def test_predictions_are_as_large_as_their_pictures_and_say_areas():
     mask = found.files()[".png"]
     assert (mask.mode, mask.size) == ("P", (97, 65))
     np.testing.assert_array_equal(np.asarray(mask), found.indices)
-    assert found.overlay(np.zeros((65, 97, 3), dtype=np.uint8)).size == (97, 65)
+    overlay = found.overlay(np.full((65, 97, 3), 100, dtype=np.uint8))
+    assert overlay.width == 97
+    assert overlay.height > 65  # a legend is below
+
+
+def test_overlays_show_the_picture_through_colours_and_borders_in_full():
+    colours = ((0, 0, 0), (200, 0, 0), (0, 0, 200))
+    indices = np.zeros((8, 12), dtype=np.uint8)
+    indices[:, 4:8], indices[:, 8:] = 1, 255
+    picture = np.full((8, 12, 3), 100, dtype=np.uint8)
+    drawn = np.asarray(paint_classes(picture, indices, colours, bare=[0]))
+    assert drawn[3, 1].tolist() == [100, 100, 100]  # bare
+    assert drawn[3, 4].tolist() == [200, 0, 0]  # a border
+    assert drawn[3, 6].tolist() == [150, 50, 50]
+    assert drawn[3, 10].tolist() == [60, 60, 60]  # no label: darker
+    found = ClassMap(indices.clip(max=2), ("background", "car", "road"), colours)
+    assert [(row["class"], row["pixels"]) for row in found.rows()] == [("background", 32), ("car", 32), ("road", 32)]
+    assert ClassMap(np.zeros((2, 2), np.uint8), ("a", "b"), colours[:2]).rows()[1] == {
+        "class": "b", "pixels": 0, "share": 0.0
+    }  # fmt: skip
+
+
+def test_the_baseline_calls_every_pixel_what_most_are():
+    task = Segmentation(ABC)
+    assert task.baselines(torch.zeros(1, 3, 2, 2)) == {}
+    targets = torch.tensor([[[1, 1, 1, 0], [1, 2, NO_LABEL, 0]]])
+    task.study([targets])
+    metrics = task.metrics()
+    metrics.update(task.baselines(torch.zeros(1, 3, 2, 4))["most frequent class"], targets)
+    figures = metrics.compute()
+    assert figures["pixel_accuracy"] == pytest.approx(4 / 7)
+    assert figures["mean_iou"] == pytest.approx(4 / 7 / 3)
+    shares = np.array([2, 4, 1]) / 7
+    assert figures["loss"] == pytest.approx(-(shares * np.log(shares)).sum())  # the entropy of the shares

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from striate.cli.output import Data, JsonFlag, RunFolder, print_json, print_table
+from striate.cli.output import Data, JsonFlag, RunFolder, print_baselines, print_json, print_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,9 @@ class Command:
         if self.json:
             print_json(result)
             return
-        print(f"{run.task.describe(result['metrics'])}, on {result['samples']:,} images\n")
+        height, width = result["size_px"]
+        print(f"{run.task.describe(result['metrics'])}, on {result['samples']:,} images of {width}x{height}")
+        print_baselines(run.task, result["baselines"])
+        print()
         columns = [name for name in result["per_class"][0] if not name.endswith("_interval")]
         print_table(columns, [[row[name] for name in columns] for row in result["per_class"]])

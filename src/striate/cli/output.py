@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from striate import plots, strict_json
+
+if TYPE_CHECKING:
+    from striate.tasks.base import Task
 
 JsonFlag = Annotated[
     bool, tyro.conf.arg(name="json", help="Print one JSON document on stdout, and nothing else there.")
@@ -44,6 +47,12 @@ def bar_mark() -> str:
 def print_json(document: object) -> None:
     """Print one JSON document."""
     print(strict_json.dumps(document))
+
+
+def print_baselines(task: Task, baselines: Mapping[str, Any]) -> None:
+    """Print what needs no network reaches on the same images."""
+    for name, figures in baselines.items():
+        print(f"{name}: {task.brief(figures)}")
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

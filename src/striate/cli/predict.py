@@ -17,6 +17,8 @@ from striate.cli.output import JsonFlag, RunFolder, print_json, print_table
 from striate.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from striate.runs import Run
     from striate.tasks.base import Prediction
 
@@ -34,8 +36,8 @@ class Command:
             help_behavior_hint="(one or more)",
         ),
     ]
-    top: int = 5
-    """How many of the likeliest classes the JSON lists for an image."""
+    top: int | None = None
+    """Classification: how many of the likeliest classes the JSON lists for an image: 5, unless said."""
     tile: bool = False
     """Segmentation: look at pictures window by window, at the scale of the training images, and not as a whole."""
     overlay: bool = False
@@ -94,6 +96,13 @@ class Command:
 
 _FORMATS = (".csv", ".json")
 _AREAS = "areas.csv"
+_MOST_PX = 65_500  # a side of a JPEG
+
+
+def _within(picture: Image.Image, most_px: int) -> Image.Image:
+    """Make a picture smaller where one of its sides is longer than can be."""
+    picture.thumbnail((most_px, most_px))
+    return picture
 
 
 def _collect(
@@ -132,7 +141,7 @@ def _drawn(
         taken.add(name)
         pictures = dict(prediction.files())
         if overlay:
-            pictures["_overlay.jpg"] = run.overlay(path, prediction)
+            pictures["_overlay.jpg"] = _within(run.overlay(path, prediction), _MOST_PX)
         for ending, picture in pictures.items():
             file = io.BytesIO()
             picture.save(file, "JPEG" if ending.endswith(".jpg") else "PNG", quality=92)

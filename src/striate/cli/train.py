@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from striate.cli.output import Data, JsonFlag, print_json
+from striate.cli.output import Data, JsonFlag, print_baselines, print_json
 from striate.training.config import TrainConfig
 
 
@@ -27,6 +27,7 @@ class Command:
             return
         record = run.record
         print(run.task.describe(record.metrics))
+        print_baselines(run.task, record.baselines)
         images = f"{record.data[record.metrics_split]:,} {record.metrics_split} images"
         if record.epochs == 1:
             print(f"on the {images}")

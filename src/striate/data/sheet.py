@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from jaxtyping import Float
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from striate.data.augment import POLICIES
@@ -17,16 +14,15 @@ from striate.data.dataset import Dataset
 from striate.data.decode import MAX_PIXELS
 from striate.data.fitting import Form
 from striate.data.labels import Skeleton
-from striate.data.pictures import NO_LABEL
 from striate.data.preprocessing import Preprocessing, evenly_spread
 from striate.data.store import open_store
 from striate.data.targets import Batch, JointTargets
+from striate.drawing import INK, font, paint_classes
 
 _TILE_PX = 160
 _GAP_PX = 6
 _BAND_PX = 26  # the line of text above a policy's tiles
 _CAPTION_PX = 18
-_INK = (40, 40, 40)
 _LEFT, _RIGHT, _MIDDLE = (40, 120, 255), (255, 120, 20), (60, 200, 90)
 
 
@@ -69,25 +65,14 @@ def contact_sheet(
     for row, (name, policy) in enumerate(POLICIES.items()):
         suiting = policy.suiting(store.labels, mirror_safe=dataset.mirror_safe)
         top = row * row_px + _GAP_PX
-        pen.text((_GAP_PX, top), f"--augment {name}", fill=_INK, font=_font(16))
+        pen.text((_GAP_PX, top), f"--augment {name}", fill=INK, font=font(16))
         for batch in batches.shuffled(seed, 0, suiting):
             for place in range(len(batch.images)):
                 tile, caption = _tile(batch, place, dataset)
                 left = _GAP_PX + place * (_TILE_PX + _GAP_PX)
                 sheet.paste(tile, (left, top + _BAND_PX))
-                pen.text((left, top + _BAND_PX + tile.height), caption, fill=_INK, font=_font(12))
+                pen.text((left, top + _BAND_PX + tile.height), caption, fill=INK, font=font(12))
     return sheet
-
-
-def overlay_mask(
-    image: Image.Image, mask: UInt8[np.ndarray, "height width"], colours: tuple[tuple[int, int, int], ...]
-) -> Image.Image:
-    """Lay the colours of classes over an image; where there is no label the image is left as it is, but darker."""
-    table = np.zeros((256, 3), dtype=np.uint8)
-    table[: len(colours)] = colours
-    painted = Image.fromarray(table[mask]).resize(image.size, Image.Resampling.NEAREST)
-    unlabelled = Image.fromarray(np.where(mask == NO_LABEL, 90, 128).astype(np.uint8))
-    return Image.composite(painted, image, unlabelled.resize(image.size, Image.Resampling.NEAREST))
 
 
 def draw_joints(
@@ -124,7 +109,8 @@ def _tile(batch: Batch, place: int, dataset: Dataset) -> tuple[Image.Image, str]
     target = targets[place]
     if target.ndim == 2:
         colours = dataset.vocabulary.drawn_in
-        return overlay_mask(image, target.numpy().astype(np.uint8), colours), ""
+        mask = Image.fromarray(target.numpy().astype(np.uint8)).resize(image.size, Image.Resampling.NEAREST)
+        return paint_classes(np.asarray(image), np.asarray(mask), colours), ""
     if target.ndim == 1:
         share, best = target.topk(min(2, len(target)))
         shares = zip(share.tolist(), best.tolist(), strict=True)
@@ -134,15 +120,6 @@ def _tile(batch: Batch, place: int, dataset: Dataset) -> tuple[Image.Image, str]
 
 def _caption(*parts: str) -> str:
     return " ".join(" + ".join(parts).split())[:28]
-
-
-@functools.cache
-def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return a font of the system that has more than ASCII letters, or else Pillow's own."""
-    for name in ("DejaVuSans.ttf", "Arial.ttf", "Arial Unicode.ttf", "LiberationSans-Regular.ttf"):
-        with contextlib.suppress(OSError):
-            return ImageFont.truetype(name, size_px)
-    return ImageFont.load_default(size_px)
 
 
 def _picture(image: Float[Tensor, "channels height width"]) -> Image.Image:

@@ -43,9 +43,10 @@ class Encoder(Protocol):
 class EncoderDecoder(nn.Module):
     """A network from images to as many numbers for every pixel: exactly as large as the images, whatever their size.
 
-    Images are extended to a multiple of the encoder's coarsest stride, below and on the right, by repeating their
-    border; what comes out is cut to their size. So units lie on one grid that begins in the top left corner, and a
-    window of an image whose corner lies on it gives what the whole image gives, but for the border's influence.
+    Images are extended to a multiple of the encoder's coarsest stride, and to the least that it takes, below and on the
+    right, by repeating their border; what comes out is cut to their size. So units lie on one grid that begins in the
+    top left corner, and a window of an image whose corner lies on it gives what the whole image gives, but for the
+    border's influence.
 
     Args:
         encoder: gives feature maps.
@@ -54,13 +55,21 @@ class EncoderDecoder(nn.Module):
         skips: what becomes of the finer maps.
         reduce: images are first made smaller by this factor, by the mean of that many pixels squared, and scores
             enlarged by it, bilinearly.
+        least_px: height and width of the smallest images that the encoder takes.
 
     Raises:
         ModelError: the encoder has no feature maps, or a way cannot enlarge by what lies between two of them.
     """
 
     def __init__(
-        self, encoder: nn.Module, outputs: int, *, way: Way = "upsample", skips: Skips = "concat", reduce: int = 1
+        self,
+        encoder: nn.Module,
+        outputs: int,
+        *,
+        way: Way = "upsample",
+        skips: Skips = "concat",
+        reduce: int = 1,
+        least_px: tuple[int, int] = (1, 1),
     ) -> None:
         super().__init__()
         known: Encoder = encoder  # type: ignore[assignment]  # a Network is one
@@ -71,13 +80,18 @@ class EncoderDecoder(nn.Module):
         self.reduce = reduce
         down, across = coarsest(known.strides)
         self.unit = (reduce * down, reduce * across)
+        self.least = (reduce * least_px[0], reduce * least_px[1])
 
     def forward(
         self, images: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch outputs height width"]:
         """Map images to numbers for every pixel."""
         height, width = images.shape[2:]
-        x = F.pad(images, (0, -width % self.unit[1], 0, -height % self.unit[0]), mode="replicate")
+        down, across = (
+            max(-(-side // unit) * unit, least)
+            for side, unit, least in zip((height, width), self.unit, self.least, strict=True)
+        )
+        x = F.pad(images, (0, across - width, 0, down - height), mode="replicate")
         if self.reduce > 1:
             x = F.avg_pool2d(x, self.reduce)
         maps: list[Tensor] = self.encoder.features(x)  # type: ignore[operator]  # the contract of a backbone

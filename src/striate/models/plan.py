@@ -84,6 +84,17 @@ class Plan:
             raise ModelError(f"`{self.line}` has no feature maps to build on; begin the line with conv.")
         return replace(self, steps=self.steps[: self.body])
 
+    def smallest(self, unit: tuple[int, int]) -> tuple[int, int]:
+        """Return the least multiple of a height and a width that a network built for `input` takes."""
+        for times in range(1, 1 + max(-(-side // one) for side, one in zip(self.input[1:], unit, strict=True))):
+            shape = (self.input[0], times * unit[0], times * unit[1])
+            try:
+                self.check(shape)
+                break
+            except ModelError:
+                continue
+        return shape[1:]
+
     @property
     def output(self) -> Shape:
         """The shape that comes out."""

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-_BAND = 64  # rows that are enlarged at a time
+_BAND = 64  # rows of a picture that are found at a time
 OVERLAP = 4  # windows overlap by a quarter of their side
 
 
-def classes_by_windows(
-    model: nn.Module, image: Float[Tensor, "1 channels height width"], window_px: tuple[int, int], unit: tuple[int, int]
-) -> UInt8[Tensor, "height width"]:
-    """Return the likeliest class of every pixel, from windows that overlap by a quarter.
+def strips_by_windows(
+    model: nn.Module,
+    image: Float[Tensor, "1 channels height width"],
+    window_px: tuple[int, int],
+    unit: tuple[int, int],
+    advance: Callable[[float], None] = lambda share: None,
+) -> Iterator[Float[Tensor, "classes _ width"]]:
+    """Yield the probabilities of classes, some rows of a picture at a time, from windows that overlap by a quarter.
 
     Where windows overlap, their probabilities are blended: the outer quarter of the overlap does not count at all, as
     the network sees a window's border there and not the picture, and over the inner half one window fades into the
-    next. Scores are kept of one row of windows at a time.
+    next. No more is kept than one row of windows.
 
     Args:
         model: from images to scores.
         image: normalised.
         window_px: height and width of a window; a picture that is smaller is one window.
         unit: height and width of the grid on which windows begin (`EncoderDecoder.unit`).
+        advance: told, after each window, what share of the picture that was.
     """
     height, width = image.shape[2:]
-    found = torch.empty(height, width, dtype=torch.uint8)
     rows = windows(height, window_px[0], unit[0])
     columns = windows(width, window_px[1], unit[1])
-    open_rows: Tensor | None = None  # scores of rows to which later windows add
+    open_rows: Tensor | None = None  # to which later windows add
     for place, (top, bottom) in enumerate(rows):
         strip: Tensor | None = None
         down = _fade(rows, place).to(image.device)
@@ -43,11 +47,11 @@ def classes_by_windows(
                 if open_rows is not None:
                     strip[:, : open_rows.shape[1]] = open_rows
             strip[:, :, left:right] += scores * (down[:, None] * _fade(columns, column).to(image.device))
+            advance(1 / (len(rows) * len(columns)))
         assert strip is not None
         done = rows[place + 1][0] - top if place + 1 < len(rows) else bottom - top
-        found[top : top + done] = strip[:, :done].argmax(0).to(torch.uint8).cpu()
         open_rows = strip[:, done:].clone()
-    return found
+        yield strip[:, :done]
 
 
 def windows(size: int, window: int, unit: int) -> list[tuple[int, int]]:
@@ -86,24 +90,35 @@ def _ramp(length: int) -> Float[Tensor, " length"]:
     return ((place - 0.25) * 2).clamp(0, 1)
 
 
-def enlarged_classes(
-    scores: Float[Tensor, "classes height width"], height_px: int, width_px: int
+def likeliest_classes(
+    strips: Iterable[Float[Tensor, "classes _ width"]], height: int, picture_px: tuple[int, int]
 ) -> UInt8[Tensor, "_ _"]:
-    """Return the likeliest class of every pixel of a picture, from scores that are enlarged, band by band."""
-    if scores.shape[1:] == (height_px, width_px):
-        return scores.argmax(0).to(torch.uint8).cpu()
-    return torch.cat([band.argmax(0).to(torch.uint8).cpu() for band in _bands(scores, height_px, width_px)])
+    """Return the likeliest class of every pixel of a picture.
 
-
-def _bands(scores: Tensor, height_px: int, width_px: int) -> Iterator[Tensor]:
-    """Yield some rows of the enlarged scores at a time."""
-    height = scores.shape[1]
+    Args:
+        strips: scores of classes, some rows at a time.
+        height: how many rows there are in all.
+        picture_px: height and width of the picture, to which scores are brought bilinearly, some rows at a time.
+    """
+    height_px, width_px = picture_px
     y = ((torch.arange(height_px) + 0.5) * height / height_px - 0.5).clamp(0, height - 1)
     above = y.floor().long()
-    below, share = (above + 1).clamp(max=height - 1), (y - above).to(scores)
-    for top in range(0, height_px, _BAND):
-        rows = slice(top, top + _BAND)
-        first, last = int(above[rows][0]), int(below[rows][-1])
-        wide = F.interpolate(scores[None, :, first : last + 1], (last + 1 - first, width_px), mode="bilinear")[0]
-        upper, lower = wide[:, above[rows] - first], wide[:, below[rows] - first]
-        yield upper + share[rows, None] * (lower - upper)
+    below, share = (above + 1).clamp(max=height - 1), y - above
+    found = torch.empty(height_px, width_px, dtype=torch.uint8)
+    held, first, row = torch.empty(0), 0, 0  # scores, of which row on; the next row of the picture
+    for strip in strips:
+        held = torch.cat([held, strip], 1) if held.numel() else strip
+        ready = int((below < first + held.shape[1]).sum())
+        for top in range(row, ready, _BAND):
+            rows = slice(top, min(top + _BAND, ready))
+            begin, end = int(above[rows][0]) - first, int(below[rows][-1]) + 1 - first
+            wide = held[None, :, begin:end]
+            if wide.shape[3] != width_px:
+                wide = F.interpolate(wide, (end - begin, width_px), mode="bilinear")
+            upper, lower = (wide[0, :, at[rows] - first - begin] for at in (above, below))
+            found[rows] = (upper + share[rows, None].to(upper) * (lower - upper)).argmax(0).to(torch.uint8).cpu()
+        row = ready
+        if row < height_px:
+            kept = min(int(above[row]) - first, held.shape[1])
+            held, first = held[:, kept:], first + kept
+    return found

@@ -31,7 +31,7 @@ from striate.training.config import TrainConfig
 from striate.training.display import training_display
 from striate.training.distributed import World, join
 from striate.training.hardware import settings, threads
-from striate.training.loop import Stopped, evaluate, fit
+from striate.training.loop import Stopped, fit, measure
 from striate.training.precision import Precision
 from striate.training.state import TrainState, start
 
@@ -194,8 +194,13 @@ class _Training:
             model.load_state_dict(safetensors.torch.load_file(self.folder / WEIGHTS))
             split, batches = feeds.last, feeds.batches[feeds.last]
             with progress_bar("measuring", len(batches.store)) as advance:
-                figures = evaluate(model, self.prepared.task, batches.in_order(), advance).compute()
-            writer.write_record(metrics=figures, metrics_split=split, status="complete")
+                metrics, baselines = measure(model, self.prepared.task, batches.in_order(), advance)
+            writer.write_record(
+                metrics=metrics.compute(),
+                baselines={name: found.compute() for name, found in baselines.items()},
+                metrics_split=split,
+                status="complete",
+            )
             checkpoint.remove(self.folder)
 
 

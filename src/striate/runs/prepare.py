@@ -70,7 +70,7 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
     task = create_task(dataset.task, dataset.vocabulary, **config.of_task(dataset.task))
     batch_size = config.images_a_step(task.batch_size)
     name, form, scale = choose_form(dataset, task, config)
-    inner = task.inner((form.channels, form.height_px, form.width_px))
+    inner = task.inner((form.channels, *(window_px(task, config, form) or (form.height_px, form.width_px))))
     plan = task.adapt(models.plan(name, inner, classes=task.outputs, stem=config.stem), name)
     _check_memory(plan, name, batch_size // config.accumulate)
     _check_progressive(plan, name, config)
@@ -118,13 +118,14 @@ def _refuse_nonsense(dataset: Dataset) -> None:
 def _check_memory(plan: Plan, name: str, images: int) -> None:
     """Raise ModelError where weights, gradients, momentum and half of a part's activations exceed the memory.
 
-    Half, as training keeps between 55 and 75 per cent of the outputs of all layers.
+    Half, as training keeps between 55 and 75 per cent of the outputs of all layers. A decoder's come on top.
     """
     wanted_bytes = 12 * plan.cost.parameters + plan.cost.activation_bytes * images // 2
     if not fits_into_memory(wanted_bytes):
         raise ModelError(
             f"{name} on {plan.input[1]}x{plan.input[2]} images takes {wanted_bytes / 1e9:,.1f} GB or more to train, "
-            "more than this machine's memory; choose a smaller --size, --batch-size or --model, or --accumulate."
+            "more than this machine's memory; choose a smaller --size, --crop, --batch-size or --model, or "
+            "--accumulate."
         )
 
 
@@ -156,7 +157,7 @@ def decode_splits(prepared: Prepared, config: TrainConfig) -> dict[SplitName, St
     )
     stores = {split: whole.take(indices) for split, indices in dataset.splits.items()}
     if dataset.samples.pictures.masked:
-        stores = _labelled_alone(stores, whole, dataset)
+        stores = {split: _labelled_alone(store, dataset.location, split) for split, store in stores.items()}
     if twofold := contradictory(whole.digests, whole.labels):
         say(f"left out: {listing(whole.names[place] for place in twofold)}, the same images under different labels")
         contents = {whole.digests[place] for place in twofold}
@@ -177,17 +178,15 @@ def decode_splits(prepared: Prepared, config: TrainConfig) -> dict[SplitName, St
     return stores
 
 
-def _labelled_alone(stores: dict[SplitName, Store], whole: Store, dataset: Dataset) -> dict[SplitName, Store]:
-    """Leave out, and name, pictures whose masks have no label at all; raises DataError where a split has no others."""
-    labelled = whole.labelled()
+def _labelled_alone(store: Store, location: str, split: SplitName) -> Store:
+    """Leave out, and name, pictures whose masks have no label at all; raises DataError where there are no others."""
+    labelled = store.labelled()
     if labelled.all():
-        return stores
-    say(f"left out: {listing(whole.names[place] for place in np.flatnonzero(~labelled))}, without any label")
-    kept = {split: whole.take(indices[labelled[indices]]) for split, indices in dataset.splits.items()}
-    for split, store in kept.items():
-        if not len(store):
-            raise DataError(f"{dataset.location}: no mask of {split} has any label; label some of its pixels.")
-    return kept
+        return store
+    if not labelled.any():
+        raise DataError(f"{location}: no mask of {split} has any label; label some of its pixels.")
+    say(f"left out of {split}: {listing(store.names[place] for place in np.flatnonzero(~labelled))}, without any label")
+    return store.take(np.flatnonzero(labelled))
 
 
 def build_network(prepared: Prepared, config: TrainConfig, device: torch.device) -> nn.Module:

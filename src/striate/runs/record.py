@@ -54,6 +54,7 @@ class RunRecord:
         best_epoch: the one that the weights are of, by the validation images; 0 while there are none.
         metrics: the weights' figures; of a whole training in float32, as `evaluate` measures, of one that was
             interrupted as training computed.
+        baselines: what needs no network reaches on the images of `metrics`, once training has ended; by name.
         metrics_split: the images that `metrics` are of: `test` where the data have one, else `val`.
         seconds: from the start of training to its end, decoding included.
         images_per_s: training images a second, validation and decoding left out.
@@ -77,6 +78,7 @@ class RunRecord:
     epochs: int = 0
     best_epoch: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
+    baselines: dict[str, Any] = field(default_factory=dict)
     metrics_split: str = "val"
     seconds: float = 0.0
     images_per_s: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,13 +27,13 @@ from striate.data.labels import ClassLabels
 from striate.data.pictures import ImageFiles
 from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store, open_store, undecoded_store
-from striate.errors import ConfigError, DataError, RunError, listing, nearest
+from striate.errors import DataError, RunError, listing, nearest
 from striate.progress import progress_bar, say
 from striate.runs.prepare import window_px
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import SPLIT, RunRecord
 from striate.tasks.base import Prediction, PredictOptions, Task
-from striate.training.loop import evaluate
+from striate.training.loop import measure
 
 WEIGHTS = "model.safetensors"
 LOG = "metrics.jsonl"
@@ -68,6 +68,7 @@ class Run:
             "task": record.task,
             "model": record.model,
             "metrics": record.metrics,
+            "baselines": record.baselines,
             "epochs": record.epochs,
             "seconds": record.seconds,
             "images_per_s": record.images_per_s,
@@ -118,28 +119,32 @@ class Run:
         batches = self._batches(store, self.record.preprocessing)
         to_ours = [self.classes.index(name) for name in dataset.classes]
         with progress_bar("evaluating", len(store)) as advance:
-            metrics = evaluate(self.model, self.task, renumbered(batches.in_order(), to_ours), advance)
+            metrics, baselines = measure(self.model, self.task, renumbered(batches.in_order(), to_ours), advance)
+        if not metrics.targets:
+            raise DataError(f"{dataset.location}: nothing here has a label, so there is nothing to measure.")
         return {
             "task": self.record.task,
             "samples": len(store),
+            "size_px": [self.record.preprocessing.height_px, self.record.preprocessing.width_px],
             "metrics": metrics.compute(),
+            "baselines": {name: found.compute() for name, found in baselines.items()},
             "per_class": metrics.per_class(),
             "seen": seen,
         }
 
     def predict(
-        self, images: str | Path | Iterable[str | Path], *, top: int = 5, tile: bool = False
+        self, images: str | Path | Iterable[str | Path], *, top: int | None = None, tile: bool = False
     ) -> list[dict[str, Any]]:
         """Predict image files; returns what `striate predict --json` prints: for each, `image` and its prediction.
 
         Args:
             images: image files, or folders whose images are taken at any depth, in natural order.
-            top: how many alternatives a prediction lists at most.
+            top: how many classes a prediction of an image's class lists at most: 5, unless said.
             tile: look at pictures window by window, at the scale of the training images, and not as a whole.
 
         Raises:
             DataError: a file is missing, no image, or damaged; a folder holds no image.
-            ConfigError: `top` is below 1, or the task does not know windows.
+            ConfigError: `top` is below 1, or an option is not for this task.
         """
         return [
             {"image": str(path), **prediction.document()}
@@ -147,23 +152,21 @@ class Run:
         ]
 
     def predictions(
-        self, paths: Sequence[Path], *, top: int = 5, tile: bool = False
+        self, paths: Sequence[Path], *, top: int | None = None, tile: bool = False
     ) -> Iterator[tuple[Path, Prediction]]:
         """Yield the predictions of image files, one by one; see `predict`."""
-        if top < 1:
-            raise ConfigError(f"top (={top}) must be 1 or more.")
-        window = window_px(self.task, self.record.config, self.record.preprocessing.form) if tile else None
-        if tile and window is None:
-            raise ConfigError(f"tile: a network for {self.record.task} looks at whole pictures; leave it out.")
-        options = PredictOptions(top=top, window_px=window)
+        form = self.record.preprocessing.form
+        window = window_px(self.task, self.record.config, form) or (form.height_px, form.width_px)
+        options = PredictOptions(top=top, window_px=window if tile else None)
+        self.task.check(options)
         at_once = 1 if self.task.keeps_aspect else max(1, len(paths))  # those that are brought to one size
         with progress_bar("predicting", len(paths)) as advance:
             for begin in range(0, len(paths), at_once):
-                for found in self._predict(ImageFiles(paths[begin : begin + at_once]), options):
-                    yield found
-                    advance(1)
+                yield from self._predict(ImageFiles(paths[begin : begin + at_once]), options, advance)
 
-    def _predict(self, files: ImageFiles, options: PredictOptions) -> Iterator[tuple[Path, Prediction]]:
+    def _predict(
+        self, files: ImageFiles, options: PredictOptions, advance: Callable[[float], None]
+    ) -> Iterator[tuple[Path, Prediction]]:
         """Predict pictures that are brought to one size."""
         form, max_pixels = self.record.preprocessing.form, self.record.config.max_pixels
         trained_px, scale = (form.height_px, form.width_px), self.record.preprocessing.scale
@@ -174,6 +177,8 @@ class Run:
 
         height, width = self.task.input_px(trained_px, scale, size_px(0), options)
         preprocessing = replace(self.record.preprocessing, height_px=height, width_px=width)
+        if self.task.keeps_aspect:  # the size has the picture's own shape, but for rounding
+            preprocessing = replace(preprocessing, fit="stretch")
         samples = Samples(
             names=tuple(map(str, files.paths)),
             pictures=files,
@@ -184,7 +189,7 @@ class Run:
         for batch in self._batches(store, preprocessing).in_order():
             sizes = map(size_px, range(place, place + len(batch.images)))  # read where the task wants them
             with torch.inference_mode():
-                found = self.task.predict(self.model, batch.images, sizes, options)
+                found = self.task.predict(self.model, batch.images, sizes, options, advance)
             yield from zip(files.paths[place : place + len(found)], found, strict=True)
             place += len(found)
 
@@ -199,7 +204,8 @@ class Run:
     def _batches(self, store: Store, preprocessing: Preprocessing) -> Batches:
         """Put decoded images into batches on the network's device."""
         device = next(self.model.parameters()).device
-        return Batches(store=store, preprocessing=preprocessing, batch_size=self.task.batch_size, device=device)
+        batch_size = self.record.config.images_a_step(self.task.batch_size)
+        return Batches(store=store, preprocessing=preprocessing, batch_size=batch_size, device=device)
 
     def _part_from_training(self, store: Store, location: str, *, leave_out: bool) -> tuple[Store, dict[str, int]]:
         """Say, count and, if wanted, leave out what the network has seen of some images while it was trained."""

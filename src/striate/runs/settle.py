@@ -207,7 +207,7 @@ def choose_precision(model: nn.Module, prepared: Prepared, feeds: Feeds) -> tupl
             next(iter(next(iter(feeds.train(0, 0))).parts(config.accumulate))),
             wanted=config.precision,
             memory=cache.folder() / _FILE,
-            network=f"{prepared.plan.line} {config.of_task(prepared.dataset.task)}",
+            network=f"{prepared.plan.line} {prepared.task.outputs} {config.of_task(prepared.dataset.task)}",
         )
         chosen = {"precision": asdict(precision), "trials": trials}
     chosen = world.agree(chosen)

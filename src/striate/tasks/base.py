@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,6 +21,10 @@ __all__ = ["Batch", "Metrics", "PredictOptions", "Prediction", "Targets", "Task"
 @runtime_checkable
 class Metrics(Protocol):
     """Sums over batches from which figures are computed: exact, whatever the batches were."""
+
+    @property
+    def targets(self) -> int:
+        """How many valid targets have been counted: figures want one at least."""
 
     def update(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> None:
         """Count a batch's outputs against its targets."""
@@ -57,11 +61,11 @@ class PredictOptions:
     """What can be chosen about predictions.
 
     Attributes:
-        top: how many alternatives one lists at most.
+        top: how many alternatives one lists at most; None: as many as the task lists.
         window_px: height and width of the windows by which pictures are looked at; None: as a whole.
     """
 
-    top: int = 5
+    top: int | None = None
     window_px: tuple[int, int] | None = None
 
 
@@ -105,6 +109,12 @@ class Task(Protocol):
     def loss(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, int]:
         """Return the sum of the losses of all valid targets, differentiable, and how many there are."""
 
+    def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
+        """Return what stands in for the network's outputs where nothing is learned from images, by name.
+
+        None before `study`.
+        """
+
     def metrics(self) -> Metrics:
         """Return fresh sums."""
 
@@ -116,6 +126,9 @@ class Task(Protocol):
 
     def describe(self, figures: dict[str, Any]) -> str:
         """Say the figures in a line."""
+
+    def check(self, options: PredictOptions) -> None:
+        """Raise ConfigError where an option makes no sense for its predictions."""
 
     def input_px(
         self, trained_px: tuple[int, int], scale: float, picture_px: tuple[int, int], options: PredictOptions
@@ -130,6 +143,19 @@ class Task(Protocol):
         """
 
     def predict(
-        self, model: nn.Module, images: Tensor, pictures_px: Iterable[tuple[int, int]], options: PredictOptions
+        self,
+        model: nn.Module,
+        images: Tensor,
+        pictures_px: Iterable[tuple[int, int]],
+        options: PredictOptions,
+        advance: Callable[[float], None],
     ) -> list[Prediction]:
-        """Have the network say what it sees in images, which pictures of these heights and widths have become."""
+        """Have the network say what it sees in images.
+
+        Args:
+            model: from `build`.
+            images: normalised, of the size that `input_px` says.
+            pictures_px: height and width of the pictures that these were; read where they are wanted.
+            options: of the predictions.
+            advance: told, as it goes, how many pictures are done: parts of one add up to 1.
+        """

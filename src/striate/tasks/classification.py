@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from striate import models
 from striate.data.labels import Vocabulary
-from striate.errors import ModelError
+from striate.errors import ConfigError, ModelError
 from striate.models.effects import Shape
 from striate.models.plan import Plan
 from striate.tasks.base import Metrics, Prediction, PredictOptions, Targets
+from striate.tasks.baselines import log_shares
 
+_TOP = 5
 _Z_95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 
 
@@ -29,7 +31,7 @@ class Classification:
 
     Args:
         vocabulary: the classes.
-        learned: nothing.
+        learned: `images`, how many of each class were trained on, from `study`.
         label_smoothing: share of every target that the loss spreads over all classes (Szegedy et al. 2016).
     """
 
@@ -62,13 +64,25 @@ class Classification:
         return models.build(plan, model, seed=seed)
 
     def study(self, targets: Iterable[Targets]) -> None:
-        """Learn nothing."""
+        """Count the images of each class."""
+        counts = torch.zeros(self.outputs, dtype=torch.int64)
+        for batch in targets:
+            assert isinstance(batch, Tensor)
+            counts += torch.bincount(batch.cpu(), minlength=self.outputs)
+        self.learned = {"images": counts.tolist()}
 
     def loss(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> tuple[Float[Tensor, ""], int]:
         """Return the cross-entropy (natural logarithm), summed over the batch, and the batch's size."""
         assert isinstance(targets, Tensor)
         loss = F.cross_entropy(outputs, targets, reduction="sum", label_smoothing=self.label_smoothing)
         return loss, len(targets)
+
+    def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
+        """Return the logarithms of the classes' shares of the training images: their commonest class for every one."""
+        if not self.learned:
+            return {}
+        logits = log_shares(self.learned["images"]).to(images.device)
+        return {"most frequent class": logits.expand(len(images), -1)}
 
     def metrics(self) -> Metrics:
         """Return fresh sums."""
@@ -91,6 +105,13 @@ class Classification:
             f"loss {figures['loss']:.3f}"
         )
 
+    def check(self, options: PredictOptions) -> None:
+        """Raise ConfigError where there is to be no alternative, or windows."""
+        if options.top is not None and options.top < 1:
+            raise ConfigError(f"top (={options.top}) must be 1 or more.")
+        if options.window_px:
+            raise ConfigError("tile: a network for classify looks at whole pictures; leave it out.")
+
     def input_px(
         self, trained_px: tuple[int, int], scale: float, picture_px: tuple[int, int], options: PredictOptions
     ) -> tuple[int, int]:
@@ -98,10 +119,16 @@ class Classification:
         return trained_px
 
     def predict(
-        self, model: nn.Module, images: Tensor, pictures_px: Iterable[tuple[int, int]], options: PredictOptions
+        self,
+        model: nn.Module,
+        images: Tensor,
+        pictures_px: Iterable[tuple[int, int]],
+        options: PredictOptions,
+        advance: Callable[[float], None],
     ) -> list[Prediction]:
-        """Return for each image the `top` likeliest classes and their probabilities."""
-        probabilities, indices = model(images).double().softmax(1).topk(min(options.top, self.outputs))
+        """Return for each image the `top` likeliest classes, by default 5, and their probabilities."""
+        probabilities, indices = model(images).double().softmax(1).topk(min(options.top or _TOP, self.outputs))
+        advance(len(images))
         return [
             ClassPrediction([(self.classes[index], probability) for index, probability in zip(*one, strict=True)])
             for one in zip(indices.tolist(), probabilities.tolist(), strict=True)
@@ -142,6 +169,11 @@ class ClassificationMetrics:
         self.top5_hits = torch.zeros((), dtype=torch.int64)
         self.loss_sum = torch.zeros((), dtype=torch.float64)
 
+    @property
+    def targets(self) -> int:
+        """How many images have been counted."""
+        return int(self.samples.sum())
+
     def sums(self) -> list[Tensor]:
         """Return all counts, and the summed loss."""
         return [self.samples, self.called, self.hits, self.top5_hits, self.loss_sum]
@@ -163,7 +195,7 @@ class ClassificationMetrics:
 
         With five classes or fewer every image's class is among the first five: top-5 accuracy is 1.
         """
-        samples, hits = int(self.samples.sum()), int(self.hits.sum())
+        samples, hits = self.targets, int(self.hits.sum())
         return {
             "accuracy": hits / samples,
             "accuracy_interval": list(wilson_interval(hits, samples)),

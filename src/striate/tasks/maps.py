@@ -10,9 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-Colours = tuple[tuple[int, int, int], ...]
-
-_COVER = 0.5  # of the picture, by an overlay
+from striate.drawing import Colour, paint_classes, with_legend
 
 
 @dataclass(frozen=True)
@@ -27,17 +25,17 @@ class ClassMap:
 
     indices: UInt8[np.ndarray, "height width"]
     classes: tuple[str, ...]
-    colours: Colours
+    colours: tuple[Colour, ...]
 
     def document(self) -> dict[str, Any]:
-        """Return the picture's size, and the area of every class in it, the largest first."""
+        """Return the picture's size, and the area of every class, the largest first."""
         height, width = self.indices.shape
         return {"width_px": width, "height_px": height, "areas": self.rows()}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the area of every class in the picture, in pixels and as a share, the largest first."""
+        """Return the area of every class, in pixels and as a share of the picture, the largest first."""
         counts = np.bincount(self.indices.ravel(), minlength=len(self.classes))
-        order = sorted(np.flatnonzero(counts).tolist(), key=lambda index: -counts[index])
+        order = sorted(range(len(self.classes)), key=lambda index: -counts[index])
         return [
             {"class": self.classes[index], "pixels": int(counts[index]), "share": float(counts[index] / counts.sum())}
             for index in order
@@ -50,15 +48,11 @@ class ClassMap:
         return {".png": image}
 
     def overlay(self, picture: UInt8[np.ndarray, "height width 3"]) -> Image.Image:
-        """Colour the picture by class, half and half, the borders between classes in the full colour."""
-        colours = np.array(self.colours, dtype=np.uint8)
-        drawn = np.empty_like(picture)
-        for top in range(0, len(picture), 256):  # in bands, to need little memory
-            rows = slice(top, top + 256)
-            full = colours[self.indices[rows]]
-            drawn[rows] = (picture[rows] * (1 - _COVER) + full * _COVER).astype(np.uint8)
-        edge = np.zeros(self.indices.shape, dtype=bool)
-        edge[1:] |= self.indices[1:] != self.indices[:-1]
-        edge[:, 1:] |= self.indices[:, 1:] != self.indices[:, :-1]
-        drawn[edge] = colours[self.indices[edge]]
-        return Image.fromarray(drawn)
+        """Colour the picture by class, with a legend below; what is called background is left as it is."""
+        bare = [index for index, name in enumerate(self.classes) if name.lower() == "background"]
+        found = [
+            (self.colours[self.classes.index(row["class"])], f"{row['class']} {row['share']:.1%}")
+            for row in self.rows()
+            if row["pixels"]
+        ]
+        return with_legend(paint_classes(picture, self.indices, self.colours, bare), found)

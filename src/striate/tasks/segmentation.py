@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -14,13 +15,14 @@ from torch import Tensor, nn
 from striate import models
 from striate.data.labels import Vocabulary
 from striate.data.targets import NO_LABEL, Targets
-from striate.errors import DataError, ModelError
+from striate.errors import ConfigError, DataError, ModelError
 from striate.models.decoders import EncoderDecoder, Skips, Way, coarsest
 from striate.models.effects import Shape
 from striate.models.network import feature_strides
 from striate.models.plan import Plan
-from striate.models.sliding import classes_by_windows, enlarged_classes
+from striate.models.sliding import likeliest_classes, strips_by_windows
 from striate.tasks.base import Metrics, Prediction, PredictOptions
+from striate.tasks.baselines import log_shares
 from striate.tasks.boundaries import border_counts
 from striate.tasks.maps import ClassMap
 
@@ -30,7 +32,8 @@ class Segmentation:
 
     Args:
         vocabulary: the classes, and the colours that they are drawn in.
-        learned: `pixels` and `pictures` of every class in the training masks, from `study`.
+        learned: `pixels` of every class in the training masks, and `pixels_around`, all with a label in the pictures
+            that it is in; from `study`.
         decoder: how feature maps come back to the images' resolution (`models.decoders`).
         skips: whether that uses the encoder's finer maps.
         merge: how.
@@ -76,12 +79,19 @@ class Segmentation:
     def adapt(self, plan: Plan, model: str) -> Plan:
         """Take the body, for an encoder; raises ModelError where a unit of it stands for more than an image."""
         body = plan.trunk()
+        for step in body.steps:
+            if step.element.kind == "fitpool":
+                raise ModelError(
+                    f"{model}: element {step.place} `{step.element}` makes one size of all, and a class for every "
+                    "pixel wants maps that grow with the image; leave it out."
+                )
         down, across = coarsest(feature_strides(body))
         _, height, width = plan.input
         if height < down or width < across:
             raise ModelError(
-                f"{model} makes one unit of {across}x{down} pixels, and images reach it with {width}x{height}; choose "
-                "a larger --size, a smaller --reduce, or a model that keeps more of the resolution, such as resnet20."
+                f"{model} makes one unit of {across}x{down} pixels, and what training cuts out of images reaches it "
+                f"with {width}x{height}; choose a larger --size or --crop, a smaller --reduce, or a model that keeps "
+                "more of the resolution, such as resnet20."
             )
         return body
 
@@ -90,7 +100,14 @@ class Segmentation:
         encoder = models.build(plan, model, seed=seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed + 1)
-            return EncoderDecoder(encoder, self.outputs, way=self.decoder, skips=self.skips, reduce=self.reduce)
+            return EncoderDecoder(
+                encoder,
+                self.outputs,
+                way=self.decoder,
+                skips=self.skips,
+                reduce=self.reduce,
+                least_px=plan.smallest(coarsest(feature_strides(plan))),
+            )
 
     def study(self, targets: Iterable[Targets]) -> None:
         """Count the pixels of each class, and all pixels with a label in the pictures that it is in.
@@ -111,21 +128,23 @@ class Segmentation:
             what = f"{shown[0]} alone" if shown else "no class"
             raise DataError(f"the training masks show {what}; label pixels of two classes or more.")
         self.learned = {"pixels": pixels.tolist(), "pixels_around": around.tolist()}
+        self.__dict__.pop("weights", None)
 
+    @functools.cached_property
     def weights(self) -> Float[Tensor, " classes"] | None:
-        """Return what a pixel of each class counts in the cross-entropy: 1 on average; None where all count alike.
+        """What a pixel of each class counts in the cross-entropy: 1 on average; None where all count alike.
 
-        The median of the classes' frequencies divided by a class's own, which is its share of the pixels of those
-        pictures that show it: Eigen and Fergus 2015, as Badrinarayanan et al. 2017 (SegNet) use it.
+        They are as 1 to a class's frequency, which is its share of the pixels of those pictures that show it: median
+        frequency balancing (Eigen and Fergus 2015; Badrinarayanan et al. 2017, SegNet), whose median is a factor
+        common to all classes, and goes where the average is made 1. A class that no mask shows counts 1.
         """
         if self.class_weights == "none" or not self.learned:
             return None
         pixels = torch.tensor(self.learned["pixels"], dtype=torch.float64)
         frequency = pixels / torch.tensor(self.learned["pixels_around"]).clamp(min=1)
-        there = pixels > 0
-        weights = torch.ones_like(frequency)
-        weights[there] = frequency[there].median() / frequency[there]
-        return (weights / (weights * pixels / pixels.sum()).sum()).float()
+        weights = 1 / frequency.clamp(min=1e-12)
+        weights = weights * pixels.sum() / (weights * pixels).sum()
+        return torch.where(pixels > 0, weights, 1.0).float()
 
     def loss(
         self, outputs: Float[Tensor, "batch classes height width"], targets: Targets
@@ -137,11 +156,10 @@ class Segmentation:
         however pictures are put into batches.
         """
         assert isinstance(targets, Tensor)
-        weights = self.weights()
         loss = F.cross_entropy(
             outputs,
             targets,
-            weight=None if weights is None else weights.to(outputs.device),
+            weight=None if self.weights is None else self.weights.to(outputs.device),
             ignore_index=NO_LABEL,
             reduction="sum",
             label_smoothing=self.label_smoothing,
@@ -150,6 +168,13 @@ class Segmentation:
         if self.dice:
             loss = loss + self.dice * (labelled.sum((1, 2)) * (1 - dice(outputs, targets))).sum()
         return loss, int(labelled.sum())
+
+    def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
+        """Return the logarithms of the classes' shares of the training pixels: their commonest class everywhere."""
+        if not self.learned:
+            return {}
+        scores = log_shares(self.learned["pixels"]).to(images.device)[:, None, None]
+        return {"most frequent class": scores.expand(len(images), -1, *images.shape[2:])}
 
     def metrics(self) -> Metrics:
         """Return fresh sums."""
@@ -170,6 +195,11 @@ class Segmentation:
             f"{figures['class_accuracy']:.1%}, boundary F1 {figures['boundary_f1']:.1%}, loss {figures['loss']:.3f}"
         )
 
+    def check(self, options: PredictOptions) -> None:
+        """Raise ConfigError where alternatives are asked for."""
+        if options.top is not None:
+            raise ConfigError(f"top (={options.top}) is for a class an image; leave it out.")
+
     def input_px(
         self, trained_px: tuple[int, int], scale: float, picture_px: tuple[int, int], options: PredictOptions
     ) -> tuple[int, int]:
@@ -178,19 +208,20 @@ class Segmentation:
         return max(1, round(picture_px[0] * share)), max(1, round(picture_px[1] * share))
 
     def predict(
-        self, model: nn.Module, images: Tensor, pictures_px: Iterable[tuple[int, int]], options: PredictOptions
+        self,
+        model: nn.Module,
+        images: Tensor,
+        pictures_px: Iterable[tuple[int, int]],
+        options: PredictOptions,
+        advance: Callable[[float], None],
     ) -> list[Prediction]:
         """Return for each image the likeliest class of every pixel of its picture."""
+        assert isinstance(model, EncoderDecoder)
         found: list[Prediction] = []
-        for place, (height, width) in enumerate(pictures_px):
-            image = images[place : place + 1]
-            if options.window_px:
-                assert isinstance(model, EncoderDecoder)
-                called = classes_by_windows(model, image, options.window_px, model.unit)
-                if called.shape != (height, width):
-                    called = F.interpolate(called[None, None], (height, width), mode="nearest-exact")[0, 0]
-            else:
-                called = enlarged_classes(model(image)[0], height, width)
+        window = options.window_px or (images.shape[2], images.shape[3])
+        for place, picture_px in enumerate(pictures_px):
+            strips = strips_by_windows(model, images[place : place + 1], window, model.unit, advance)
+            called = likeliest_classes(strips, images.shape[2], picture_px)
             found.append(ClassMap(called.numpy(), self.classes, self.colours))
         return found
 
@@ -223,6 +254,11 @@ class SegmentationMetrics:
         self.borders = torch.zeros(4, len(classes), dtype=torch.int64)
         self.loss_sum = torch.zeros((), dtype=torch.float64)
 
+    @property
+    def targets(self) -> int:
+        """How many pixels with a label have been counted."""
+        return int(self.confusion.sum())
+
     def sums(self) -> list[Tensor]:
         """Return all counts, and the summed loss."""
         return [self.confusion, self.borders, self.loss_sum]
@@ -244,13 +280,12 @@ class SegmentationMetrics:
         Means are over the classes that are in the masks or were predicted, of accuracy over those in the masks.
         """
         rows = self.per_class()
-        total = int(self.confusion.sum())
         return {
             "mean_iou": _mean(row["iou"] for row in rows),
-            "pixel_accuracy": int(self.confusion.diagonal().sum()) / max(total, 1),
+            "pixel_accuracy": int(self.confusion.diagonal().sum()) / max(self.targets, 1),
             "class_accuracy": _mean(row["accuracy"] for row in rows),
             "boundary_f1": _mean(row["boundary_f1"] for row in rows),
-            "loss": float(self.loss_sum) / max(total, 1),
+            "loss": float(self.loss_sum) / max(self.targets, 1),
         }
 
     def per_class(self) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from striate.errors import TrainingError
 from striate.interrupts import hold_interrupt
@@ -142,17 +142,38 @@ def evaluate(
         precision: of the passes, float32 where it is left out.
         world: the processes whose counts are added up; this one alone where it is left out.
     """
-    metrics, precision = task.metrics(), precision or Precision()
+    metrics = task.metrics()
+    for batch, outputs in _passes(model, batches, precision or Precision()):
+        metrics.update(outputs, batch.targets)
+        on_progress(len(batch.images))
+    if world is not None:
+        world.add_up(metrics.sums())
+    return metrics
+
+
+@torch.inference_mode()
+def measure(
+    model: nn.Module, task: Task, batches: Iterable[Batch], on_progress: Callable[[int], None] = lambda images: None
+) -> tuple[Metrics, dict[str, Metrics]]:
+    """Count as `evaluate` does, in float32, and beside it what the task's baselines say of the same images."""
+    metrics = task.metrics()
+    baselines: dict[str, Metrics] = {}
+    for batch, outputs in _passes(model, batches, Precision()):
+        metrics.update(outputs, batch.targets)
+        for name, guess in task.baselines(batch.images).items():
+            baselines.setdefault(name, task.metrics()).update(guess, batch.targets)
+        on_progress(len(batch.images))
+    return metrics, baselines
+
+
+def _passes(model: nn.Module, batches: Iterable[Batch], precision: Precision) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield batches and what the network makes of them in evaluation mode; the model's mode is restored."""
     was_training = model.training
     model.eval()
     try:
         for batch in batches:
             with precision.passes(batch.images.device):
                 outputs = model(precision.lay_out(batch.images))
-            metrics.update(outputs.float(), batch.targets)
-            on_progress(len(batch.images))
+            yield batch, outputs.float()
     finally:
         model.train(was_training)
-    if world is not None:
-        world.add_up(metrics.sums())
-    return metrics

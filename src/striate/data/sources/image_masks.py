@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from striate.data.dataset import Dataset, SplitName
-from striate.data.files import is_hidden
+from striate.data.files import is_hidden, subfolders
 from striate.data.sources._pairs import read_pairs, split_folders
 from striate.errors import DataError, listing
 
@@ -16,8 +16,11 @@ CAN_THRESHOLD = True
 
 
 def matches(location: str) -> bool:
-    """Tell whether this is a folder with `images/` and `masks/`."""
-    return all((Path(location) / kind).is_dir() for kind in ("images", "masks"))
+    """Tell whether this is a folder with `images/` and `masks/`, or with one of them and no other."""
+    root, kinds = Path(location), {"images", "masks"}
+    if all((root / kind).is_dir() for kind in kinds):
+        return True
+    return root.is_dir() and (inside := {folder.name for folder in subfolders(root)}) <= kinds and bool(inside)
 
 
 def read(location: str, task: str = "segment", ignore: tuple[str, ...] = (), threshold: int | None = None) -> Dataset:
@@ -33,6 +36,9 @@ def read(location: str, task: str = "segment", ignore: tuple[str, ...] = (), thr
         DataError: images and masks do not pair up, or there is no telling what the masks mean.
     """
     root = Path(location)
+    for kind in ("images", "masks"):
+        if not (root / kind).is_dir():
+            raise DataError(f"{root}: there is no folder {kind}; put the masks beside the images, file for file.")
     images, masks = (split_folders(root / kind) for kind in ("images", "masks"))
     if set(images) != set(masks):
         raise DataError(

@@ -143,6 +143,8 @@ def test_rare_classes_count_more_by_median_frequency():
     torch.testing.assert_close(task.loss(outputs, masks)[0], wanted)
     again = Segmentation(ABC, class_weights="auto", learned=task.learned)
     assert torch.equal(again.weights, task.weights)
+    milder = Segmentation(ABC, class_weights="sqrt", learned=task.learned).weights
+    np.testing.assert_allclose(milder / milder[0], (task.weights / task.weights[0]).sqrt(), rtol=1e-6)
 
 
 def test_images_smaller_than_a_unit_are_refused_with_the_way_out():

@@ -39,7 +39,8 @@ class Segmentation:
         merge: how.
         reduce: by how much images are made smaller within the network.
         dice: weight of the Dice loss beside the cross-entropy.
-        class_weights: `auto` weighs rare classes more: median frequency balancing (Eigen and Fergus 2015).
+        class_weights: `auto` weighs rare classes more: median frequency balancing (Eigen and Fergus 2015); `sqrt`
+            takes the square roots of these weights, which trades less of the common classes for the rare ones.
         label_smoothing: share of every target that the cross-entropy spreads over all classes.
     """
 
@@ -58,7 +59,7 @@ class Segmentation:
         merge: Literal["concat", "sum"] = "concat",
         reduce: int = 1,
         dice: float = 0.0,
-        class_weights: Literal["none", "auto"] = "none",
+        class_weights: Literal["none", "auto", "sqrt"] = "none",
         label_smoothing: float = 0.0,
     ) -> None:
         self.classes = vocabulary.classes
@@ -142,7 +143,7 @@ class Segmentation:
             return None
         pixels = torch.tensor(self.learned["pixels"], dtype=torch.float64)
         frequency = pixels / torch.tensor(self.learned["pixels_around"]).clamp(min=1)
-        weights = 1 / frequency.clamp(min=1e-12)
+        weights = frequency.clamp(min=1e-12) ** (-1 if self.class_weights == "auto" else -0.5)
         weights = weights * pixels.sum() / (weights * pixels).sum()
         return torch.where(pixels > 0, weights, 1.0).float()
 

@@ -10,7 +10,7 @@ from striate.training.options import Options, is_number, is_whole
 
 WayUp = Literal["upsample", "transposed"]
 Merge = Literal["concat", "sum"]
-Weighing = Literal["none", "auto"]
+Weighing = Literal["none", "auto", "sqrt"]
 
 HEAD_AND_LOSS: dict[str, tuple[str, ...]] = {
     "label_smoothing": ("classify", "segment"),
@@ -58,7 +58,7 @@ class SegmentationOptions(Options):
     """Weight of the Dice loss, which counts small classes like large ones, beside the cross-entropy: 0 or more."""
 
     class_weights: Weighing = "none"
-    """auto: pixels of rare classes count more in the cross-entropy, by median frequency."""
+    """auto: pixels of rare classes count more in the cross-entropy, by median frequency; sqrt: by its square root."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Classes of pixels, and words, drawn on pictures."""
+"""Classes of pixels, joints, and words, drawn on pictures."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import functools
 from collections.abc import Collection, Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 INK = (40, 40, 40)
+_LEFT, _RIGHT, _MIDDLE = (40, 120, 255), (255, 120, 20), (60, 200, 90)
 _COVER = 0.5  # of the picture, by colours
 _DARKER = 0.6  # what is left of the picture's light where there is no label
 _BAND = 256  # rows that are painted at a time
@@ -82,3 +83,38 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[Colour, str]]) -> 
         pen.rectangle((left, at, left + size, at + size), fill=colour, outline=INK)
         pen.text((left + size + gap, at + size // 2), text, fill=INK, font=letters, anchor="lm")
     return sheet
+
+
+def draw_joints(
+    image: Image.Image,
+    uv_px: Float[np.ndarray, "joints 2"],
+    shown: Bool[np.ndarray, " joints"],
+    parents: Sequence[int],
+    colours: Sequence[Colour],
+) -> None:
+    """Draw a skeleton on an image: joints that are shown, and the bones between them.
+
+    Args:
+        image: is drawn upon.
+        uv_px: places, in pixels of this image.
+        shown: which joints are drawn.
+        parents: for each joint the one that it hangs on; -1 for the root.
+        colours: of the joints, and of the bones that lead to them.
+    """
+    pen = ImageDraw.Draw(image)
+    size = max(2, image.width // 60)
+    for joint, parent in enumerate(parents):
+        if parent >= 0 and shown[joint] and shown[parent]:
+            pen.line([*map(tuple, uv_px[[joint, parent]].tolist())], fill=colours[joint], width=size)
+    for joint in np.flatnonzero(shown).tolist():
+        x, y = uv_px[joint].tolist()
+        pen.ellipse((x - size, y - size, x + size, y + size), fill=colours[joint], outline="white")
+
+
+def side_colours(joints: Sequence[str], mirror: Sequence[tuple[int, int]]) -> list[Colour]:
+    """Return each joint's colour: of pairs the one whose name begins with an l, the left one, is blue, else orange."""
+    colours = [_MIDDLE] * len(joints)
+    for pair in mirror:
+        for joint in pair:
+            colours[joint] = _LEFT if joints[joint].lower().startswith("l") else _RIGHT
+    return colours

@@ -177,7 +177,12 @@ def test_several_processes_measure_every_sample_once():
 
 
 def test_a_batch_is_cut_into_parts_that_differ_by_one_at_most():
-    joints = JointTargets(xyz_mm=torch.randn(7, 2, 3), uv_px=torch.randn(7, 2, 2), visible=torch.rand(7, 2) > 0.5)
+    joints = JointTargets(
+        xyz_mm=torch.randn(7, 2, 3),
+        uv_px=torch.randn(7, 2, 2),
+        visible=torch.rand(7, 2) > 0.5,
+        placed=torch.rand(7, 2) > 0.5,
+    )
     batch = Batch(images=torch.randn(7, 3, 4, 4), targets=joints)
     parts = list(batch.parts(3))
     assert [len(part.images) for part in parts] == [2, 2, 3]

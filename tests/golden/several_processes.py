@@ -85,7 +85,7 @@ def pixels(world: World, *, accumulate: int) -> dict:
         found.append([step.loss_sum, step.targets])
     own = slice(world.rank, 5, world.size)
     measured = loop.evaluate(model, task, [Batch(images=images[own], targets=targets[own])], world=world)
-    return {"steps": found, "weights": weights(model), "figures": measured.compute(), "per_class": measured.per_class()}
+    return {"steps": found, "weights": weights(model), "figures": measured.compute(), "per_class": measured.rows()}
 
 
 def weights(model: nn.Module) -> list[float]:
@@ -100,7 +100,7 @@ def metrics(world: World, *, samples: int) -> dict:
     own = slice(world.rank, None, world.size)
     batches = [Batch(images=images[own], targets=targets[own])] if len(targets[own]) else []
     found = loop.evaluate(model, Classification(Vocabulary(classes=tuple("abc"))), batches, world=world)
-    return {"figures": found.compute(), "per_class": found.per_class()}
+    return {"figures": found.compute(), "per_class": found.rows()}
 
 
 def training(world: World, *, data: str, options: dict, stop_at: int = 0, log: str = "") -> dict:

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from torch import nn
 
 from striate.data.labels import Vocabulary
-from striate.tasks.base import PredictOptions
+from striate.tasks.base import Origin, PredictOptions
 from striate.tasks.classification import Classification, wilson_interval
 
 
@@ -36,6 +36,9 @@ def test_the_wilson_interval_agrees_with_scipy_and_stays_within_0_and_1(trials, 
     assert 0 <= low <= hits / trials <= high <= 1
 
 
+ORIGIN = Origin(size_px=(8, 8), scale=(1.0, 1.0), offset=(0.0, 0.0))
+
+
 def logits_for(predictions: list[int], classes: int) -> torch.Tensor:
     return torch.nn.functional.one_hot(torch.tensor(predictions), classes).float() * 4
 
@@ -49,7 +52,7 @@ def test_figures_of_a_small_example_are_those_counted_by_hand():
     assert figures["accuracy"] == 3 / 5
     assert figures["top5_accuracy"] == 1
     assert figures["loss"] == pytest.approx((3 * right + 2 * wrong) / 5)
-    a, b, c = metrics.per_class()
+    a, b, c = metrics.rows()
     assert (a["samples"], a["recall"], a["precision"]) == (3, 2 / 3, 2 / 3)
     assert (b["samples"], b["recall"], b["precision"]) == (2, 1 / 2, 1 / 2)
     assert (c["samples"], c["recall"], c["recall_interval"], c["precision"]) == (0, None, None, None)
@@ -77,13 +80,13 @@ def test_figures_do_not_depend_on_how_samples_are_batched(cuts):
     one, other = whole.compute(), parts.compute()
     assert one.pop("loss") == pytest.approx(other.pop("loss"), rel=1e-12)
     assert one == other
-    assert whole.per_class() == parts.per_class()
+    assert whole.rows() == parts.rows()
 
 
 def test_a_prediction_is_the_likeliest_class_and_lists_the_next():
     task = Classification(Vocabulary(classes=("a", "b", "c")))
     logits = torch.tensor([[1.0, 3.0, 2.0]])
-    (prediction,) = task.predict(nn.Identity(), logits, [(8, 8)], PredictOptions(top=2), lambda share: None)
+    (prediction,) = task.predict(nn.Identity(), logits, [ORIGIN], PredictOptions(top=2), lambda share: None)
     p = logits.double().softmax(1)[0].tolist()
     assert prediction.document() == {
         "class": "b",
@@ -91,7 +94,7 @@ def test_a_prediction_is_the_likeliest_class_and_lists_the_next():
         "top": [["b", p[1]], ["c", p[2]]],
     }
     assert prediction.rows() == [{"class": "b", "probability": p[1]}]
-    (whole,) = task.predict(nn.Identity(), logits, [(8, 8)], PredictOptions(top=5), lambda share: None)
+    (whole,) = task.predict(nn.Identity(), logits, [ORIGIN], PredictOptions(top=5), lambda share: None)
     assert len(whole.document()["top"]) == 3
 
 
@@ -129,6 +132,6 @@ def test_the_sums_of_two_processes_make_the_figures_of_one():
     second.update(logits[3:], targets[3:])
     for mine, other in zip(first.sums(), second.sums(), strict=True):
         mine += other
-    assert first.per_class() == whole.per_class()
+    assert first.rows() == whole.rows()
     assert first.compute()["loss"] == pytest.approx(whole.compute()["loss"], rel=1e-12)
     assert {**first.compute(), "loss": 0} == {**whole.compute(), "loss": 0}

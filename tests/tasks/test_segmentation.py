@@ -17,7 +17,7 @@ from striate.data.targets import NO_LABEL
 from striate.drawing import paint_classes
 from striate.errors import ModelError
 from striate.tasks import create_task
-from striate.tasks.base import PredictOptions, Task
+from striate.tasks.base import Origin, PredictOptions, Task
 from striate.tasks.maps import ClassMap
 from striate.tasks.segmentation import Segmentation, dice
 
@@ -38,7 +38,7 @@ def test_figures_of_masks_made_by_hand():
     called = scores_of([[0, 0, 0, 1], [0, 0, 1, 2], [0, 2, 1, 0]])
     metrics = Segmentation(ABC).metrics()
     metrics.update(called, true)
-    rows = {row["class"]: row for row in metrics.per_class()}
+    rows = {row["class"]: row for row in metrics.rows()}
     assert rows["a"]["iou"] == pytest.approx(5 / 7)  # 6 true, 6 called, 5 of them both
     assert rows["b"]["iou"] == pytest.approx(3 / 4)
     assert rows["c"]["iou"] == 0
@@ -69,7 +69,7 @@ def test_a_class_that_is_nowhere_does_not_count_and_borders_of_a_perfect_map_are
     metrics.update(scores_of(labels), torch.tensor([labels]))
     figures = metrics.compute()
     assert (figures["mean_iou"], figures["boundary_f1"]) == (1.0, 1.0)
-    assert metrics.per_class()[2]["iou"] is None
+    assert metrics.rows()[2]["iou"] is None
 
 
 def test_the_loss_is_the_cross_entropy_of_labelled_pixels_and_the_dice_loss_of_each_picture():
@@ -102,7 +102,7 @@ def test_pixels_without_a_label_change_nothing(seed, value):
     targets[torch.rand(2, 6, 7, generator=generator) < 0.4] = NO_LABEL
     other = torch.where((targets == NO_LABEL)[:, None], torch.full_like(outputs, value), outputs)
     task = Segmentation(ABC, dice=1.0, class_weights="auto", label_smoothing=0.1)
-    task.study([targets])
+    task.study([targets], [])
     both = []
     for scores in (outputs, other):
         scores = scores.clone().requires_grad_()
@@ -110,7 +110,7 @@ def test_pixels_without_a_label_change_nothing(seed, value):
         loss.backward()
         metrics = task.metrics()
         metrics.update(scores.detach(), targets)
-        both.append((float(loss.detach()), count, metrics.compute(), metrics.per_class(), scores.grad))
+        both.append((float(loss.detach()), count, metrics.compute(), metrics.rows(), scores.grad))
     assert both[0][:4] == both[1][:4]
     assert (both[0][4][(targets == NO_LABEL)[:, None].expand(-1, 3, -1, -1)] == 0).all()
     assert torch.equal(both[0][4], both[1][4])
@@ -130,7 +130,7 @@ def test_rare_classes_count_more_by_median_frequency():
     """SegNet's rule, worked out by hand: frequency = pixels of a class / pixels of the pictures that show it."""
     masks = torch.tensor([[[0, 0, 0, 1]], [[0, 0, 0, 0]], [[0, 2, 2, NO_LABEL]]])
     task = Segmentation(ABC, class_weights="auto")
-    task.study(iter([masks[:2], masks[2:]]))
+    task.study(iter([masks[:2], masks[2:]]), [])
     assert task.learned == {"pixels": [8, 1, 2], "pixels_around": [11, 4, 3]}
     frequency = np.array([8 / 11, 1 / 4, 2 / 3])
     weights = np.median(frequency) / frequency
@@ -161,7 +161,8 @@ def test_predictions_are_as_large_as_their_pictures_and_say_areas():
     task = create_task("segment", ABC)
     network = task.build(task.adapt(models.plan("resnet20", (3, 32, 48), classes=3), "resnet20"), "resnet20", 0).eval()
     with torch.inference_mode():
-        (found,) = task.predict(network, torch.randn(1, 3, 32, 48), [(65, 97)], PredictOptions(), lambda share: None)
+        origin = Origin(size_px=(65, 97), scale=(1.0, 1.0), offset=(0.0, 0.0))
+        (found,) = task.predict(network, torch.randn(1, 3, 32, 48), [origin], PredictOptions(), lambda share: None)
     assert found.indices.shape == (65, 97)
     document = found.document()
     assert (document["width_px"], document["height_px"]) == (97, 65)
@@ -196,7 +197,7 @@ def test_the_baseline_calls_every_pixel_what_most_are():
     task = Segmentation(ABC)
     assert task.baselines(torch.zeros(1, 3, 2, 2)) == {}
     targets = torch.tensor([[[1, 1, 1, 0], [1, 2, NO_LABEL, 0]]])
-    task.study([targets])
+    task.study([targets], [])
     metrics = task.metrics()
     metrics.update(task.baselines(torch.zeros(1, 3, 2, 4))["most frequent class"], targets)
     figures = metrics.compute()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -14,7 +14,7 @@ from striate.cli.output import Data, JsonFlag, print_json, print_table
 from striate.data import open_data
 from striate.data.dataset import Dataset
 from striate.errors import ConfigError
-from striate.training.config import DataOptions, Fit
+from striate.training.config import DataOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Command:
     """How many samples the sheet shows: 1 to 50."""
     size: int = 128
     """Side in pixels that they have on the sheet."""
-    fit: Fit = "crop"
+    fit: Literal["crop", "pad", "stretch"] = "crop"
     """How pictures of another shape come to that size on the sheet."""
     seed: int = 0
     """Of the sheet's augmentation."""

@@ -32,5 +32,6 @@ class Command:
         print(f"{run.task.describe(result['metrics'])}, on {result['samples']:,} images of {width}x{height}")
         print_baselines(run.task, result["baselines"])
         print()
-        columns = [name for name in result["per_class"][0] if not name.endswith("_interval")]
-        print_table(columns, [[row[name] for name in columns] for row in result["per_class"]])
+        rows = result[run.task.per]
+        columns = [name for name in rows[0] if not name.endswith("_interval")]
+        print_table(columns, [[row[name] for name in columns] for row in rows])

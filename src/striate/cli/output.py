@@ -57,7 +57,7 @@ def print_baselines(task: Task, baselines: Mapping[str, Any]) -> None:
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print rows under a header; columns of numbers are aligned to the right."""
-    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    cells = [list(header), *([_cell(*pair) for pair in zip(row, header, strict=True)] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     numeric = [all(not isinstance(value, str) for value in column) for column in zip(*rows, strict=True)]
     for row in cells:
@@ -68,10 +68,12 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         print("  ".join(aligned).rstrip())
 
 
-def _cell(value: Any) -> str:
-    """Write integers with commas, shares as percentages, and a dash for what there is not."""
+def _cell(value: Any, column: str) -> str:
+    """Write integers with commas, lengths with a decimal, shares as percentages, and a dash for what there is not."""
     if value is None:
         return "–"
+    if isinstance(value, float) and column.endswith(("_mm", "_px")):
+        return f"{value:,.1f}"
     if isinstance(value, float):
         return f"{value:.1%}"
     return f"{value:,}" if isinstance(value, int) else printable(str(value))

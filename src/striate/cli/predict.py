@@ -41,13 +41,13 @@ class Command:
     tile: bool = False
     """Segmentation: look at pictures window by window, at the scale of the training images, and not as a whole."""
     overlay: bool = False
-    """Segmentation: also draw what was found upon the pictures, into --out FOLDER."""
+    """Segmentation and pose: draw what was found upon the pictures, into --out FOLDER."""
     out: Annotated[
         str | None,
         tyro.conf.arg(
             metavar="FILE|FOLDER",
-            help="A .csv or .json of what was found, to write; of segmentation also a new folder, for a mask of each "
-            "picture and areas.csv.",
+            help="A .csv or .json of what was found, to write; of segmentation and pose also a new folder, for "
+            "a mask of each picture and areas.csv, or joints.csv.",
             help_behavior_hint="",
         ),
     ] = None
@@ -80,7 +80,7 @@ class Command:
         if into:
             with atomic.new_folder(into), _all_or_none(into):
                 documents, table = _collect(_drawn(run, found, into, overlay=self.overlay))
-                atomic.write(into / _AREAS, _csv(table))
+                atomic.write(into / run.task.table, _csv(table))
         else:
             documents, table = _collect(found)
         if path and not into:
@@ -95,7 +95,6 @@ class Command:
 
 
 _FORMATS = (".csv", ".json")
-_AREAS = "areas.csv"
 _MOST_PX = 65_500  # a side of a JPEG
 
 
@@ -112,7 +111,7 @@ def _collect(
     documents: list[dict[str, Any]] = []
     table: list[dict[str, Any]] = []
     for path, prediction, *drawn in found:
-        named = {"image": str(path), **({"mask": drawn[0]} if drawn else {})}
+        named = {"image": str(path), **({"mask": drawn[0]} if drawn and drawn[0] else {})}
         documents.append({**named, **prediction.document()})
         table += [{**named, **row} for row in prediction.rows()]
     return documents, table
@@ -146,7 +145,7 @@ def _drawn(
             file = io.BytesIO()
             picture.save(file, "JPEG" if ending.endswith(".jpg") else "PNG", quality=92)
             atomic.write(folder / (name + ending), file.getvalue())
-        yield path, prediction, name + next(iter(prediction.files()))
+        yield path, prediction, next((name + ending for ending in prediction.files()), "")
 
 
 def _csv(table: list[dict[str, Any]]) -> str:

@@ -15,6 +15,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from striate.data.augment import Moves, Policy, draw
+from striate.data.fitting import Form
+from striate.data.labels import MaskLabels
 from striate.data.pixels import Gathered
 from striate.data.preprocessing import Preprocessing
 from striate.data.randomness import generator
@@ -160,13 +162,13 @@ class Batches:
         """Bring decoded pictures to the device, move them, change their colours, normalise and mix them."""
         images = _to_device(gathered.images, self.device)
         masks = None if gathered.masks is None else _to_device(gathered.masks, self.device)
+        pictures_px = (images.shape[1], images.shape[2])
         if moves is None:
             planes = images.permute(0, 3, 1, 2).to(torch.float32)
             normal = self.preprocessing.normalise(planes)
-            targets = make_targets(self.store.labels.take(samples), None, masks, self.device)
+            targets = make_targets(self.store.labels.take(samples), None, masks, pictures_px, self.device)
             return Batch(images=normal, targets=targets)
         if moves.are_some:
-            pictures_px = (images.shape[1], images.shape[2])
             grid = sampling_grid(moves.matrices(), pictures_px, moves.window_px, self.device)
             planes = move_images(images, grid)
             masks = None if masks is None else move_masks(masks, grid)
@@ -175,19 +177,21 @@ class Batches:
         normal = self.preprocessing.normalise(planes, moves.colours() if moves.policy.colours else None)
         if moves.policy.erase:
             normal.masked_fill_(_inside(moves.erased(), normal), 0)
-        targets = make_targets(self.store.labels.take(samples), moves, masks, self.device)
+        targets = make_targets(self.store.labels.take(samples), moves, masks, moves.window_px, self.device)
         if moves.policy.mix:
             normal, targets = _mix(normal, targets, moves, self.classes)
         return Batch(images=normal, targets=targets)
 
 
-def targets_of(store: Store) -> Iterator[Targets]:
-    """Yield what the samples of a store show, some at a time."""
+def targets_of(store: Store, form: Form) -> Iterator[Targets]:
+    """Yield what the samples of a store, in a form, show, some at a time; pictures are read for their masks alone."""
     device = torch.device("cpu")
     for bound in batch_bounds(len(store), _TARGETS):
         samples = np.arange(*bound)
-        masks = store.gather(samples).masks
-        yield make_targets(store.labels.take(samples), None, None if masks is None else torch.from_numpy(masks), device)
+        labels = store.labels.take(samples)
+        masks = store.gather(samples).masks if isinstance(labels, MaskLabels) else None
+        found = None if masks is None else torch.from_numpy(masks)
+        yield make_targets(labels, None, found, (form.height_px, form.width_px), device)
 
 
 def renumbered(batches: Iterable[Batch], index_of: Sequence[int]) -> Iterator[Batch]:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from striate.data.fitting import Form, fit_box
+from striate.data.fitting import Fit, Form, fit_box
 from striate.errors import DataError
+
+__all__ = ["ClassLabels", "Fit", "JointLabels", "Labels", "MaskLabels", "Skeleton", "Vocabulary", "class_colours"]
+
+Unit = Literal["mm", "px"]
+
+OFF_IMAGE = 0.05  # of a picture's side, by which a joint may lie beyond it
 
 
 @runtime_checkable
 class Labels(Protocol):
     """The labels of some samples."""
-
-    @property
-    def sized(self) -> bool:
-        """Whether they depend on the pictures' size in pixels, as coordinates do."""
 
     @property
     def may_shear(self) -> bool:
@@ -41,16 +43,12 @@ class Labels(Protocol):
     def content(self) -> bytes:
         """Return all that is in them and not in the pictures, to tell whether something has changed."""
 
-    def fitted(self, sizes_px: Int64[np.ndarray, "samples 2"], form: Form) -> Labels:
-        """Return the labels of pictures, of these heights and widths, that have been brought into a form."""
-
 
 @dataclass(frozen=True)
 class ClassLabels:
     """The index of a class for each sample."""
 
     targets: Int64[np.ndarray, " samples"]
-    sized = False
     may_shear = True
     may_mix = True
 
@@ -70,17 +68,12 @@ class ClassLabels:
         """Return the classes."""
         return self.targets.astype("<i8").tobytes()
 
-    def fitted(self, sizes_px: Int64[np.ndarray, "samples 2"], form: Form) -> ClassLabels:
-        """Return the same: a class has no place."""
-        return self
-
 
 @dataclass(frozen=True)
 class MaskLabels:
     """As many samples whose classes, one a pixel, come with their pictures."""
 
     samples: int
-    sized = False
     may_shear = True
     may_mix = False
 
@@ -100,10 +93,6 @@ class MaskLabels:
         """Return nothing: masks come with their pictures."""
         return b""
 
-    def fitted(self, sizes_px: Int64[np.ndarray, "samples 2"], form: Form) -> MaskLabels:
-        """Return the same: masks are fitted with their pictures."""
-        return self
-
 
 @dataclass(frozen=True, kw_only=True)
 class JointLabels:
@@ -120,7 +109,6 @@ class JointLabels:
     uv_px: Float32[np.ndarray, "samples joints 2"]
     visible: Bool[np.ndarray, "samples joints"]
     skeleton: Skeleton
-    sized = True
     may_shear = False  # no camera sees a sheared skeleton
     may_mix = False
 
@@ -140,12 +128,20 @@ class JointLabels:
         """Return places and what is visible."""
         return b"".join(np.ascontiguousarray(part).tobytes() for part in (self.xyz_mm, self.uv_px, self.visible))
 
+    def strays(self, sizes_px: Int64[np.ndarray, "samples 2"]) -> Bool[np.ndarray, "samples joints"]:
+        """Tell which joints that count lie off their picture (height, width) by more than a twentieth of its side."""
+        sizes = sizes_px[:, None, ::-1]  # width and height, as u and v
+        beyond = np.maximum(-self.uv_px, self.uv_px - sizes) > OFF_IMAGE * sizes  # false where it is not known
+        strays: Bool[np.ndarray, "samples joints"] = beyond.any(axis=2) & self.visible
+        return strays
+
     def fitted(self, sizes_px: Int64[np.ndarray, "samples 2"], form: Form) -> JointLabels:
-        """Move the places in the pictures; millimetres, which are relative to the root joint, stay."""
+        """Move the places in the pictures, without those off them; mm, which are relative to the root joint, stay."""
         boxes = [fit_box(int(height), int(width), form) for height, width in sizes_px]
         scale = np.array([(box.scale_x, box.scale_y) for box in boxes], dtype=np.float32)
         offset = np.array([(box.offset_x, box.offset_y) for box in boxes], dtype=np.float32)
-        return replace(self, uv_px=self.uv_px * scale[:, None] + offset[:, None])
+        uv_px = np.where(self.strays(sizes_px)[..., None], np.float32(np.nan), self.uv_px)
+        return replace(self, uv_px=uv_px * scale[:, None] + offset[:, None])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +152,7 @@ class Skeleton:
         joints: their names.
         parents: for each the index of the joint that it hangs on; -1 for the root.
         mirror: pairs of indices that a mirror image swaps.
+        unit: `mm` where their places in space are known; `px` where only those in the image are.
 
     Raises:
         DataError: names or indices make no sense; the message says which, its caller where.
@@ -164,6 +161,7 @@ class Skeleton:
     joints: tuple[str, ...]
     parents: tuple[int, ...]
     mirror: tuple[tuple[int, int], ...] = ()
+    unit: Unit = "mm"
 
     def __post_init__(self) -> None:
         count = len(self.joints)
@@ -217,6 +215,11 @@ class Vocabulary:
     classes: tuple[str, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
     skeleton: Skeleton | None = None
+
+    @property
+    def size(self) -> str:
+        """How many things labels tell apart, in words."""
+        return f"{len(self.skeleton.joints)} joints" if self.skeleton else f"{len(self.classes)} classes"
 
     @property
     def drawn_in(self) -> tuple[tuple[int, int, int], ...]:

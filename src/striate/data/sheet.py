@@ -13,17 +13,15 @@ from striate.data.batches import Batches
 from striate.data.dataset import Dataset
 from striate.data.decode import MAX_PIXELS
 from striate.data.fitting import Form
-from striate.data.labels import Skeleton
 from striate.data.preprocessing import Preprocessing, evenly_spread
 from striate.data.store import open_store
 from striate.data.targets import Batch, JointTargets
-from striate.drawing import INK, font, paint_classes
+from striate.drawing import INK, draw_joints, font, paint_classes, side_colours
 
 _TILE_PX = 160
 _GAP_PX = 6
 _BAND_PX = 26  # the line of text above a policy's tiles
 _CAPTION_PX = 18
-_LEFT, _RIGHT, _MIDDLE = (40, 120, 255), (255, 120, 20), (60, 200, 90)
 
 
 def contact_sheet(
@@ -75,27 +73,6 @@ def contact_sheet(
     return sheet
 
 
-def draw_joints(
-    image: Image.Image,
-    uv_px: Float[np.ndarray, "joints 2"],
-    visible: np.ndarray,
-    skeleton: Skeleton,
-) -> None:
-    """Draw a skeleton on an image: the person's left in blue, right in orange, what is neither in green.
-
-    `uv_px` is in pixels of this image; bones are drawn where both ends are visible.
-    """
-    pen = ImageDraw.Draw(image)
-    sides = _sides(skeleton)
-    size = max(2, image.width // 60)
-    for joint, parent in enumerate(skeleton.parents):
-        if parent >= 0 and visible[joint] and visible[parent]:
-            pen.line([*map(tuple, uv_px[[joint, parent]].tolist())], fill=sides[joint], width=size)
-    for joint in np.flatnonzero(visible).tolist():
-        x, y = uv_px[joint].tolist()
-        pen.ellipse((x - size, y - size, x + size, y + size), fill=sides[joint], outline="white")
-
-
 def _tile(batch: Batch, place: int, dataset: Dataset) -> tuple[Image.Image, str]:
     """Draw one sample of a batch with its label, and say the label in words where it is a class."""
     image = _picture(batch.images[place])
@@ -103,8 +80,9 @@ def _tile(batch: Batch, place: int, dataset: Dataset) -> tuple[Image.Image, str]
     targets = batch.targets
     if isinstance(targets, JointTargets):
         assert dataset.skeleton is not None
-        uv, visible = targets.uv_px[place].numpy() * scale, targets.visible[place].numpy()
-        draw_joints(image, uv, visible, dataset.skeleton)
+        uv, visible = targets.uv_px[place].numpy() * scale, targets.placed[place].numpy()
+        skeleton = dataset.skeleton
+        draw_joints(image, uv, visible, skeleton.parents, side_colours(skeleton.joints, skeleton.mirror))
         return image, ""
     target = targets[place]
     if target.ndim == 2:
@@ -133,12 +111,3 @@ def _picture(image: Float[Tensor, "channels height width"]) -> Image.Image:
 
 def _tile_height(form: Form) -> int:
     return round(_TILE_PX * form.height_px / form.width_px)
-
-
-def _sides(skeleton: Skeleton) -> list[tuple[int, int, int]]:
-    """Return each joint's colour: of pairs, the one whose name begins with an l is the left one."""
-    colours = [_MIDDLE] * len(skeleton.joints)
-    for pair in skeleton.mirror:
-        for joint in pair:
-            colours[joint] = _LEFT if skeleton.joints[joint].lower().startswith("l") else _RIGHT
-    return colours

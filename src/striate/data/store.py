@@ -19,7 +19,7 @@ from striate.data.dataset import Samples
 from striate.data.decode import MAX_PIXELS, upright_size
 from striate.data.digests import picture_digests
 from striate.data.fitting import Form
-from striate.data.labels import Labels
+from striate.data.labels import JointLabels, Labels
 from striate.data.pictures import NO_LABEL, Pictures
 from striate.data.pixels import Gathered, Pixels, on_demand
 from striate.data.shelf import Shelf
@@ -109,9 +109,28 @@ def open_store(
     else:
         rows, pixels, sizes = shelf.build(items, name=name, location=location, max_pixels=max_pixels)
     labels = samples.labels
-    if labels.sized:
-        labels = labels.fitted(_header_sizes(pictures, max_pixels) if sizes is None else sizes, form)
+    if isinstance(labels, JointLabels):
+        sizes = _header_sizes(pictures, max_pixels) if sizes is None else sizes
+        _check_strays(labels, pictures, sizes)
+        labels = labels.fitted(sizes, form)
     return Store(names=samples.names, pixels=pixels, rows=rows, labels=labels, digests=tuple(images))
+
+
+def _check_strays(labels: JointLabels, pictures: Pictures, sizes_px: Int64[np.ndarray, "samples 2"]) -> None:
+    """Say how many joints lie off their picture; raises DataError where that is all that is known of them."""
+    strays = labels.strays(sizes_px)
+    rows = np.flatnonzero(strays.any(axis=1))
+    if not len(rows):
+        return
+    row, joint = int(rows[0]), int(np.argmax(strays[rows[0]]))
+    (u, v), (height, width) = labels.uv_px[row, joint], sizes_px[row]
+    found = (
+        f"{pictures.where(row)}: {labels.skeleton.joints[joint]} is at ({u:.0f}, {v:.0f}), off the image, which has "
+        f"{width}x{height} pixels"
+    )
+    if labels.skeleton.unit == "px":
+        raise DataError(f"{found}; correct uv, or say null for what it does not show (striate check names all).")
+    say(f"{found}; of {strays.sum():,} such joints xyz counts, and their place in the image does not")
 
 
 def undecoded_store(samples: Samples, form: Form, *, max_pixels: int = MAX_PIXELS) -> Store:

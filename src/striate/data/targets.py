@@ -26,15 +26,25 @@ class JointTargets:
         xyz_mm: relative to the root joint: x right, y down, z away from the camera.
         uv_px: in the image, the top left pixel's centre at (0.5, 0.5); what was cut off lies outside of it.
         visible: joints that count.
+        placed: those of them whose place in the image is known.
+        image_px: height and width of the images.
     """
 
     xyz_mm: Float[Tensor, "batch joints 3"]
     uv_px: Float[Tensor, "batch joints 2"]
     visible: Bool[Tensor, "batch joints"]
+    placed: Bool[Tensor, "batch joints"]
+    image_px: tuple[int, int]
 
     def __getitem__(self, samples: slice) -> JointTargets:
         """Return those of some samples."""
-        return JointTargets(xyz_mm=self.xyz_mm[samples], uv_px=self.uv_px[samples], visible=self.visible[samples])
+        return JointTargets(
+            xyz_mm=self.xyz_mm[samples],
+            uv_px=self.uv_px[samples],
+            visible=self.visible[samples],
+            placed=self.placed[samples],
+            image_px=self.image_px,
+        )
 
 
 Targets = Int[Tensor, " batch"] | Float[Tensor, "batch classes"] | Int[Tensor, "batch height width"] | JointTargets
@@ -62,31 +72,40 @@ class Batch:
 
 
 @singledispatch
-def make_targets(labels: Labels, moves: Moves | None, masks: Tensor | None, device: torch.device) -> Targets:
+def make_targets(
+    labels: Labels, moves: Moves | None, masks: Tensor | None, image_px: tuple[int, int], device: torch.device
+) -> Targets:
     """Return what the network is taught of some samples.
 
     Args:
         labels: of the samples.
         moves: what has happened to their pictures.
         masks: theirs, already moved, on the device.
+        image_px: height and width of the images, after that.
         device: where targets are wanted.
     """
     raise NotImplementedError(type(labels))
 
 
 @make_targets.register
-def _(labels: ClassLabels, moves: Moves | None, masks: Tensor | None, device: torch.device) -> Targets:
+def _(
+    labels: ClassLabels, moves: Moves | None, masks: Tensor | None, image_px: tuple[int, int], device: torch.device
+) -> Targets:
     return torch.from_numpy(labels.targets).to(device)
 
 
 @make_targets.register
-def _(labels: MaskLabels, moves: Moves | None, masks: Tensor | None, device: torch.device) -> Targets:
+def _(
+    labels: MaskLabels, moves: Moves | None, masks: Tensor | None, image_px: tuple[int, int], device: torch.device
+) -> Targets:
     assert masks is not None
     return masks.to(torch.int64)
 
 
 @make_targets.register
-def _(labels: JointLabels, moves: Moves | None, masks: Tensor | None, device: torch.device) -> Targets:
+def _(
+    labels: JointLabels, moves: Moves | None, masks: Tensor | None, image_px: tuple[int, int], device: torch.device
+) -> Targets:
     xyz, uv, visible = labels.xyz_mm.astype(np.float64), labels.uv_px.astype(np.float64), labels.visible
     if moves is not None:
         matrices = moves.matrices()
@@ -100,8 +119,11 @@ def _(labels: JointLabels, moves: Moves | None, masks: Tensor | None, device: to
         cos, sin = np.cos(moves.angle_rad)[:, None], np.sin(moves.angle_rad)[:, None]
         x, y, z = np.moveaxis(xyz, -1, 0)
         xyz = np.stack([cos * x - sin * y, sin * x + cos * y, z], -1)
+    placed = visible & np.isfinite(uv).all(-1)
     return JointTargets(
         xyz_mm=torch.from_numpy(np.nan_to_num(xyz).astype(np.float32)).to(device),
         uv_px=torch.from_numpy(np.nan_to_num(uv).astype(np.float32)).to(device),
         visible=torch.from_numpy(visible).to(device),
+        placed=torch.from_numpy(placed).to(device),
+        image_px=image_px,
     )

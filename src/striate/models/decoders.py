@@ -125,7 +125,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.skips = skips
-        pairs = [_pair(stride) for stride in strides]
+        pairs = [pair(stride) for stride in strides]
         factors = [(below[0] / above[0], below[1] / above[1]) for above, below in pairwise(pairs)]
         if skips == "sum":
             widths = [outputs] * len(channels)
@@ -213,11 +213,12 @@ def coarsest(strides: Sequence[Stride]) -> tuple[int, int]:
     >>> coarsest((2, 4, 8)), coarsest((1, (2, 1)))
     ((8, 8), (2, 1))
     """
-    pairs = [_pair(stride) for stride in strides]
+    pairs = [pair(stride) for stride in strides]
     return math.lcm(*(down.numerator for down, _ in pairs)), math.lcm(*(across.numerator for _, across in pairs))
 
 
-def _pair(stride: Stride) -> Factor:
+def pair(stride: Stride) -> Factor:
+    """Return a stride down and across."""
     down, across = stride if isinstance(stride, tuple) else (stride, stride)
     return Fraction(down), Fraction(across)
 

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from striate.data import Dataset
-from striate.data.batches import targets_of
 from striate.data.dataset import SplitName
+from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store
 from striate.errors import DataError, Interrupted, NotFiniteError, OutputError, RunError, TrainingError, WorkerError
 from striate.models.plan import Plan
@@ -23,7 +23,7 @@ from striate.progress import progress_bar, say
 from striate.runs.folder import check_unchanged, run_folder
 from striate.runs.prepare import Prepared, build_network, decode_splits, label_digests, prepare, split_json
 from striate.runs.record import RunRecord, environment
-from striate.runs.run import WEIGHTS, Run, default_device, load
+from striate.runs.run import WEIGHTS, Run, default_device, load, read_tensors
 from striate.runs.settle import Feeds, Settled, settle
 from striate.runs.writer import RunWriter
 from striate.training import checkpoint
@@ -87,11 +87,13 @@ class _Training:
             saved = self._newest_checkpoint(old)
             _say_what_is_new(self.folder, old)
             prepared.task.learned = old.learned
+            prepared.task.tensors = read_tensors(self.folder)
         else:
-            prepared.task.study(targets_of(stores["train"]))
+            preprocessing = prepared.preprocessing(stores["train"])
+            prepared.study(stores["train"], preprocessing)
         device = default_device()
         record = (
-            self._record(stores, device)
+            self._record(stores, preprocessing, device)
             if old is None
             else replace(old, config=config, environment=environment(device), status="training")
         )
@@ -125,7 +127,9 @@ class _Training:
             raise RunError(f"{self.folder}: not all processes see the same checkpoint; put --out where all can read.")
         return saved
 
-    def _record(self, stores: Mapping[SplitName, Store], device: torch.device) -> RunRecord:
+    def _record(
+        self, stores: Mapping[SplitName, Store], preprocessing: Preprocessing, device: torch.device
+    ) -> RunRecord:
         """Write down what a new run is about."""
         prepared, config = self.prepared, self.config
         return RunRecord(
@@ -136,7 +140,7 @@ class _Training:
             colours=prepared.dataset.colours,
             skeleton=prepared.dataset.skeleton,
             learned=prepared.task.learned,
-            preprocessing=prepared.preprocessing(stores["train"]),
+            preprocessing=preprocessing,
             augment=config.policy,
             config=config,
             data={"location": prepared.dataset.location} | {split: len(store) for split, store in stores.items()},
@@ -227,7 +231,7 @@ def _announce(record: RunRecord, model: nn.Module, plan: Plan, world: World) -> 
     form = record.preprocessing
     counts = " + ".join(f"{count:,} {split}" for split, count in record.data.items() if split != "location")
     say(
-        f"{record.data['location']}: {counts} images, {len(record.classes)} classes, "
+        f"{record.data['location']}: {counts} images, {record.vocabulary.size}, "
         f"{form.width_px}x{form.height_px} {'grey' if form.channels == 1 else 'RGB'}"
     )
     parameters = sum(parameter.numel() for parameter in model.parameters())

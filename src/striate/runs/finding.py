@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from striate.data import Dataset
-from striate.data.batches import targets_of
 from striate.runs.prepare import build_network, decode_splits, prepare
 from striate.runs.run import default_device
 from striate.runs.settle import Feeds, choose_precision
@@ -28,9 +27,10 @@ def find_lr(data: Dataset | str | Path, config: TrainConfig | None = None) -> Ra
     with settings(deterministic=False):
         prepared = prepare(data, config)
         stores = decode_splits(prepared, config)
-        prepared.task.study(targets_of(stores["train"]))
+        preprocessing = prepared.preprocessing(stores["train"])
+        prepared.study(stores["train"], preprocessing)
         model = build_network(prepared, config, device)
-        feeds = Feeds.of(prepared, config, World(), stores, prepared.preprocessing(stores["train"]), device)
+        feeds = Feeds.of(prepared, config, World(), stores, preprocessing, device)
         precision, _ = choose_precision(model, prepared, feeds)
         engine = Engine(task=prepared.task, config=config, lr=1.0, schedule=constant(), precision=precision)
         with threads(precision.threads):

@@ -13,6 +13,7 @@ from torch import nn
 
 from striate import models, strict_json
 from striate.data import Dataset, open_data
+from striate.data.batches import Batches, targets_of
 from striate.data.check import cheap_problems, contradictory
 from striate.data.dataset import SplitName
 from striate.data.fitting import Form
@@ -57,6 +58,12 @@ class Prepared:
         mean, std = channel_statistics(store)
         return Preprocessing(**asdict(self.form), mean=mean, std=std, scale=self.scale)
 
+    def study(self, store: Store, preprocessing: Preprocessing) -> None:
+        """Have the task find in the training samples what it has to know of them."""
+        cpu = torch.device("cpu")
+        batches = Batches(store=store, preprocessing=preprocessing, batch_size=64, device=cpu)
+        self.task.study(targets_of(store, self.form), (batch.images for batch in batches.in_order()))
+
 
 def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
     """Settle what is trained on what; raises InputError where that cannot be."""
@@ -92,9 +99,12 @@ def choose_form(dataset: Dataset, task: Task, config: TrainConfig) -> tuple[str,
         size_px = min(models.find(name).size_px, natural_px)
         if name in models.MODELS:  # images that are a little too small for it are enlarged
             size_px = max(size_px, models.smallest_px(name, channels, config.stem))
+    if config.fit != "auto" and config.fit not in task.fits:
+        raise ConfigError(f"fit (={config.fit}) must be {' or '.join(task.fits)} for {dataset.task}.")
+    fit = task.fits[0] if config.fit == "auto" else config.fit
     scale = size_px / natural_px
     sides = (round(height_px * scale), round(width_px * scale)) if task.keeps_aspect else (size_px, size_px)
-    return name, Form(height_px=sides[0], width_px=sides[1], channels=channels, fit=config.fit), scale
+    return name, Form(height_px=sides[0], width_px=sides[1], channels=channels, fit=fit), scale
 
 
 def window_px(task: Task, config: TrainConfig, form: Form) -> tuple[int, int] | None:

@@ -157,7 +157,8 @@ def _skeleton(fields: dict[str, Any] | None) -> Skeleton | None:
     if fields is None:
         return None
     mirror = tuple((left, right) for left, right in fields["mirror"])
-    return Skeleton(joints=tuple(fields["joints"]), parents=tuple(fields["parents"]), mirror=mirror)
+    names, parents = tuple(fields["joints"]), tuple(fields["parents"])
+    return Skeleton(joints=names, parents=parents, mirror=mirror, unit=fields["unit"])
 
 
 def _config(fields: dict[str, Any]) -> TrainConfig:

@@ -22,8 +22,8 @@ from striate.data.batches import Batches, renumbered
 from striate.data.dataset import Samples
 from striate.data.decode import decode, open_image, upright_size
 from striate.data.files import find_images
-from striate.data.fitting import Form
-from striate.data.labels import ClassLabels
+from striate.data.fitting import Form, fit_box
+from striate.data.labels import ClassLabels, Skeleton
 from striate.data.pictures import ImageFiles
 from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store, open_store, undecoded_store
@@ -32,11 +32,12 @@ from striate.progress import progress_bar, say
 from striate.runs.prepare import window_px
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import SPLIT, RunRecord
-from striate.tasks.base import Prediction, PredictOptions, Task
+from striate.tasks.base import Origin, Prediction, PredictOptions, Task
 from striate.training.loop import measure
 
 WEIGHTS = "model.safetensors"
 LOG = "metrics.jsonl"
+TENSORS = "learned.safetensors"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ class Run:
         )
         store, seen = self._part_from_training(store, dataset.location, leave_out=split == "auto")
         batches = self._batches(store, self.record.preprocessing)
+        if dataset.skeleton and dataset.skeleton != self.record.skeleton:
+            raise DataError(f"{dataset.location}: {_other_joints(dataset.skeleton, self.record.skeleton)}")
         to_ours = [self.classes.index(name) for name in dataset.classes]
         with progress_bar("evaluating", len(store)) as advance:
             metrics, baselines = measure(self.model, self.task, renumbered(batches.in_order(), to_ours), advance)
@@ -128,7 +131,7 @@ class Run:
             "size_px": [self.record.preprocessing.height_px, self.record.preprocessing.width_px],
             "metrics": metrics.compute(),
             "baselines": {name: found.compute() for name, found in baselines.items()},
-            "per_class": metrics.per_class(),
+            self.task.per: metrics.rows(),
             "seen": seen,
         }
 
@@ -179,6 +182,11 @@ class Run:
         preprocessing = replace(self.record.preprocessing, height_px=height, width_px=width)
         if self.task.keeps_aspect:  # the size has the picture's own shape, but for rounding
             preprocessing = replace(preprocessing, fit="stretch")
+
+        def origin(place: int) -> Origin:
+            box = fit_box(*size_px(place), preprocessing.form)
+            return Origin(size_px=size_px(place), scale=(box.scale_x, box.scale_y), offset=(box.offset_x, box.offset_y))
+
         samples = Samples(
             names=tuple(map(str, files.paths)),
             pictures=files,
@@ -187,9 +195,9 @@ class Run:
         store = undecoded_store(samples, preprocessing.form, max_pixels=max_pixels)
         place = 0
         for batch in self._batches(store, preprocessing).in_order():
-            sizes = map(size_px, range(place, place + len(batch.images)))  # read where the task wants them
+            origins = map(origin, range(place, place + len(batch.images)))  # read where the task wants them
             with torch.inference_mode():
-                found = self.task.predict(self.model, batch.images, sizes, options, advance)
+                found = self.task.predict(self.model, batch.images, origins, options, advance)
             yield from zip(files.paths[place : place + len(found)], found, strict=True)
             place += len(found)
 
@@ -261,7 +269,17 @@ def load(folder: str | Path) -> Run:
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{path}: damaged, or of another network ({reason}); train again.") from None
+    task.tensors = read_tensors(folder)
     return Run(folder, record, model.to(default_device()).eval(), task)
+
+
+def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """Read what a run's task found in the training samples, beside its record; raises RunError where it is damaged."""
+    path = folder / TENSORS
+    try:
+        return safetensors.torch.load_file(path) if path.exists() else {}
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: damaged ({' '.join(str(error).split())[:200]}); train again.") from None
 
 
 def default_device() -> torch.device:
@@ -304,6 +322,16 @@ def _read_split(folder: Path) -> dict[str, dict[str, str]]:
         raise RunError(
             f"{path}: missing or damaged ({error}); what the network was trained on is unknown, train again."
         ) from None
+
+
+def _other_joints(given: Skeleton, known: Skeleton | None) -> str:
+    """Say how the joints of data differ from those that a network finds."""
+    assert known is not None
+    if given.unit != known.unit:
+        return f"its joints are in {given.unit}, and the network finds them in {known.unit}."
+    if given.joints != known.joints:
+        return f"its joints are {listing(given.joints, most=20)}; the network finds {listing(known.joints, most=20)}."
+    return "its joints have the network's names, but other parents or mirror pairs; correct the one or the other."
 
 
 def _share(count: int, store: Store) -> str:

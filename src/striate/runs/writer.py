@@ -9,11 +9,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
+
 from striate import atomic, strict_json
 from striate.errors import OutputError
 from striate.progress import say
 from striate.runs.record import SPLIT, RunRecord
-from striate.runs.run import LOG, WEIGHTS
+from striate.runs.run import LOG, TENSORS, WEIGHTS
 from striate.tasks.base import Task
 from striate.training import checkpoint
 from striate.training.budget import Length
@@ -52,6 +54,8 @@ class RunWriter:
         """Begin a new run: from now on it can be gone on with. Raises OutputError."""
         if self.first:
             atomic.write(self.folder / SPLIT, split_json)
+            if self.task.tensors:
+                atomic.write(self.folder / TENSORS, safetensors.torch.save(self.task.tensors))
         self.write_record()
 
     def facts(self, state: TrainState) -> dict[str, Any]:

@@ -18,6 +18,7 @@ __all__ = ["TASKS", "create_task"]
 TASKS: dict[str, str] = {
     "classify": "striate.tasks.classification:Classification",
     "segment": "striate.tasks.segmentation:Segmentation",
+    "pose": "striate.tasks.pose:Pose",
 }
 
 

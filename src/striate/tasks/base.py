@@ -11,11 +11,12 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
+from striate.data.labels import Fit
 from striate.data.targets import Batch, Targets
 from striate.models.effects import Shape
 from striate.models.plan import Plan
 
-__all__ = ["Batch", "Metrics", "PredictOptions", "Prediction", "Targets", "Task"]
+__all__ = ["Batch", "Metrics", "Origin", "PredictOptions", "Prediction", "Targets", "Task"]
 
 
 @runtime_checkable
@@ -35,8 +36,8 @@ class Metrics(Protocol):
     def compute(self) -> dict[str, Any]:
         """Return the figures over all that was counted, by name."""
 
-    def per_class(self) -> list[dict[str, Any]]:
-        """Return the figures of each class."""
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the figures of each class, or joint."""
 
 
 @runtime_checkable
@@ -69,6 +70,21 @@ class PredictOptions:
     window_px: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The picture that an image was made of: x in the image = scale * x in the picture + offset, and so for y.
+
+    Attributes:
+        size_px: its height and width.
+        scale: of x and of y.
+        offset: of x and of y.
+    """
+
+    size_px: tuple[int, int]
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+
+
 @runtime_checkable
 class Task(Protocol):
     """What differs between tasks: the network's head, loss, metrics, and what a prediction is.
@@ -77,18 +93,26 @@ class Task(Protocol):
         outputs: how many channels the network's head has.
         batch_size: images a step, where none is asked for.
         keeps_aspect: whether images keep the shape of the data's pictures; else they become squares.
+        fits: ways in which pictures of another shape may come to that of the images, the default first.
         window_px: side of the windows that training cuts out of images, where none is asked for; None: it takes whole
             images, as predictions do.
         draws: whether its predictions are pictures.
         learned: what was found in the training targets, JSON; travels with the weights.
+        tensors: likewise, what is too long for that.
+        table: what a table of its predictions is called, in a folder of them.
+        per: what `rows` of its metrics are called in JSON.
     """
 
     outputs: int
     batch_size: int
     keeps_aspect: bool
+    fits: tuple[Fit, ...]
     window_px: int | None
     draws: bool
     learned: dict[str, Any]
+    tensors: dict[str, Tensor]
+    table: str
+    per: str
 
     def inner(self, shape: Shape) -> Shape:
         """Return the shape, [channels, height, width], in which images of a shape reach the line's first element."""
@@ -103,8 +127,8 @@ class Task(Protocol):
     def build(self, plan: Plan, model: str, seed: int) -> nn.Module:
         """Build the network, with freshly drawn weights."""
 
-    def study(self, targets: Iterable[Targets]) -> None:
-        """Find in the training targets what the task has to know of them."""
+    def study(self, targets: Iterable[Targets], images: Iterable[Tensor]) -> None:
+        """Find in the training targets, or in the normalised images, what the task has to know of them."""
 
     def loss(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, int]:
         """Return the sum of the losses of all valid targets, differentiable, and how many there are."""
@@ -146,7 +170,7 @@ class Task(Protocol):
         self,
         model: nn.Module,
         images: Tensor,
-        pictures_px: Iterable[tuple[int, int]],
+        origins: Iterable[Origin],
         options: PredictOptions,
         advance: Callable[[float], None],
     ) -> list[Prediction]:
@@ -155,7 +179,7 @@ class Task(Protocol):
         Args:
             model: from `build`.
             images: normalised, of the size that `input_px` says.
-            pictures_px: height and width of the pictures that these were; read where they are wanted.
+            origins: the pictures that these were; read where they are wanted.
             options: of the predictions.
             advance: told, as it goes, how many pictures are done: parts of one add up to 1.
         """

@@ -15,11 +15,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from striate import models
-from striate.data.labels import Vocabulary
+from striate.data.labels import Fit, Vocabulary
 from striate.errors import ConfigError, ModelError
 from striate.models.effects import Shape
 from striate.models.plan import Plan
-from striate.tasks.base import Metrics, Prediction, PredictOptions, Targets
+from striate.tasks.base import Metrics, Origin, Prediction, PredictOptions, Targets
 from striate.tasks.baselines import log_shares
 
 _TOP = 5
@@ -37,8 +37,11 @@ class Classification:
 
     batch_size = 64
     keeps_aspect = False
+    fits: tuple[Fit, ...] = ("crop", "pad", "stretch")
     window_px = None
     draws = False
+    table = "classes.csv"
+    per = "per_class"
 
     def __init__(
         self, vocabulary: Vocabulary, *, learned: dict[str, Any] | None = None, label_smoothing: float = 0.0
@@ -46,6 +49,7 @@ class Classification:
         self.classes = vocabulary.classes
         self.outputs = len(self.classes)
         self.learned = learned or {}
+        self.tensors: dict[str, Tensor] = {}
         self.label_smoothing = label_smoothing
 
     def inner(self, shape: Shape) -> Shape:
@@ -63,7 +67,7 @@ class Classification:
         """Build the network of the line itself."""
         return models.build(plan, model, seed=seed)
 
-    def study(self, targets: Iterable[Targets]) -> None:
+    def study(self, targets: Iterable[Targets], images: Iterable[Tensor]) -> None:
         """Count the images of each class."""
         counts = torch.zeros(self.outputs, dtype=torch.int64)
         for batch in targets:
@@ -122,7 +126,7 @@ class Classification:
         self,
         model: nn.Module,
         images: Tensor,
-        pictures_px: Iterable[tuple[int, int]],
+        origins: Iterable[Origin],
         options: PredictOptions,
         advance: Callable[[float], None],
     ) -> list[Prediction]:
@@ -203,7 +207,7 @@ class ClassificationMetrics:
             "loss": float(self.loss_sum) / samples,
         }
 
-    def per_class(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
         """Return each class's number of images, recall with its 95 % interval, and precision.
 
         Recall: of the images of this class, the share that was found. Precision: of the images that

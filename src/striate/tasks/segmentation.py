@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from striate import models
-from striate.data.labels import Vocabulary
+from striate.data.labels import Fit, Vocabulary
 from striate.data.targets import NO_LABEL, Targets
 from striate.errors import ConfigError, DataError, ModelError
 from striate.models.decoders import EncoderDecoder, Skips, Way, coarsest
@@ -21,7 +21,7 @@ from striate.models.effects import Shape
 from striate.models.network import feature_strides
 from striate.models.plan import Plan
 from striate.models.sliding import likeliest_classes, strips_by_windows
-from striate.tasks.base import Metrics, Prediction, PredictOptions
+from striate.tasks.base import Metrics, Origin, Prediction, PredictOptions
 from striate.tasks.baselines import log_shares
 from striate.tasks.boundaries import border_counts
 from striate.tasks.maps import ClassMap
@@ -46,8 +46,11 @@ class Segmentation:
 
     batch_size = 8
     keeps_aspect = True
+    fits: tuple[Fit, ...] = ("crop", "pad", "stretch")
     window_px = 256
     draws = True
+    table = "areas.csv"
+    per = "per_class"
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Segmentation:
         self.colours = vocabulary.drawn_in
         self.outputs = len(self.classes)
         self.learned = learned or {}
+        self.tensors: dict[str, Tensor] = {}
         self.decoder: Way = decoder
         self.skips: Skips = merge if skips else "none"
         self.reduce = reduce
@@ -110,7 +114,7 @@ class Segmentation:
                 least_px=plan.smallest(coarsest(feature_strides(plan))),
             )
 
-    def study(self, targets: Iterable[Targets]) -> None:
+    def study(self, targets: Iterable[Targets], images: Iterable[Tensor]) -> None:
         """Count the pixels of each class, and all pixels with a label in the pictures that it is in.
 
         Raises:
@@ -212,7 +216,7 @@ class Segmentation:
         self,
         model: nn.Module,
         images: Tensor,
-        pictures_px: Iterable[tuple[int, int]],
+        origins: Iterable[Origin],
         options: PredictOptions,
         advance: Callable[[float], None],
     ) -> list[Prediction]:
@@ -220,9 +224,9 @@ class Segmentation:
         assert isinstance(model, EncoderDecoder)
         found: list[Prediction] = []
         window = options.window_px or (images.shape[2], images.shape[3])
-        for place, picture_px in enumerate(pictures_px):
+        for place, origin in enumerate(origins):
             strips = strips_by_windows(model, images[place : place + 1], window, model.unit, advance)
-            called = likeliest_classes(strips, images.shape[2], picture_px)
+            called = likeliest_classes(strips, images.shape[2], origin.size_px)
             found.append(ClassMap(called.numpy(), self.classes, self.colours))
         return found
 
@@ -280,7 +284,7 @@ class SegmentationMetrics:
 
         Means are over the classes that are in the masks or were predicted, of accuracy over those in the masks.
         """
-        rows = self.per_class()
+        rows = self.rows()
         return {
             "mean_iou": _mean(row["iou"] for row in rows),
             "pixel_accuracy": int(self.confusion.diagonal().sum()) / max(self.targets, 1),
@@ -289,7 +293,7 @@ class SegmentationMetrics:
             "loss": float(self.loss_sum) / max(self.targets, 1),
         }
 
-    def per_class(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
         """Return each class's pixels, IoU, accuracy (recall), precision and boundary F1; None where there is nothing.
 
         IoU: hits / (pixels of the class + pixels called so - hits).

@@ -9,11 +9,11 @@ from typing import Any, Literal, get_args
 from striate.errors import ConfigError
 from striate.training.options import Options, is_number, is_whole
 from striate.training.schedule_options import ScheduleOptions
-from striate.training.task_options import SegmentationOptions, options_of_task
+from striate.training.task_options import PoseOptions, SegmentationOptions, options_of_task
 
 Stem = Literal["auto", "small", "large"]
 TaskChoice = Literal["auto", "classify", "segment", "pose"]
-Fit = Literal["crop", "pad", "stretch"]
+Fit = Literal["auto", "crop", "pad", "stretch"]
 Keep = Literal["auto", "disk", "none"]
 PolicyName = Literal["none", "light", "standard", "strong"]
 Augmenting = Literal["auto", PolicyName]
@@ -196,8 +196,9 @@ class PictureOptions(Options):
     """Side in pixels that images get, of segmentation the shorter one. auto: their own, at most what the model was made
     for, of segmentation 512."""
 
-    fit: Fit = "crop"
-    """How pictures of another shape come to that size: cut to fill it, padded to be whole, or stretched."""
+    fit: Fit = "auto"
+    """How pictures of another shape come to that size: cut to fill it, padded to be whole, or stretched. auto: cut; of
+    poses padded."""
 
     augment: Augmenting = "auto"
     """What happens to training images: see striate data DATA --sheet. auto: light; never mirror images of digits."""
@@ -307,6 +308,7 @@ class TrainConfig(
     MachineOptions,
     ScheduleOptions,
     LearningOptions,
+    PoseOptions,
     SegmentationOptions,
     RunOptions,
     PictureOptions,

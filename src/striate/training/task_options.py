@@ -10,6 +10,7 @@ from striate.training.options import Options, is_number, is_whole
 
 WayUp = Literal["upsample", "transposed"]
 Merge = Literal["concat", "sum"]
+Head = Literal["vector", "heatmap"]
 Weighing = Literal["none", "auto", "sqrt"]
 
 HEAD_AND_LOSS: dict[str, tuple[str, ...]] = {
@@ -20,6 +21,7 @@ HEAD_AND_LOSS: dict[str, tuple[str, ...]] = {
     "reduce": ("segment",),
     "dice": ("segment",),
     "class_weights": ("segment",),
+    "head": ("pose",),
 }
 """Options that a task itself takes, and which tasks these are."""
 
@@ -75,6 +77,22 @@ class SegmentationOptions(Options):
             ("dice", is_number(self.dice) and self.dice >= 0, "0 or more"),
             ("class_weights", self.class_weights in get_args(Weighing), f"one of {', '.join(get_args(Weighing))}"),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoseOptions(Options):
+    """How joints are found.
+
+    Raises:
+        ConfigError: a value makes no sense.
+    """
+
+    head: Head = "vector"
+    """What ends in coordinates: the model's own head, or transposed convolutions to a heatmap for each joint."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(("head", self.head in get_args(Head), f"one of {', '.join(get_args(Head))}"))
 
 
 def options_of_task(config: Any, task: str) -> dict[str, Any]:

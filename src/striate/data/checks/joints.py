@@ -13,7 +13,6 @@ from striate.data.dataset import Dataset
 from striate.data.labels import JointLabels
 from striate.errors import listing
 
-_OUTSIDE = 0.05  # of the picture's side
 _LONGEST_MM, _SHORTEST_MM = 1200, 10  # of a bone; the longest thighs are half of that
 _ODD = 3  # times as long, or as short, as the same bone is in the middle of all samples: no child, no foreshortening
 _FEWEST = 10  # samples for a middle to mean something
@@ -24,10 +23,9 @@ def off_image(evidence: Evidence) -> Iterator[Problem]:
     labels = evidence.dataset.samples.labels
     if not isinstance(labels, JointLabels):
         return
-    sizes = np.array([look.size_px or (0, 0) for look in evidence.looks])[:, ::-1]  # width and height, as u and v
-    side = np.where(sizes > 0, sizes, np.inf)[:, None]
-    uv = labels.uv_px
-    outside = (np.maximum(-uv, uv - sizes[:, None]) > _OUTSIDE * side).any(axis=2) & labels.visible  # false for NaN
+    unread = (10**9, 10**9)
+    sizes = np.array([look.size_px or unread for look in evidence.looks])
+    outside, uv = labels.strays(sizes), labels.uv_px
     for row in np.flatnonzero(outside.any(axis=1)):
         off = [
             f"{labels.skeleton.joints[joint]} ({uv[row, joint, 0]:.0f}, {uv[row, joint, 1]:.0f})"
@@ -36,7 +34,7 @@ def off_image(evidence: Evidence) -> Iterator[Problem]:
         yield Problem(
             kind="joints-off-image",
             where=evidence.where[row],
-            what=f"{listing(off)} outside of its {sizes[row, 0]}x{sizes[row, 1]} pixels",
+            what=f"{listing(off)} outside of its {sizes[row, 1]}x{sizes[row, 0]} pixels",
             fix="correct uv, or say null for what the picture does not show",
         )
 

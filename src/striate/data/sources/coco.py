@@ -231,7 +231,7 @@ def _skeleton(category: _Entry) -> Skeleton:
         if len(ends) != 2 or not all(type(end) is int and 1 <= end <= len(joints) for end in ends):
             raise DataError(f"skeleton has the edge {edge!r}; wanted: two numbers of keypoints, 1 to {len(joints)}.")
     parents = spanning_tree(len(joints), [(first - 1, second - 1) for first, second in edges])
-    return Skeleton(joints=tuple(joints), parents=parents, mirror=mirror_pairs(joints))
+    return Skeleton(joints=tuple(joints), parents=parents, mirror=mirror_pairs(joints), unit="px")
 
 
 def _images(entries: Sequence[_Entry]) -> dict[int | str, _Entry]:

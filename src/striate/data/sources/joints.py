@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def read(location: str, task: str = "pose") -> Dataset:
         task=task,
         samples=Samples(names=tuple(names), pictures=ImageFiles(paths), labels=labels),
         splits=splits,
-        skeleton=skeleton,
+        skeleton=labels.skeleton,
         mirror_safe=bool(skeleton.mirror),
     )
 
@@ -144,6 +145,7 @@ def _labels(samples: Sequence[_Document], skeleton: Skeleton, factor: int | None
         where = _where(samples, int(np.argmin(visible.any(axis=1))))
         kind = "xyz" if in_space else "xyz or uv"
         raise DataError(f"{where} has no joint that is visible and of known {kind}; remove the sample.")
+    skeleton = replace(skeleton, unit="mm" if in_space else "px")
     return JointLabels(skeleton=skeleton, xyz_mm=xyz.astype(np.float32), uv_px=uv.astype(np.float32), visible=visible)
 
 

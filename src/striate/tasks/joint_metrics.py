@@ -1,0 +1,139 @@
+"""Figures of joints: how far what was found lies from where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+_PCK_MM = 150
+_PCK_SHARE = 0.1  # of a person's longer side, in the image
+_STEPS = 30  # of the curve whose area is AUC, beside the one at 0: every 5 mm, as in Mehta et al. 2017
+_LEAST_JOINTS = 3  # that fix a pose in space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where joints are, or were found.
+
+    Attributes:
+        points: x, y and z in mm, or u and v in pixels.
+        visible: joints that count.
+    """
+
+    points: Float[Tensor, "batch joints axes"]
+    visible: Bool[Tensor, "batch joints"]
+
+
+class JointMetrics:
+    """Summed distances of visible joints, each joint by itself, in double precision.
+
+    Args:
+        joints: their names.
+        in_space: whether places are in mm, and not in pixels.
+    """
+
+    def __init__(self, joints: Sequence[str], *, in_space: bool) -> None:
+        self.joints = tuple(joints)
+        self.in_space = in_space
+        self.counts = torch.zeros(len(joints), dtype=torch.int64)
+        self.within = torch.zeros(_STEPS + 1, len(joints), dtype=torch.int64)
+        self.distances = torch.zeros(len(joints), dtype=torch.float64)
+        self.aligned = torch.zeros(2, dtype=torch.float64)  # distance, and how many joints
+        self.loss = torch.zeros(2, dtype=torch.float64)
+
+    @property
+    def targets(self) -> int:
+        """How many visible joints have been counted."""
+        return int(self.counts.sum())
+
+    def sums(self) -> list[Tensor]:
+        """Return all counts and sums."""
+        return [self.counts, self.within, self.distances, self.aligned, self.loss]
+
+    def count(
+        self, found: Float[Tensor, "batch joints axes"], true: Places, loss: Float[Tensor, ""], targets: int
+    ) -> None:
+        """Count a batch: where joints were found, where they are, and the summed loss of so many targets."""
+        found, points, visible = found.double().cpu(), true.points.double().cpu(), true.visible.cpu()
+        distance = (found - points).norm(dim=2)
+        limit = torch.full((len(points),), float(_PCK_MM)) if self.in_space else _PCK_SHARE * _extent(points, visible)
+        steps = torch.arange(_STEPS + 1, dtype=torch.float64)[:, None, None] / _STEPS
+        self.counts += visible.sum(0)
+        self.distances += torch.where(visible, distance, 0).sum(0)
+        self.within += ((distance <= steps * limit[:, None]) & visible).sum(1)
+        fixed = visible.sum(1) >= _LEAST_JOINTS
+        if self.in_space and fixed.any():
+            left = (procrustes(found[fixed], points[fixed], visible[fixed]) - points[fixed]).norm(dim=2)
+            self.aligned[0] += left[visible[fixed]].sum()
+            self.aligned[1] += visible[fixed].sum()
+        self.loss[0] += float(loss)
+        self.loss[1] += targets
+
+    def compute(self) -> dict[str, Any]:
+        """Return the figures: means over all visible joints.
+
+        In space: `mpjpe_mm`, the mean distance; `pa_mpjpe_mm`, that after turning, scaling and moving each pose as fits
+        best (of samples with three visible joints or more); `pck150`, the share within 150 mm; `auc`, its mean over
+        0, 5, … 150 mm. In the image: `mean_px`, in pixels of the network's images; `pck10`, the share within a tenth of
+        the longer side of the visible joints' box (Yang and Ramanan 2013); `auc`, its mean from 0 up to there.
+        """
+        total = max(self.targets, 1)
+        mean = float(self.distances.sum()) / total
+        shares = (self.within.sum(1) / total).tolist()
+        auc = sum(shares) / len(shares)
+        loss = float(self.loss[0] / self.loss[1].clamp(min=1))
+        if not self.in_space:
+            return {"mean_px": mean, "pck10": shares[-1], "auc": auc, "loss": loss}
+        aligned = float(self.aligned[0] / self.aligned[1].clamp(min=1))
+        return {"mpjpe_mm": mean, "pa_mpjpe_mm": aligned, "pck150": shares[-1], "auc": auc, "loss": loss}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return each joint's number of samples, mean distance, and share within the limit; None where it has none."""
+        mean, share = ("mpjpe_mm", "pck150") if self.in_space else ("mean_px", "pck10")
+        counts, distances, within = self.counts.tolist(), self.distances.tolist(), self.within[-1].tolist()
+        return [
+            {
+                "joint": name,
+                "samples": counts[place],
+                mean: distances[place] / counts[place] if counts[place] else None,
+                share: within[place] / counts[place] if counts[place] else None,
+            }
+            for place, name in enumerate(self.joints)
+        ]
+
+
+def procrustes(
+    points: Float[Tensor, "batch joints axes"],
+    onto: Float[Tensor, "batch joints axes"],
+    counts: Bool[Tensor, "batch joints"],
+) -> Float[Tensor, "batch joints axes"]:
+    """Turn, scale and move points so that those that count come to lie on others as closely as can be.
+
+    The rotation is proper, and found by singular values: P. Schönemann, "A generalized solution of the orthogonal
+    Procrustes problem", 1966; S. Umeyama, "Least-squares estimation of transformation parameters", 1991.
+    """
+    weight = counts[..., None].to(points)
+    total = weight.sum(1, keepdim=True).clamp(min=1)
+    centre, centre_onto = ((weight * each).sum(1, keepdim=True) / total for each in (points, onto))
+    moved, wanted = points - centre, onto - centre_onto
+    left, values, right = torch.linalg.svd((weight * moved).mT @ wanted)
+    sign = torch.ones_like(values)
+    sign[:, -1] = torch.linalg.det(left @ right).sign()
+    rotation = left @ (sign[..., None] * right)
+    spread = (weight * moved.square()).sum((1, 2)).clamp(min=1e-12)
+    scale = (values * sign).sum(1) / spread
+    aligned: Tensor = scale[:, None, None] * (moved @ rotation) + centre_onto
+    return aligned
+
+
+def _extent(points: Tensor, visible: Tensor) -> Float[Tensor, " batch"]:
+    """Return the longer side of the box of the joints that count."""
+    low = torch.where(visible[..., None], points, torch.inf).amin(1)
+    high = torch.where(visible[..., None], points, -torch.inf).amax(1)
+    longer: Tensor = (high - low).amax(1).clamp(min=0)
+    return longer

@@ -1,0 +1,239 @@
+"""Pose: where the joints of one person are, in space relative to a root joint, or in the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from striate import models
+from striate.data.labels import Fit, Vocabulary
+from striate.data.targets import JointTargets, Targets
+from striate.errors import ConfigError, ModelError
+from striate.models.effects import Shape
+from striate.models.heatmaps import HeatmapNetwork
+from striate.models.plan import Plan
+from striate.tasks.base import Metrics, Origin, Prediction, PredictOptions
+from striate.tasks.joint_metrics import JointMetrics, Places
+from striate.tasks.skeletons import JointPrediction
+
+Head = Literal["vector", "heatmap"]
+
+_IN_IMAGE = 0.5  # weight of a place in the image, beside that in space
+_THUMBNAIL_PX = 16
+_MOST_NEIGHBOURS = 5000
+
+
+class Pose:
+    """Coordinates, standardised, of each joint: x, y and z, then u and v; or u and v alone.
+
+    x, y and z are relative to the root joint, less the mean of the training poses, over the joint's own deviation from
+    it; u and v are from -2 at the image's left and top to 2. So a network that gives zeros says the mean pose.
+
+    Args:
+        vocabulary: the skeleton.
+        learned: `mean_mm`, `deviation_mm` and `mean_uv` of each joint in the training poses, and how many of them had a
+            place in the image, `placed`; from `study`.
+        head: `vector`, the line's own, which ends in a number for each coordinate; `heatmap`, transposed convolutions
+            to a map for each joint (`models.heatmaps`).
+    """
+
+    batch_size = 64
+    keeps_aspect = False
+    fits: tuple[Fit, ...] = ("pad", "crop")
+    window_px = None
+    draws = True
+    table = "joints.csv"
+    per = "per_joint"
+
+    def __init__(self, vocabulary: Vocabulary, *, learned: dict[str, Any] | None = None, head: Head = "vector") -> None:
+        assert vocabulary.skeleton is not None
+        self.skeleton = vocabulary.skeleton
+        self.in_space = self.skeleton.unit == "mm"
+        self.joints = len(self.skeleton.joints)
+        self.numbers = 5 if self.in_space else 2
+        self.outputs = self.joints * self.numbers
+        self.learned = learned or {}
+        self.tensors: dict[str, Tensor] = {}
+        self.head: Head = head
+
+    def inner(self, shape: Shape) -> Shape:
+        """Return the images' own shape."""
+        return shape
+
+    def adapt(self, plan: Plan, model: str) -> Plan:
+        """Take the body, for heatmaps, or all; raises ModelError where it does not end in a number a coordinate."""
+        if self.head == "heatmap":
+            return plan.trunk()
+        if plan.output != (self.outputs,):
+            given = "x".join(map(str, plan.output))
+            raise ModelError(f"{model} gives {given}, not a number a coordinate; end it with: flatten | fc classes.")
+        return plan
+
+    def build(self, plan: Plan, model: str, seed: int) -> nn.Module:
+        """Build the network of the line itself, or heatmaps upon it."""
+        network = models.build(plan, model, seed=seed)
+        if self.head == "vector":
+            return network
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed + 1)
+            return HeatmapNetwork(network, self.joints, self.numbers - 2)
+
+    def study(self, targets: Iterable[Targets], images: Iterable[Tensor]) -> None:
+        """Find the mean pose and the joints' deviations from it, and keep training images to be looked up."""
+        poses = [part for part in targets if isinstance(part, JointTargets)]
+        xyz, uv, visible, placed = (
+            torch.cat([getattr(part, name).cpu() for part in poses]).double() if name != "uv"
+            else torch.cat([_shares(part).cpu() for part in poses]).double()
+            for name in ("xyz_mm", "uv", "visible", "placed")
+        )  # fmt: skip
+        mean = _mean(xyz, visible)
+        deviation = _mean((xyz - mean).square().sum(2, keepdim=True) / 3, visible).sqrt()[:, 0]
+        self.learned = {
+            "mean_mm": mean.tolist(),
+            "deviation_mm": deviation.tolist(),
+            "mean_uv": _mean(uv, placed).tolist(),
+            "placed": int(placed.sum()),
+        }
+        wanted = np.linspace(0, len(xyz) - 1, min(len(xyz), _MOST_NEIGHBOURS)).round().astype(int)
+        spread = deviation.clamp(min=1e-9)[:, None]
+        numbers = torch.where(visible[..., None] > 0, (xyz - mean) / spread, 0) if self.in_space else xyz[..., :0]
+        places = torch.where(placed[..., None] > 0, uv, _mean(uv, placed))
+        self.tensors = {
+            "thumbnails": torch.cat([_thumbnails(part) for part in images])[wanted].half(),
+            "poses": torch.cat([numbers, places], 2).flatten(1)[wanted].float(),
+        }
+
+    def loss(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> tuple[Float[Tensor, ""], int]:
+        """Return the summed loss of all visible joints, and how many these are.
+
+        Of a joint: the sum of the absolute differences of x, y and z over the mean deviation of all joints, and half
+        that of u and v, from -2 to 2, where it has a place within the image.
+        """
+        assert isinstance(targets, JointTargets)
+        places = self._numbers(outputs)[..., -2:]
+        wanted = _shares(targets)
+        counted = targets.placed & (wanted.abs() <= 2).all(2)
+        loss = (places - wanted).abs().sum(2)[counted].sum()
+        if self.in_space:
+            difference = (self.millimetres(outputs) - targets.xyz_mm).abs().sum(2)[targets.visible].sum()
+            loss = _IN_IMAGE * loss + difference / self._stats(outputs)[1].mean().clamp(min=1e-9)
+        return loss, int(targets.visible.sum())
+
+    def millimetres(self, outputs: Float[Tensor, "batch numbers"]) -> Float[Tensor, "batch joints 3"]:
+        """Return x, y and z in mm: what is standardised made undone."""
+        mean, deviation = self._stats(outputs)
+        return mean + deviation[:, None] * self._numbers(outputs)[..., :3]
+
+    def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
+        """Return the mean pose, and that of the training image whose thumbnail is the most alike."""
+        if not self.learned:
+            return {}
+        mean = torch.zeros(self.joints, self.numbers, device=images.device)
+        mean[:, -2:] = torch.tensor(self.learned["mean_uv"])
+        found = {"mean pose": mean.flatten().expand(len(images), -1)}
+        if self.tensors:
+            nearest = torch.cdist(_thumbnails(images), self.tensors["thumbnails"].float()).argmin(1)
+            found["nearest training image"] = self.tensors["poses"][nearest].to(images.device)
+        return found
+
+    def metrics(self) -> Metrics:
+        """Return fresh sums."""
+        return _Metrics(self)
+
+    def score(self, figures: dict[str, Any]) -> tuple[float, ...]:
+        """Rank by mean distance; of two that are equal, by loss."""
+        return -figures["mpjpe_mm" if self.in_space else "mean_px"], -figures["loss"]
+
+    def brief(self, figures: dict[str, Any]) -> str:
+        """Say the mean distance."""
+        return f"MPJPE {figures['mpjpe_mm']:.0f} mm" if self.in_space else f"mean error {figures['mean_px']:.1f} px"
+
+    def describe(self, figures: dict[str, Any]) -> str:
+        """Say all figures."""
+        if self.in_space:
+            pck = f"PA-MPJPE {figures['pa_mpjpe_mm']:.0f} mm, PCK@150mm {figures['pck150']:.1%}"
+        else:
+            pck = f"PCK@10% {figures['pck10']:.1%}"
+        return f"{self.brief(figures)}, {pck}, AUC {figures['auc']:.1%}, loss {figures['loss']:.3f}"
+
+    def check(self, options: PredictOptions) -> None:
+        """Raise ConfigError where alternatives, or windows, are asked for."""
+        if options.top is not None:
+            raise ConfigError(f"top (={options.top}) is for a class an image; leave it out.")
+        if options.window_px:
+            raise ConfigError("tile: a network for pose looks at whole pictures; leave it out.")
+
+    def input_px(
+        self, trained_px: tuple[int, int], scale: float, picture_px: tuple[int, int], options: PredictOptions
+    ) -> tuple[int, int]:
+        """Return what it was trained on."""
+        return trained_px
+
+    def predict(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        origins: Iterable[Origin],
+        options: PredictOptions,
+        advance: Callable[[float], None],
+    ) -> list[Prediction]:
+        """Return for each image where the joints are."""
+        outputs = model(images).float()
+        size = torch.tensor([images.shape[3], images.shape[2]])
+        xyz = self.millimetres(outputs).cpu().numpy() if self.in_space else None
+        uv = ((self._numbers(outputs)[..., -2:].cpu() + 2) / 4 * size).double().numpy()
+        found: list[Prediction] = []
+        for place, origin in enumerate(origins):
+            in_picture = (uv[place] - origin.offset) / origin.scale if self.learned["placed"] else None
+            found.append(JointPrediction(self.skeleton, None if xyz is None else xyz[place], in_picture))
+            advance(1)
+        return found
+
+    def _numbers(self, outputs: Float[Tensor, "batch numbers"]) -> Float[Tensor, "batch joints _"]:
+        numbers: Tensor = outputs.view(-1, self.joints, self.numbers)
+        return numbers
+
+    def _stats(self, like: Tensor) -> tuple[Float[Tensor, "joints 3"], Float[Tensor, " joints"]]:
+        mean, deviation = (torch.tensor(self.learned[name]) for name in ("mean_mm", "deviation_mm"))
+        return mean.to(like), deviation.to(like)
+
+
+class _Metrics(JointMetrics):
+    """Counts what a network gives, for `Pose`."""
+
+    def __init__(self, task: Pose) -> None:
+        super().__init__(task.skeleton.joints, in_space=task.in_space)
+        self.task = task
+
+    def update(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> None:
+        """Count a batch's outputs against its joints."""
+        assert isinstance(targets, JointTargets)
+        loss, counted = self.task.loss(outputs, targets)
+        if self.in_space:
+            found, points = self.task.millimetres(outputs), targets.xyz_mm
+        else:
+            size = targets.uv_px.new_tensor(targets.image_px[::-1])
+            found = (outputs.view(-1, len(self.joints), 2) + 2) / 4 * size
+            points = targets.uv_px
+        self.count(found, Places(points=points, visible=targets.visible), loss, counted)
+
+
+def _shares(targets: JointTargets) -> Float[Tensor, "batch joints 2"]:
+    """Return places in the image, from -2 at the left and top to 2."""
+    return 4 * targets.uv_px / targets.uv_px.new_tensor(targets.image_px[::-1]) - 2
+
+
+def _mean(values: Float[Tensor, "samples joints axes"], counts: Float[Tensor, "samples joints"]) -> Tensor:
+    """Return each joint's mean over the samples in which it counts; 0 where it does in none."""
+    return (values * counts[..., None]).sum(0) / counts.sum(0).clamp(min=1)[:, None]
+
+
+def _thumbnails(images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _"]:
+    """Return grey images of 16x16 pixels."""
+    return F.adaptive_avg_pool2d(images.float().mean(1, keepdim=True), _THUMBNAIL_PX).flatten(1).cpu()

@@ -12,7 +12,7 @@ import pytest
 
 import striate as st
 from striate.cli import COMMANDS, find_command
-from striate.data.labels import Vocabulary
+from striate.data.labels import Skeleton, Vocabulary
 from striate.data.sources import SAMPLES, SOURCES
 from striate.models import MODELS
 from striate.tasks import TASKS
@@ -58,7 +58,8 @@ def test_every_line_of_every_table_leads_somewhere():
     for architecture in MODELS.values():
         assert architecture.plan().output == (architecture.classes,)
     for home in TASKS.values():
-        assert isinstance(resolve_name(home)(Vocabulary(classes=("a", "b"))), Task)
+        skeleton = Skeleton(joints=("root",), parents=(-1,))
+        assert isinstance(resolve_name(home)(Vocabulary(classes=("a", "b"), skeleton=skeleton)), Task)
     for home in SOURCES.values():
         source = resolve_name(home)
         assert source.DESCRIPTION

@@ -182,12 +182,13 @@ def test_a_batch_is_cut_into_parts_that_differ_by_one_at_most():
         uv_px=torch.randn(7, 2, 2),
         visible=torch.rand(7, 2) > 0.5,
         placed=torch.rand(7, 2) > 0.5,
+        image_px=(4, 4),
     )
     batch = Batch(images=torch.randn(7, 3, 4, 4), targets=joints)
     parts = list(batch.parts(3))
     assert [len(part.images) for part in parts] == [2, 2, 3]
     assert torch.equal(torch.cat([part.images for part in parts]), batch.images)
-    for name in ("xyz_mm", "uv_px", "visible"):
+    for name in ("xyz_mm", "uv_px", "visible", "placed"):
         assert torch.equal(torch.cat([getattr(part.targets, name) for part in parts]), getattr(joints, name))
 
 

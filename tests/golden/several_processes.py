@@ -16,11 +16,13 @@ import torch
 from torch import nn
 
 import striate as st
-from striate.data.labels import Vocabulary
+from striate.data.labels import Skeleton, Vocabulary
+from striate.data.targets import JointTargets
 from striate.errors import Interrupted, StriateError
 from striate.runs import assembly
 from striate.tasks.base import Batch
 from striate.tasks.classification import Classification
+from striate.tasks.pose import Pose
 from striate.tasks.segmentation import Segmentation
 from striate.training import loop
 from striate.training.config import TrainConfig
@@ -86,6 +88,33 @@ def pixels(world: World, *, accumulate: int) -> dict:
     own = slice(world.rank, 5, world.size)
     measured = loop.evaluate(model, task, [Batch(images=images[own], targets=targets[own])], world=world)
     return {"steps": found, "weights": weights(model), "figures": measured.compute(), "per_class": measured.rows()}
+
+
+def joints(world: World, *, accumulate: int) -> dict:
+    """Take three steps on poses of which few and uneven joints count, and measure the network on five of them."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 20))
+    skeleton = Skeleton(joints=("a", "b", "c", "d"), parents=(-1, 0, 1, 2))
+    config, task = TrainConfig(accumulate=accumulate), Pose(Vocabulary(skeleton=skeleton))
+    targets = JointTargets(
+        xyz_mm=100 * torch.randn(6, 4, 3),
+        uv_px=6 * torch.rand(6, 4, 2),
+        visible=torch.tensor([[1, 1, 1, 1], [0, 0, 0, 1], [1, 1, 1, 0], [1, 0, 0, 0], [0, 1, 1, 1], [1, 0, 1, 0]]) > 0,
+        placed=torch.tensor([[1, 0, 1, 1], [0, 0, 0, 1], [1, 1, 1, 0], [0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]) > 0,
+        image_px=(6, 6),
+    )
+    images = torch.randn(6, 3, 6, 6)
+    task.study([targets], [images])
+    engine = Engine(task=task, config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), world=world)
+    state, found = start(model, config), []
+    own = slice(world.rank, None, world.size)
+    batch = Batch(images=images[own], targets=targets[own])
+    for _ in range(3):
+        step = train_step(state, engine, batch)
+        found.append([step.loss_sum, step.targets])
+    own = slice(world.rank, 5, world.size)
+    measured = loop.evaluate(model, task, [Batch(images=images[own], targets=targets[own])], world=world)
+    return {"steps": found, "weights": weights(model), "figures": measured.compute(), "rows": measured.rows()}
 
 
 def weights(model: nn.Module) -> list[float]:

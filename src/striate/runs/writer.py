@@ -9,8 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-
 from striate import atomic, strict_json
 from striate.errors import OutputError
 from striate.progress import say
@@ -55,7 +53,7 @@ class RunWriter:
         if self.first:
             atomic.write(self.folder / SPLIT, split_json)
             if self.task.tensors:
-                atomic.write(self.folder / TENSORS, safetensors.torch.save(self.task.tensors))
+                atomic.write(self.folder / TENSORS, checkpoint.packed(self.task.tensors))
         self.write_record()
 
     def facts(self, state: TrainState) -> dict[str, Any]:

@@ -87,7 +87,9 @@ class JointPrediction:
         return sheet
 
 
-def in_view(xyz_mm: Float[np.ndarray, "joints 3"], turn_deg: float, side_px: int) -> Float[np.ndarray, "joints 2"]:
+def in_view(
+    xyz_mm: Float[np.ndarray, "joints 3"], turn_deg: int | float, side_px: int
+) -> Float[np.ndarray, "joints 2"]:
     """Turn joints about the vertical axis, and project them, without perspective, into the middle of a square."""
     angle = np.deg2rad(turn_deg)
     x, y, z = xyz_mm.T

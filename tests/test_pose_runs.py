@@ -1,0 +1,184 @@
+"""Poses from pictures to joints: trained, measured, predicted, interrupted, by the same engine as all tasks."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import striate as st
+from striate.cli import main
+from striate.errors import ConfigError, DataError, Interrupted, RunError
+from striate.runs import Run, assembly
+
+LINE = "conv 8@3x3 stride=2 pad=1 | bn | relu | conv 16@3x3 stride=2 pad=1 | bn | relu | gap | fc classes"
+QUICK = {"model": LINE, "epochs": 8, "batch_size": 8, "precision": "float32", "augment": "none"}
+
+
+def point(folder: Path, name: str, *, samples: int = 60, in_space: bool = True, off: int | None = None) -> Path:
+    """Pictures of a red dot and a blue dot: joints whose places can be seen."""
+    rng = np.random.default_rng(0)
+    (folder / name).mkdir()
+    listed = []
+    for index in range(samples):
+        places = rng.uniform(6, 26, (2, 2))
+        while np.linalg.norm(places[1] - places[0]) < 8:
+            places = rng.uniform(6, 26, (2, 2))
+        pixels = np.full((32, 32, 3), 120, np.uint8)
+        y, x = np.mgrid[:32, :32] + 0.5
+        for (u, v), colour in zip(places, ((230, 30, 30), (30, 30, 230)), strict=True):
+            pixels[(x - u) ** 2 + (y - v) ** 2 < 12] = colour
+        Image.fromarray(pixels).save(folder / name / f"{index}.png")
+        sample = {"image": f"{index}.png", "split": "val" if index >= samples - 12 else "train"}
+        sample["uv"] = [[round(float(c), 2) for c in place] for place in places]
+        if index == off:
+            sample["uv"][1] = [60.0, 5.0]
+        if in_space:
+            sample["xyz"] = [[0, 0, 900], [*(20 * (places[1] - places[0])).round(2).tolist(), 900]]
+        listed.append(sample)
+    document = {"joints": ["red", "blue"], "parents": [-1, 0], "unit": "mm", "samples": listed}
+    (folder / name / "joints.json").write_text(json.dumps(document))
+    return folder / name
+
+
+@pytest.fixture(scope="session")
+def dots(tmp_path_factory) -> Path:
+    return point(tmp_path_factory.mktemp("pose"), "dots")
+
+
+@pytest.fixture(scope="session")
+def dots_run(dots, tmp_path_factory) -> Run:
+    return st.train(dots, st.TrainConfig(**QUICK | {"epochs": 30}, out=str(tmp_path_factory.mktemp("pose") / "run")))
+
+
+@pytest.mark.parametrize("head", ["vector", "heatmap"])
+@pytest.mark.parametrize("in_space", [True, False])
+def test_joints_are_learnt(tmp_path, head, in_space):
+    seeing = "conv 24@3x3 stride=2 pad=1 | bn | relu"  # twice more: a unit sees both dots
+    line = LINE.replace("gap", f"{seeing} | {seeing} | flatten")
+    options = {"head": head, "model": line, "epochs": 60, "lr": 0.02}
+    data = point(tmp_path, "data", in_space=in_space)
+    run = st.train(data, st.TrainConfig(**QUICK | options, out=str(tmp_path / "run")))
+    key = "mpjpe_mm" if in_space else "mean_px"
+    assert run.record.metrics[key] < 0.7 * run.record.baselines["mean pose"][key]
+    found = run.evaluate(data)
+    assert found["metrics"][key] == pytest.approx(run.record.metrics[key], rel=1e-5)
+    assert found["baselines"].keys() == {"mean pose", "nearest training image"}
+    assert found["baselines"]["nearest training image"] == pytest.approx(
+        run.record.baselines["nearest training image"], rel=1e-5
+    )
+    assert [row["joint"] for row in found["per_joint"]] == ["red", "blue"]
+
+
+def test_figures_and_baselines_are_printed(dots, dots_run, capsys):
+    assert main(["evaluate", str(dots_run.folder), str(dots)]) == 0
+    first, mean, nearest, _, header, *rows = capsys.readouterr().out.splitlines()
+    assert first.startswith("MPJPE ")
+    assert first.endswith(", on 12 images of 32x32")
+    assert mean.startswith("mean pose: MPJPE ")
+    assert nearest.startswith("nearest training image: MPJPE ")
+    assert header.split() == ["joint", "samples", "mpjpe_mm", "pck150"]
+    assert [row.split()[0] for row in rows] == ["red", "blue"]
+    assert rows[0].split()[2:] == ["0.0", "100.0%"]  # the root is where it is
+
+
+def test_joints_are_written_and_drawn(dots, dots_run, tmp_path, capsys):
+    pictures = [str(dots / f"{index}.png") for index in (50, 51)]
+    assert main(["predict", str(dots_run.folder), *pictures, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == dots_run.predict(pictures)
+    assert document[0]["joints"].keys() == {"red", "blue"}
+    assert document[0]["joints"]["red"]["xyz_mm"] == [0, 0, 0]
+    assert len(document[0]["joints"]["blue"]["uv_px"]) == 2
+    out = tmp_path / "poses"
+    assert main(["predict", str(dots_run.folder), *pictures, "--overlay", "--out", str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == {"50_overlay.jpg", "51_overlay.jpg", "joints.csv"}
+    with Image.open(out / "50_overlay.jpg") as overlay:
+        assert overlay.size == (256 * 3, 256)
+    rows = list(csv.DictReader((out / "joints.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["image", "joint", "x_mm", "y_mm", "z_mm", "u_px", "v_px"]
+    assert len(rows) == 4
+    assert main(["predict", str(dots_run.folder), *pictures, "--out", str(tmp_path / "joints.json")]) == 0
+    assert json.loads((tmp_path / "joints.json").read_text()) == document
+
+
+def test_places_are_those_of_the_picture_whatever_its_size(dots, dots_run, tmp_path):
+    with Image.open(dots / "50.png") as picture:
+        large = Image.new("RGB", (96, 64), (120, 120, 120))
+        large.paste(picture.resize((64, 64), Image.Resampling.NEAREST), (16, 0))
+        large.crop((16, 0, 80, 64)).save(tmp_path / "large.png")
+    small, twice = dots_run.predict([dots / "50.png", tmp_path / "large.png"])
+    for name, found in small["joints"].items():
+        np.testing.assert_allclose(twice["joints"][name]["uv_px"], 2 * np.array(found["uv_px"]), atol=1.5)
+
+
+def test_a_training_that_was_interrupted_ends_with_the_same_weights(dots, tmp_path, monkeypatch):
+    real, weights = assembly.fit, []
+    for place, stop in enumerate((False, True)):
+        config = st.TrainConfig(**QUICK | {"head": "heatmap", "epochs": 3}, out=str(tmp_path / str(place)))
+
+        def fit(*arguments, on_step, stop=stop, **others):
+            seen = []
+
+            def counted(images, loss):
+                on_step(images, loss)
+                seen.append(images)
+                if stop and len(seen) == 8:  # in the second epoch
+                    raise KeyboardInterrupt
+
+            return real(*arguments, on_step=counted, **others)
+
+        monkeypatch.setattr(assembly, "fit", fit)
+        if stop:
+            with pytest.raises(Interrupted):
+                st.train(dots, config)
+            monkeypatch.setattr(assembly, "fit", real)
+        run = st.train(dots, config)
+        weights.append(run.model.state_dict())
+        assert (run.folder / "learned.safetensors").is_file()
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]), name
+
+
+def test_figures_train_for_poses_and_another_skeleton_is_refused(dots, dots_run, tmp_path):
+    run = st.train(
+        "figures:16", st.TrainConfig(**QUICK | {"task": "pose", "epochs": 1, "size": 32}, out=str(tmp_path / "run"))
+    )
+    assert run.record.metrics["mpjpe_mm"] > 0
+    with pytest.raises(DataError, match=r"its joints are red, blue; the network finds pelvis"):
+        run.evaluate(dots)
+    flat = point(tmp_path, "flat", in_space=False)
+    with pytest.raises(DataError, match="its joints are in px, and the network finds them in mm"):
+        dots_run.evaluate(flat)
+
+
+def test_joints_off_the_image_are_refused_where_they_are_all_that_is_known(tmp_path, capsys):
+    flat = point(tmp_path, "flat", in_space=False, off=3)
+    message = r"3.png: blue is at \(60, 5\), off the image, which has 32x32 pixels; correct uv, or say null"
+    with pytest.raises(DataError, match=message):
+        st.train(flat, st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+    space = point(tmp_path, "space", off=3)
+    st.train(space, st.TrainConfig(**QUICK | {"epochs": 1}, out=str(tmp_path / "run")))
+    assert "of 1 such joints xyz counts, and their place in the image does not" in capsys.readouterr().err
+
+
+def test_options_that_make_no_sense_are_refused(dots, colour_folders, tmp_path):
+    with pytest.raises(ConfigError, match=r"fit \(=stretch\) must be pad or crop for pose"):
+        st.train(dots, st.TrainConfig(**QUICK, fit="stretch", out=str(tmp_path / "run")))
+    with pytest.raises(ConfigError, match=r"head \(=heatmap\) is for pose, not for classify"):
+        st.train(colour_folders("heads"), st.TrainConfig(head="heatmap"))
+    with pytest.raises(ConfigError, match=r"decoder \(=transposed\) is for segment, not for pose"):
+        st.train(dots, st.TrainConfig(**QUICK, decoder="transposed", out=str(tmp_path / "run")))
+
+
+def test_damaged_thumbnails_are_named(dots, tmp_path):
+    run = st.train(dots, st.TrainConfig(**QUICK | {"epochs": 1}, out=str(tmp_path / "run")))
+    (run.folder / "learned.safetensors").write_bytes(b"nothing")
+    with pytest.raises(RunError, match=r"learned.safetensors: damaged"):
+        st.load(run.folder)

@@ -17,14 +17,14 @@ import json
 import math
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from compare import train
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
@@ -40,18 +40,6 @@ SETS: dict[str, dict[str, Any]] = {
 }
 _TENTH = 26  # of 256
 
-# a training in a process of its own, on one thread
-_CHILD = """
-import json, sys
-import torch
-torch.set_num_threads(1)
-import striate as st
-options = json.loads(sys.argv[1])
-run = st.train(options.pop("data"), st.TrainConfig(**options, precision="float32"))
-print(json.dumps({"accuracy": run.record.metrics["accuracy"], "loss": run.record.metrics["loss"],
-                  "split": run.record.metrics_split, "seconds": run.record.seconds}))
-"""
-
 
 def a_tenth(cifar10: Path, place: Path) -> Path:
     """Link a tenth of the training images, and all test images, into a folder."""
@@ -62,22 +50,6 @@ def a_tenth(cifar10: Path, place: Path) -> Path:
         (place / split / label).mkdir(parents=True, exist_ok=True)
         os.link(path, place / split / label / name)
     return place
-
-
-def train(data: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """Train once; returns the figures."""
-    with tempfile.TemporaryDirectory() as folder:
-        document = json.dumps(options | {"data": str(data), "out": f"{folder}/run"})
-        result = subprocess.run(
-            [sys.executable, "-c", _CHILD, document],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-    if result.returncode:
-        raise RuntimeError(result.stderr[-2000:])
-    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-    return found
 
 
 def print_table(rows: list[dict[str, Any]], sets: list[str]) -> None:
@@ -119,7 +91,10 @@ def main() -> None:
         def work(job: tuple[int, str, str]) -> None:
             seed, variant, name = job
             began = time.time()
-            found = train(places[name], SETS[name] | VARIANTS[variant] | {"seed": seed})
+            with tempfile.TemporaryDirectory() as folder:
+                options_of_all = SETS[name] | VARIANTS[variant] | {"seed": seed}
+                figures = train(places[name], f"{folder}/run", options_of_all)
+            found = {"accuracy": figures["metrics"]["accuracy"], "split": figures["split"]}
             with lock, options.results.open("a") as file:
                 rows.append({"set": name, "variant": variant, "seed": seed, **found})
                 file.write(json.dumps(rows[-1]) + "\n")

@@ -182,3 +182,40 @@ def test_damaged_thumbnails_are_named(dots, tmp_path):
     (run.folder / "learned.safetensors").write_bytes(b"nothing")
     with pytest.raises(RunError, match=r"learned.safetensors: damaged"):
         st.load(run.folder)
+
+
+def test_a_training_begins_with_the_weights_of_a_run(dots, tmp_path, capsys):
+    options = QUICK | {"epochs": 1, "size": 32}
+    first = st.train("figures:16", st.TrainConfig(**options, task="pose", out=str(tmp_path / "first")))
+    slow = options | {"model": "auto", "lr": 1e-9, "pretrained": str(first.folder)}
+    run = st.train(dots, st.TrainConfig(**slow, out=str(tmp_path / "second")))
+    assert f"begins with weights of {first.folder}; drawn anew: classifier.0" in capsys.readouterr().err
+    assert run.record.model == LINE
+    assert run.record.preprocessing.mean == first.record.preprocessing.mean
+    ours, theirs = run.model.state_dict(), first.model.state_dict()
+    torch.testing.assert_close(ours["features.0.weight"], theirs["features.0.weight"], rtol=1e-4, atol=1e-6)
+    weights = first.folder / "model.safetensors"
+    again = st.train(
+        dots, st.TrainConfig(**slow | {"model": LINE, "pretrained": str(weights)}, out=str(tmp_path / "3"))
+    )
+    torch.testing.assert_close(
+        again.model.state_dict()["features.3.weight"], theirs["features.3.weight"], rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("nowhere", r"pretrained \(=nowhere\): there is no such run or file; wanted: none, RUN, or a file"),
+        ("weights.pt", r"must be a .safetensors file; other formats can run code"),
+        ("damaged.safetensors", r"damaged.safetensors: damaged"),
+        (".", "no run here"),
+    ],
+)
+def test_weights_that_cannot_be_had_are_answered_in_a_line(dots, tmp_path, monkeypatch, given, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("weights.pt", "damaged.safetensors"):
+        (tmp_path / name).write_bytes(b"nothing")
+    with pytest.raises((ConfigError, RunError), match=message):
+        st.train(dots, st.TrainConfig(**QUICK, pretrained=given, out="run"))
+    assert not (tmp_path / "run").exists()

@@ -15,6 +15,8 @@ from PIL import Image
 import striate as st
 from striate.cli import main
 from striate.errors import DataError, Interrupted
+from striate.layers.upward import ConvTranspose2d
+from striate.models.sliding import strips_by_windows
 from striate.runs import Run, assembly
 
 LINE = "conv 8@3x3 pad=1 | bn | relu | maxpool 2 | conv 16@3x3 pad=1 | bn | relu | gap | fc classes"
@@ -172,10 +174,16 @@ def test_a_training_that_was_interrupted_ends_with_the_same_weights(shapes, shap
 )
 def test_every_option_goes_from_training_to_prediction(shapes, tmp_path, options):
     run = st.train(shapes, st.TrainConfig(**QUICK | {"epochs": 1} | options, out=str(tmp_path / "run")))
-    again = st.load(run.folder)
-    picture = shapes / "images/1.png"
-    assert again.predict(picture) == run.predict(picture)
-    assert again.predict(picture, tile=True)[0]["width_px"] == 42
+    figures = run.evaluate(shapes)["metrics"]  # of what was read back; those recorded are of the network in memory
+    assert figures == pytest.approx(run.record.metrics, rel=1e-5)
+    assert run.predict(shapes / "images/1.png", tile=True)[0]["width_px"] == 42
+    parts = {name for name, _ in run.model.named_parameters()}
+    if options.get("decoder") == "transposed":
+        assert any(isinstance(part, ConvTranspose2d) for part in run.model.modules())
+    if options.get("merge") == "sum":
+        assert any(name.startswith("decoder.scores") for name in parts)
+        assert run.model.reduce == 2
+    assert (run.task.weights is not None) == (options.get("class_weights") == "auto")
 
 
 def test_pictures_without_any_label_are_left_out_and_said(rectangles, tmp_path, capsys):
@@ -257,3 +265,30 @@ def test_pictures_smaller_than_a_network_takes_are_extended(rectangles, tmp_path
         for tile in (False, True):
             (found,) = run.predict(tmp_path / "small.png", tile=tile)
             assert (found["width_px"], found["height_px"]) == (width, height)
+
+
+def test_what_was_ignored_in_training_need_not_be_in_other_data(rectangles, shapes, tmp_path):
+    run = st.train(shapes, st.TrainConfig(**QUICK | {"epochs": 1}, ignore=("blue",), out=str(tmp_path / "run")))
+    assert run.classes == ("ground", "red")
+    assert run.evaluate(shapes)["samples"] > 0  # blue is there, and is ignored again
+    other = rectangles("other", images=6)
+    (other / "classes.txt").write_text("ground\nred\ngreen\n")
+    with pytest.raises(DataError, match="the network has no class 'green'"):
+        run.evaluate(other, split="train")
+    assert main(["evaluate", str(run.folder), str(other), "--split", "train", "--ignore", "green"]) == 0
+
+
+def test_windows_keep_no_more_than_a_row_of_themselves(shapes_run):
+    """However tall the picture is."""
+    image = torch.zeros(1, 3, 1200, 40)
+    rows = [strip.shape[1] for strip in strips_by_windows(shapes_run.model, image, (64, 64), shapes_run.model.unit)]
+    assert sum(rows) == 1200
+    assert max(rows) <= 64 + shapes_run.model.unit[0]
+
+
+def test_a_legend_is_whole_however_small_the_picture(shapes_run, shapes):
+    picture = shapes / "images/3.png"
+    ((_, prediction),) = shapes_run.predictions([picture])
+    overlay = np.asarray(shapes_run.overlay(picture, prediction))
+    assert (overlay[30:, -3:] == 255).all()  # white beyond the longest word
+    assert (overlay[30:] < 128).any()

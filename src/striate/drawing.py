@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -68,14 +69,15 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[Colour, str]]) -> 
     size = max(11, min(picture.size) // 30)
     letters, gap = font(size), size // 2
     places: list[tuple[int, int]] = []
-    x, y = gap, gap
+    x, y, widest = gap, gap, 0
     for _, text in entries:
-        width = size + gap + round(letters.getlength(text)) + 2 * gap
+        width = size + gap + math.ceil(letters.getlength(text)) + 2 * gap
         if x > gap and x + width > picture.width:
             x, y = gap, y + size + gap
         places.append((x, y))
         x += width
-    sheet = Image.new("RGB", (picture.width, picture.height + y + size + 2 * gap), "white")
+        widest = max(widest, x)
+    sheet = Image.new("RGB", (max(picture.width, widest), picture.height + y + size + 2 * gap), "white")
     sheet.paste(picture, (0, 0))
     pen = ImageDraw.Draw(sheet)
     for (left, top), (colour, text) in zip(places, entries, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import warnings
 
@@ -65,7 +66,9 @@ class TestEveryDecoderOnEveryEncoder:
         model = EncoderDecoder(encoder, 4, way=way, skips=skips).eval()
         content = safetensors.torch.save({name: value.contiguous() for name, value in model.state_dict().items()})
         torch.manual_seed(1)
-        other = EncoderDecoder(encoder, 4, way=way, skips=skips).eval()
+        other = EncoderDecoder(copy.deepcopy(encoder), 4, way=way, skips=skips).eval()
+        for parameter in other.parameters():
+            nn.init.normal_(parameter)
         other.load_state_dict(safetensors.torch.load(content))
         images = torch.randn(1, 3, 50, 40)
         with torch.inference_mode():

@@ -65,6 +65,7 @@ def test_it_keeps_the_protocol_of_a_task(vocabulary):
 @pytest.mark.parametrize("vocabulary", [SPACE, IMAGE])
 def test_perfect_outputs_cost_nothing(vocabulary):
     targets = poses(8)
+    targets = replace(targets, placed=targets.visible)
     task = studied(targets, vocabulary)
     loss, count = task.loss(outputs_for(task, targets), targets)
     assert float(loss) == pytest.approx(0, abs=1e-3)
@@ -163,7 +164,8 @@ def test_figures_of_joints_made_by_hand():
 def test_figures_in_the_image_are_in_pixels_and_of_a_persons_size():
     targets = poses(1)
     uv = torch.tensor([[[5.0, 5.0], [25.0, 5.0], [5.0, 15.0], [39.0, 29.0]]])
-    targets = replace(targets, uv_px=uv, visible=torch.tensor([[True, True, True, False]]))
+    seen = torch.tensor([[True, True, True, False]])
+    targets = replace(targets, uv_px=uv, visible=seen, placed=seen)
     task = Pose(IMAGE)
     moved = uv + torch.tensor([[[0.0, 0.0], [1.9, 0.0], [0.0, 2.1], [9.0, 9.0]]])
     metrics = task.metrics()
@@ -315,6 +317,31 @@ def test_a_turned_view_is_a_projection_from_the_side():
     assert side[2, 0] > side[0, 0] == pytest.approx(side[1, 0])
     assert front[3, 1] < front[0, 1]
     assert JointPrediction(SKELETON, xyz, None).overlay(np.zeros((300, 200, 3), np.uint8)).size == (800, 300)
+
+
+def test_outputs_that_are_no_numbers_are_counted_and_not_fatal():
+    targets = replace(poses(3), visible=torch.ones(3, 4, dtype=torch.bool))
+    task = studied(targets)
+    metrics = task.metrics()
+    metrics.update(torch.full((3, 20), float("nan")), targets)
+    assert math.isnan(metrics.compute()["loss"])  # which stops a training, in a line
+
+
+def test_joints_that_a_crop_cut_off_do_not_count_in_the_image():
+    targets = replace(poses(2), visible=torch.ones(2, 4, dtype=torch.bool), placed=torch.ones(2, 4, dtype=torch.bool))
+    targets.uv_px[0, 1] = torch.tensor([45.0, 10.0])
+    task = studied(targets, IMAGE)
+    assert task.loss(torch.zeros(2, 8), targets)[1] == 7
+    metrics = task.metrics()
+    metrics.update(torch.zeros(2, 8), targets)
+    assert [row["samples"] for row in metrics.rows()] == [2, 1, 2, 2]
+
+
+def test_a_line_whose_strides_do_not_double_takes_the_other_head():
+    body = "conv 4@4x4 stride=4 | relu | up 3 | conv 4@4x4 stride=4 pad=1 | gap | fc classes"
+    encoder = st.models.create(body, classes=2, size_px=48)
+    with pytest.raises(ModelError, match="take --head vector, or other strides"):
+        HeatmapNetwork(encoder, 2, 1)
 
 
 def test_options_of_other_tasks_are_refused():

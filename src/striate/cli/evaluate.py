@@ -17,6 +17,10 @@ class Command:
     split: Literal["auto", "train", "val", "test"] = "auto"
     """auto: what the data's own layout sets aside (test, else val), or every image where it sets nothing
     aside; images that the network was trained on are left out."""
+    ignore: tuple[str, ...] | None = None
+    """Classes in masks that count as no label. Left out: those of the training."""
+    threshold: int | None = None
+    """Makes two classes of grey masks. Left out: that of the training."""
     json: JsonFlag = False
 
     def run(self) -> None:
@@ -24,7 +28,7 @@ class Command:
         from striate.runs import load
 
         run = load(self.run_folder)
-        result = run.evaluate(self.data, split=self.split)
+        result = run.evaluate(self.data, split=self.split, ignore=self.ignore, threshold=self.threshold)
         if self.json:
             print_json(result)
             return

@@ -58,12 +58,13 @@ class Command:
             from striate.models.drawing import draw
 
             atomic.write(path, draw(plan))
+        notes = self._notes(plan)
         if self.json:
-            print_json(summary(plan))
+            print_json(summary(plan) | ({"notes": notes} if notes else {}))
             return
         _print(plan)
-        if self._is_run() and len(plan.output) > 1:
-            print("Note: the encoder alone is listed; the decoder that follows it is not.")
+        for note in notes:
+            print(f"Note: {note}.")
         if path:
             print(f"drawn: {path}")
 
@@ -71,6 +72,18 @@ class Command:
         """Tell whether a run's folder is meant, and not a name or a line."""
         named = self.model in models.MODELS or models.is_line(self.model) or not self.model
         return not named and ("/" in self.model or Path(self.model).exists())
+
+    def _notes(self, plan: Plan) -> list[str]:
+        """Return what of a run's network is not in the list."""
+        notes: list[str] = []
+        if self._is_run():
+            from striate.runs.record import RunRecord
+
+            if len(plan.output) > 1:
+                notes.append("the encoder alone is listed; the decoder that follows it is not")
+            if (reduce := RunRecord.read(Path(self.model)).config.reduce) > 1:
+                notes.append(f"images come to it smaller by {reduce} (--reduce): it sees so many times as much")
+        return notes
 
     def _plan(self) -> Plan:
         """Find what is meant: a name, a run, or a line."""

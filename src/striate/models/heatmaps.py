@@ -30,7 +30,7 @@ class HeatmapNetwork(nn.Module):
         found: how many numbers are found at each place.
 
     Raises:
-        ModelError: the encoder has no feature maps.
+        ModelError: the encoder has no feature maps, or one is not a whole number of times as fine as the next.
     """
 
     def __init__(self, encoder: nn.Module, joints: int, found: int) -> None:
@@ -47,7 +47,10 @@ class HeatmapNetwork(nn.Module):
         self.first = first
         self.joints = joints
         self.found = found
-        self.decoder = Decoder(channels[first:], relative, joints * (1 + found), way="transposed", skips="none")
+        try:
+            self.decoder = Decoder(channels[first:], relative, joints * (1 + found), way="transposed", skips="none")
+        except ModelError as error:
+            raise ModelError(f"{str(error).partition(';')[0]}; take --head vector, or other strides.") from None
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch numbers"]:
         """Map images to numbers for each joint: what is found there, then x and y, from -2 at one side to 2."""

@@ -22,8 +22,8 @@ from striate.models.plan import Plan
 from striate.progress import progress_bar, say
 from striate.runs.folder import check_unchanged, run_folder
 from striate.runs.prepare import Prepared, build_network, decode_splits, label_digests, prepare, split_json
-from striate.runs.record import RunRecord, environment
-from striate.runs.run import WEIGHTS, Run, default_device, load, read_tensors
+from striate.runs.record import WEIGHTS, RunRecord, environment
+from striate.runs.run import Run, default_device, load, read_tensors
 from striate.runs.settle import Feeds, Settled, settle
 from striate.runs.writer import RunWriter
 from striate.training import checkpoint

@@ -132,6 +132,8 @@ def _options(record: RunRecord, prepared: Prepared, config: TrainConfig) -> Iter
         yield "line", record.line, prepared.plan.line
     yield "model", record.model, prepared.model
     yield "classes", record.classes, prepared.dataset.classes
+    before, now = (skeleton and skeleton.joints for skeleton in (record.skeleton, prepared.dataset.skeleton))
+    yield "joints", before, now
     yield "images", form, asdict(prepared.form)
     yield "augment", record.augment, config.policy
     for option in fields(TrainConfig):

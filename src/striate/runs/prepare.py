@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,10 @@ from striate.errors import ConfigError, DataError, ModelError, listing
 from striate.layers import set_stochastic_depth
 from striate.machine import fits_into_memory
 from striate.models.plan import Plan
+from striate.models.transfer import transfer
 from striate.progress import say
+from striate.runs.pretrained import Start, find_start
+from striate.runs.record import RunRecord
 from striate.tasks import TASKS, create_task
 from striate.tasks.base import Task
 from striate.training.config import TrainConfig
@@ -43,6 +46,7 @@ class Prepared:
         form: of the images.
         scale: how large these are, as a share of the data's pictures.
         batch_size: images a step, of all processes together.
+        start: weights to begin with; None where they are drawn.
     """
 
     dataset: Dataset
@@ -52,10 +56,14 @@ class Prepared:
     form: Form
     scale: float
     batch_size: int
+    start: Start | None
 
     def preprocessing(self, store: Store) -> Preprocessing:
-        """Return what becomes of pixels, with the means and deviations of the training images."""
-        mean, std = channel_statistics(store)
+        """Return what becomes of pixels: with the means of the training images, or those of first weights."""
+        if self.start and self.start.record:
+            mean, std = self.start.record.preprocessing.mean, self.start.record.preprocessing.std
+        else:
+            mean, std = channel_statistics(store)
         return Preprocessing(**asdict(self.form), mean=mean, std=std, scale=self.scale)
 
     def study(self, store: Store, preprocessing: Preprocessing) -> None:
@@ -76,19 +84,42 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
     _refuse_nonsense(dataset)
     task = create_task(dataset.task, dataset.vocabulary, **config.of_task(dataset.task))
     batch_size = config.images_a_step(task.batch_size)
-    name, form, scale = choose_form(dataset, task, config)
+    start = find_start(config.pretrained)
+    record = start.record if start else None
+    name, form, scale = choose_form(dataset, task, config, record)
     inner = task.inner((form.channels, *(window_px(task, config, form) or (form.height_px, form.width_px))))
-    plan = task.adapt(models.plan(name, inner, classes=task.outputs, stem=config.stem), name)
+    if record and name == record.model and config.stem == "auto":
+        whole = replace(models.find(name), line=record.line).plan(inner, classes=task.outputs)
+    else:
+        whole = models.plan(name, inner, classes=task.outputs, stem=config.stem)
+    plan = task.adapt(whole, name)
     _check_memory(plan, name, batch_size // config.accumulate)
     _check_progressive(plan, name, config)
-    return Prepared(dataset=dataset, task=task, model=name, plan=plan, form=form, scale=scale, batch_size=batch_size)
+    return Prepared(
+        dataset=dataset,
+        task=task,
+        model=name,
+        plan=plan,
+        form=form,
+        scale=scale,
+        batch_size=batch_size,
+        start=start,
+    )
 
 
-def choose_form(dataset: Dataset, task: Task, config: TrainConfig) -> tuple[str, Form, float]:
-    """Settle architecture, the form of its input, and how large that is beside the pictures, by what these are like."""
+def choose_form(
+    dataset: Dataset, task: Task, config: TrainConfig, record: RunRecord | None = None
+) -> tuple[str, Form, float]:
+    """Settle architecture, the form of its input, and how large that is beside the pictures, by what these are like.
+
+    Of a run whose weights are to begin with come architecture, where none is asked for, and channels.
+    """
     height_px, width_px, channels = natural_form(dataset.split("train"), config.max_pixels)
     natural_px = min(height_px, width_px)
     name = config.model
+    if record:
+        channels = record.preprocessing.channels
+        name = record.model if name == "auto" else name
     if name == "auto":
         name = models.suggest(natural_px if config.size == "auto" else config.size, channels)
     if config.size != "auto":
@@ -109,11 +140,11 @@ def choose_form(dataset: Dataset, task: Task, config: TrainConfig) -> tuple[str,
 
 def window_px(task: Task, config: TrainConfig, form: Form) -> tuple[int, int] | None:
     """Return the height and width of what training cuts out of an image; None where the task takes whole images."""
-    if task.window_px is None:
+    if task.crop_px is None:
         return None
     if config.crop == "none":
         return form.height_px, form.width_px
-    side = task.window_px if config.crop == "auto" else config.crop
+    side = task.crop_px if config.crop == "auto" else config.crop
     return min(side, form.height_px), min(side, form.width_px)
 
 
@@ -202,6 +233,10 @@ def _labelled_alone(store: Store, location: str, split: SplitName) -> Store:
 def build_network(prepared: Prepared, config: TrainConfig, device: torch.device) -> nn.Module:
     """Build the network with its first weights."""
     network = prepared.task.build(prepared.plan, prepared.model, config.seed)
+    if prepared.start:
+        found = transfer(network, prepared.start.weights)
+        layers = dict.fromkeys(name.rpartition(".")[0] for name in found.fresh)
+        say(f"begins with weights of {prepared.start.where}; drawn anew: {listing(layers)}")
     if config.stochastic_depth and not set_stochastic_depth(network, config.stochastic_depth):
         raise ConfigError(f"stochastic_depth: {prepared.model} has no residual block; leave it out.")
     return network.to(device)

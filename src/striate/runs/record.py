@@ -26,6 +26,9 @@ from striate.training.config import TrainConfig
 
 FILE = "run.json"
 SPLIT = "split.json"
+WEIGHTS = "model.safetensors"
+LOG = "metrics.jsonl"
+TENSORS = "learned.safetensors"
 _FORMAT = 4
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import stat
@@ -24,20 +25,17 @@ from striate.data.decode import decode, open_image, upright_size
 from striate.data.files import find_images
 from striate.data.fitting import Form, fit_box
 from striate.data.labels import ClassLabels, Skeleton
-from striate.data.pictures import ImageFiles
+from striate.data.pictures import ImageFiles, naming
 from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store, open_store, undecoded_store
-from striate.errors import DataError, RunError, listing, nearest
+from striate.errors import ConfigError, DataError, RunError, listing, nearest
+from striate.machine import fits_into_memory
 from striate.progress import progress_bar, say
 from striate.runs.prepare import window_px
 from striate.runs.record import FILE as RECORD
-from striate.runs.record import SPLIT, RunRecord
+from striate.runs.record import SPLIT, TENSORS, WEIGHTS, RunRecord
 from striate.tasks.base import Origin, Prediction, PredictOptions, Task
 from striate.training.loop import measure
-
-WEIGHTS = "model.safetensors"
-LOG = "metrics.jsonl"
-TENSORS = "learned.safetensors"
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,12 @@ class Run:
         }
 
     def evaluate(
-        self, data: Dataset | str | Path, *, split: Literal["auto", "train", "val", "test"] = "auto"
+        self,
+        data: Dataset | str | Path,
+        *,
+        split: Literal["auto", "train", "val", "test"] = "auto",
+        ignore: Sequence[str] | None = None,
+        threshold: int | None = None,
     ) -> dict[str, Any]:
         """Measure the network on labelled images; returns what `striate evaluate --json` prints.
 
@@ -85,16 +88,15 @@ class Run:
             split: `auto` takes what the data's layout sets aside (`test`, else `val`), or every image where
                 it sets nothing aside, and leaves out each one whose content the network was trained on. A
                 named split is measured as it is. Either way `seen` counts what the network knew.
+            ignore: classes in masks that count as no label; None: those of the training that the data have.
+            threshold: makes two classes of grey masks; None: that of the training, where it fits the data.
 
         Raises:
             DataError: the data cannot be used, hold classes that the network does not know, or nothing
                 is left that it was not trained on.
             RunError: the run's list of training images is damaged.
         """
-        config = self.record.config
-        dataset = (
-            data if isinstance(data, Dataset) else open_data(data, **config.reading() | {"task": self.record.task})
-        )
+        dataset = data if isinstance(data, Dataset) else self._open(data, ignore, threshold)
         if dataset.task != self.record.task:
             raise DataError(
                 f"{dataset.location}: its task is {dataset.task}; that of {self.folder} is {self.record.task}."
@@ -105,6 +107,8 @@ class Run:
                 f"{dataset.location}: the network has no class {unknown[0]!r}{nearest(unknown[0], self.classes)}; "
                 f"it knows: {listing(self.classes, most=10)}."
             )
+        if dataset.skeleton and dataset.skeleton != self.record.skeleton:
+            raise DataError(f"{dataset.location}: {_other_joints(dataset.skeleton, self.record.skeleton)}")
         chosen = dataset.split(dataset.published) if dataset.published else dataset.samples
         samples = chosen if split == "auto" else dataset.split(split)
         # what training decoded is found in the cache; what is not is decoded on the way
@@ -114,12 +118,10 @@ class Run:
             name=dataset.name,
             location=dataset.location,
             keep="none",
-            max_pixels=config.max_pixels,
+            max_pixels=self.record.config.max_pixels,
         )
         store, seen = self._part_from_training(store, dataset.location, leave_out=split == "auto")
         batches = self._batches(store, self.record.preprocessing)
-        if dataset.skeleton and dataset.skeleton != self.record.skeleton:
-            raise DataError(f"{dataset.location}: {_other_joints(dataset.skeleton, self.record.skeleton)}")
         to_ours = [self.classes.index(name) for name in dataset.classes]
         with progress_bar("evaluating", len(store)) as advance:
             metrics, baselines = measure(self.model, self.task, renumbered(batches.in_order(), to_ours), advance)
@@ -134,6 +136,15 @@ class Run:
             self.task.per: metrics.rows(),
             "seen": seen,
         }
+
+    def _open(self, data: str | Path, ignore: Sequence[str] | None, threshold: int | None) -> Dataset:
+        """List data to measure on; what was ignored in the training, and is not there, is passed over."""
+        reading = self.record.config.reading() | {"task": self.record.task}
+        given = reading | {"ignore": tuple(ignore or ()), "threshold": threshold}
+        if ignore is None and threshold is None and reading != given:
+            with contextlib.suppress(DataError):
+                return open_data(data, **reading)
+        return open_data(data, **given)
 
     def predict(
         self, images: str | Path | Iterable[str | Path], *, top: int | None = None, tile: bool = False
@@ -179,6 +190,12 @@ class Run:
             return upright_size(files.header(place, max_pixels=max_pixels))
 
         height, width = self.task.input_px(trained_px, scale, size_px(0), options)
+        wanted_bytes = height * width * form.channels * (1 + 2 * 4)  # as uint8, and twice as float32
+        if not fits_into_memory(wanted_bytes):
+            raise ConfigError(
+                f"{files.paths[0]}: {width}x{height} pixels, as it is looked at, are more than this machine's memory; "
+                "leave --tile out, or cut the picture up."
+            )
         preprocessing = replace(self.record.preprocessing, height_px=height, width_px=width)
         if self.task.keeps_aspect:  # the size has the picture's own shape, but for rounding
             preprocessing = replace(preprocessing, fit="stretch")
@@ -203,16 +220,18 @@ class Run:
 
     def overlay(self, path: Path, prediction: Prediction) -> Image.Image:
         """Draw a prediction upon the picture that it is of; raises DataError where that cannot be read."""
-        content = path.read_bytes()
         max_pixels = self.record.config.max_pixels
-        height, width = upright_size(open_image(content, max_pixels=max_pixels))
-        form = Form(height_px=height, width_px=width, channels=3)
-        return prediction.overlay(decode(content, form, max_pixels=max_pixels).pixels)
+        with naming(path):
+            content = path.read_bytes()
+            height, width = upright_size(open_image(content, max_pixels=max_pixels))
+            form = Form(height_px=height, width_px=width, channels=3)
+            pixels = decode(content, form, max_pixels=max_pixels).pixels
+        return prediction.overlay(pixels)
 
     def _batches(self, store: Store, preprocessing: Preprocessing) -> Batches:
-        """Put decoded images into batches on the network's device."""
+        """Put decoded images into batches on the network's device; not into larger ones than it was trained with."""
         device = next(self.model.parameters()).device
-        batch_size = self.record.config.images_a_step(self.task.batch_size)
+        batch_size = min(self.task.batch_size, self.record.config.images_a_step(self.task.batch_size))
         return Batches(store=store, preprocessing=preprocessing, batch_size=batch_size, device=device)
 
     def _part_from_training(self, store: Store, location: str, *, leave_out: bool) -> tuple[Store, dict[str, int]]:

@@ -26,7 +26,7 @@ from striate.training.compiled import compile_network
 from striate.training.config import TrainConfig
 from striate.training.distributed import World
 from striate.training.hardware import threads
-from striate.training.loop import evaluate
+from striate.training.loop import evaluate, measure
 from striate.training.precision import Precision, choose
 from striate.training.range_test import range_test
 from striate.training.schedules import constant
@@ -73,12 +73,13 @@ class Feeds:
         if config.mix != "auto":
             policy = replace(policy, mix=config.mix)
         policy = policy.suiting(dataset.samples.labels, mirror_safe=dataset.mirror_safe)
-        window = window_px(prepared.task, config, prepared.form)
+        window, most = window_px(prepared.task, config, prepared.form), prepared.task.batch_size
         batches = {
             split: Batches(
                 store=store,
                 preprocessing=preprocessing,
-                batch_size=prepared.batch_size,
+                # validation has whole images, where training may cut windows out of them
+                batch_size=prepared.batch_size if split == "train" else min(prepared.batch_size, most),
                 device=device,
                 classes=len(dataset.classes),
                 share=(world.rank, world.size),
@@ -248,7 +249,7 @@ def _measure_pace(model: nn.Module, engine: Engine, feeds: Feeds, budget_s: floa
     val_s = (time.perf_counter() - started) * share
     last = len(feeds.batches[feeds.last].store) / len(batch.images)
     started = time.perf_counter()
-    evaluate(twin.best, engine.task, [batch])
+    measure(twin.best, engine.task, [batch])
     end_s = (time.perf_counter() - started) * last + 0.2
     if engine.world.any(began + budget_s - time.perf_counter() < step_s + val_s + end_s):
         raise ConfigError(

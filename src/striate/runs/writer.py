@@ -12,8 +12,7 @@ from typing import Any
 from striate import atomic, strict_json
 from striate.errors import OutputError
 from striate.progress import say
-from striate.runs.record import SPLIT, RunRecord
-from striate.runs.run import LOG, TENSORS, WEIGHTS
+from striate.runs.record import LOG, SPLIT, TENSORS, WEIGHTS, RunRecord
 from striate.tasks.base import Task
 from striate.training import checkpoint
 from striate.training.budget import Length

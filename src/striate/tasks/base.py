@@ -94,7 +94,7 @@ class Task(Protocol):
         batch_size: images a step, where none is asked for.
         keeps_aspect: whether images keep the shape of the data's pictures; else they become squares.
         fits: ways in which pictures of another shape may come to that of the images, the default first.
-        window_px: side of the windows that training cuts out of images, where none is asked for; None: it takes whole
+        crop_px: side of the windows that training cuts out of images, where none is asked for; None: it takes whole
             images, as predictions do.
         draws: whether its predictions are pictures.
         learned: what was found in the training targets, JSON; travels with the weights.
@@ -107,7 +107,7 @@ class Task(Protocol):
     batch_size: int
     keeps_aspect: bool
     fits: tuple[Fit, ...]
-    window_px: int | None
+    crop_px: int | None
     draws: bool
     learned: dict[str, Any]
     tensors: dict[str, Tensor]

@@ -38,7 +38,7 @@ class Classification:
     batch_size = 64
     keeps_aspect = False
     fits: tuple[Fit, ...] = ("crop", "pad", "stretch")
-    window_px = None
+    crop_px = None
     draws = False
     table = "classes.csv"
     per = "per_class"

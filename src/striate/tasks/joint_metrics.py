@@ -66,7 +66,7 @@ class JointMetrics:
         self.counts += visible.sum(0)
         self.distances += torch.where(visible, distance, 0).sum(0)
         self.within += ((distance <= steps * limit[:, None]) & visible).sum(1)
-        fixed = visible.sum(1) >= _LEAST_JOINTS
+        fixed = (visible.sum(1) >= _LEAST_JOINTS) & found.isfinite().all(2).all(1)
         if self.in_space and fixed.any():
             left = (procrustes(found[fixed], points[fixed], visible[fixed]) - points[fixed]).norm(dim=2)
             self.aligned[0] += left[visible[fixed]].sum()

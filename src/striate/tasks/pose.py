@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from striate import models
@@ -46,7 +46,7 @@ class Pose:
     batch_size = 64
     keeps_aspect = False
     fits: tuple[Fit, ...] = ("pad", "crop")
-    window_px = None
+    crop_px = None
     draws = True
     table = "joints.csv"
     per = "per_joint"
@@ -113,17 +113,21 @@ class Pose:
         """Return the summed loss of all visible joints, and how many these are.
 
         Of a joint: the sum of the absolute differences of x, y and z over the mean deviation of all joints, and half
-        that of u and v, from -2 to 2, where it has a place within the image.
+        that of u and v, from -2 to 2, where it has a place within the image. Where such places are all there is,
+        joints that a crop has cut off do not count.
         """
         assert isinstance(targets, JointTargets)
         places = self._numbers(outputs)[..., -2:]
-        wanted = _shares(targets)
-        counted = targets.placed & (wanted.abs() <= 2).all(2)
-        loss = (places - wanted).abs().sum(2)[counted].sum()
+        within = _within(targets)
+        loss = (places - _shares(targets)).abs().sum(2)[within].sum()
         if self.in_space:
             difference = (self.millimetres(outputs) - targets.xyz_mm).abs().sum(2)[targets.visible].sum()
             loss = _IN_IMAGE * loss + difference / self._stats(outputs)[1].mean().clamp(min=1e-9)
-        return loss, int(targets.visible.sum())
+        return loss, int(self.counted(targets).sum())
+
+    def counted(self, targets: JointTargets) -> Bool[Tensor, "batch joints"]:
+        """Return which joints count: the visible ones, and in the image alone those within it."""
+        return targets.visible if self.in_space else _within(targets)
 
     def millimetres(self, outputs: Float[Tensor, "batch numbers"]) -> Float[Tensor, "batch joints 3"]:
         """Return x, y and z in mm: what is standardised made undone."""
@@ -221,12 +225,18 @@ class _Metrics(JointMetrics):
             size = targets.uv_px.new_tensor(targets.image_px[::-1])
             found = (outputs.view(-1, len(self.joints), 2) + 2) / 4 * size
             points = targets.uv_px
-        self.count(found, Places(points=points, visible=targets.visible), loss, counted)
+        self.count(found, Places(points=points, visible=self.task.counted(targets)), loss, counted)
 
 
 def _shares(targets: JointTargets) -> Float[Tensor, "batch joints 2"]:
     """Return places in the image, from -2 at the left and top to 2."""
     return 4 * targets.uv_px / targets.uv_px.new_tensor(targets.image_px[::-1]) - 2
+
+
+def _within(targets: JointTargets) -> Bool[Tensor, "batch joints"]:
+    """Return which joints have a place within their image."""
+    inside: Tensor = targets.placed & (_shares(targets).abs() <= 2).all(2)
+    return inside
 
 
 def _mean(values: Float[Tensor, "samples joints axes"], counts: Float[Tensor, "samples joints"]) -> Tensor:

@@ -47,7 +47,7 @@ class Segmentation:
     batch_size = 8
     keeps_aspect = True
     fits: tuple[Fit, ...] = ("crop", "pad", "stretch")
-    window_px = 256
+    crop_px = 256
     draws = True
     table = "areas.csv"
     per = "per_class"

@@ -168,6 +168,9 @@ class NetworkOptions(Options):
     stem: Stem = "auto"
     """First layers of the ResNets for photographs: small keeps the resolution. auto: small below 64 pixels."""
 
+    pretrained: str = "none"
+    """First weights: of a run (its folder), whose model is then the default, or of a .safetensors file. none: drawn."""
+
     precision: PrecisionChoice = "auto"
     """Numbers of forward and backward passes; weights are float32. auto: what is fastest here and agrees."""
 
@@ -176,6 +179,7 @@ class NetworkOptions(Options):
         choices = get_args(PrecisionChoice)
         self._require(
             ("model", isinstance(self.model, str), "a name or a line"),
+            ("pretrained", isinstance(self.pretrained, str) and self.pretrained != "", "none, a run, or a file"),
             ("stem", self.stem in get_args(Stem), f"one of {', '.join(get_args(Stem))}"),
             ("precision", self.precision in choices, f"one of {', '.join(choices)}"),
         )

@@ -1,0 +1,83 @@
+"""Weights of one network as the beginning of another: the body as a whole, of the head what fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from striate.errors import ModelError, listing
+from striate.models.decoders import Decoder
+from striate.models.network import Network
+
+_ENCODER = "encoder."
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """What became of the weights.
+
+    Attributes:
+        taken: names of the network's entries that have come from elsewhere.
+        fresh: names of those that are as they were drawn.
+    """
+
+    taken: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+
+def transfer(network: nn.Module, weights: Mapping[str, Tensor]) -> Transferred:
+    """Load weights into a network: all of its body, and what else has the same name and shape, but for its last layer.
+
+    The body is that of a `Network`, up to where feature maps become a vector, whether it stands alone or is the
+    `encoder` of another module; so a classifier's body begins a segmentation, and the other way round. The last layer
+    says what outputs mean, and is never taken.
+
+    Args:
+        network: of `Network`, or a module with one as its `encoder`; it is changed.
+        weights: a network's state.
+
+    Raises:
+        ModelError: an entry of the body is missing, or has another shape; the first three are named.
+    """
+    body = network if isinstance(network, Network) else network.get_submodule("encoder")
+    assert isinstance(body, Network)
+    prefix = "" if body is network else _ENCODER
+    given = {name.removeprefix(_ENCODER): value for name, value in weights.items()}
+    within = tuple(step.name + "." for step in body.plan.steps[: body.plan.body])
+    own = network.state_dict()
+    last = _last_layers(network)
+    taken: dict[str, Tensor] = {}
+    wrong: list[str] = []
+    for name, value in own.items():
+        plain = name.removeprefix(prefix) if prefix else name
+        found = given.get(plain)
+        fits = found is not None and found.shape == value.shape
+        if plain.startswith(within) and (prefix == "" or name.startswith(prefix)):
+            if found is None:
+                wrong.append(f"{plain} is missing")
+            elif not fits:
+                wrong.append(f"{plain} has the shape {_shape(found)}, not {_shape(value)}")
+        if fits and not name.startswith(last):
+            taken[name] = found  # type: ignore[assignment]  # it fits
+    if wrong:
+        raise ModelError(f"these weights are of another network: {listing(wrong, most=3)}.")
+    with torch.no_grad():
+        for name, value in taken.items():
+            own[name].copy_(value)
+    return Transferred(tuple(taken), tuple(name for name in own if name not in taken))
+
+
+def _last_layers(network: nn.Module) -> tuple[str, ...]:
+    """Return what the names of entries begin with that say what outputs mean."""
+    if isinstance(network, Network):
+        return (network.plan.steps[-1].name + ".",)
+    decoder = network.get_submodule("decoder")
+    assert isinstance(decoder, Decoder)
+    return ("decoder.",) if decoder.skips == "sum" else ("decoder.classifier.", "decoder.last.")
+
+
+def _shape(value: Tensor) -> str:
+    return "x".join(map(str, value.shape)) or "one number"

@@ -1,6 +1,8 @@
 """Seams: what windows (`striate predict --tile`) make of pictures, beside the same network on the whole picture.
 
-python bench/seams.py RUN IMAGE… [--window 256]
+python bench/seams.py RUN IMAGE… [--window 512] [--mosaic 2]
+
+Pictures are brought to the size of the training's, and, with --mosaic, so many of them down and across make one.
 
 Prints the share of pixels whose class differs, and how often the class changes from one row or column to the next where
 a window begins or ends or two windows count alike, beside how often it does elsewhere: 1 means that no seam is seen.
@@ -41,15 +43,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("images", type=Path, nargs="+")
-    parser.add_argument("--window", type=int, default=256)
+    parser.add_argument("--window", type=int, default=512)
+    parser.add_argument("--mosaic", type=int, default=1)
     given = parser.parse_args()
     run = st.load(given.run)
     preprocessing, differing, across = run.record.preprocessing, [], []
-    for path in given.images:
-        form = Form(height_px=preprocessing.height_px, width_px=preprocessing.width_px, channels=preprocessing.channels)
-        pixels = torch.from_numpy(decode(path.read_bytes(), form).pixels.copy())
-        image = preprocessing.normalise(pixels.permute(2, 0, 1)[None].float())
-        size, unit = (form.height_px, form.width_px), run.model.unit
+    form = Form(height_px=preprocessing.height_px, width_px=preprocessing.width_px, channels=preprocessing.channels)
+    side = given.mosaic
+    size, unit = (side * form.height_px, side * form.width_px), run.model.unit
+    for begin in range(0, len(given.images) - side**2 + 1, side**2):
+        parts = [decode(path.read_bytes(), form).pixels for path in given.images[begin : begin + side**2]]
+        pixels = np.concatenate([np.concatenate(parts[row * side : (row + 1) * side], 1) for row in range(side)])
+        image = preprocessing.normalise(torch.from_numpy(pixels).permute(2, 0, 1)[None].float())
         with torch.inference_mode():
             whole = run.model(image)[0].argmax(0).numpy()
             strips = strips_by_windows(run.model, image, (given.window, given.window), unit)

@@ -348,4 +348,4 @@ def test_options_of_other_tasks_are_refused():
     with pytest.raises(ConfigError, match="top"):
         Pose(SPACE).check(PredictOptions(top=2))
     with pytest.raises(ConfigError, match="looks at whole pictures"):
-        Pose(SPACE).check(PredictOptions(window_px=(8, 8)))
+        Pose(SPACE).check(PredictOptions(tile=True))

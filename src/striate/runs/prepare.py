@@ -148,6 +148,18 @@ def window_px(task: Task, config: TrainConfig, form: Form) -> tuple[int, int] | 
     return min(side, form.height_px), min(side, form.width_px)
 
 
+def tile_px(task: Task, config: TrainConfig) -> tuple[int, int] | None:
+    """Return the height and width of the windows by which a large picture is looked at; None: the task has none.
+
+    Twice what training cuts out: a network that has learned from windows of 256 pixels sees more than their border
+    away, so larger ones differ less from the whole picture (docs/segmentation.md has the figures).
+    """
+    if task.crop_px is None:
+        return None
+    side = 2 * (config.crop if isinstance(config.crop, int) else task.crop_px)
+    return side, side
+
+
 def _refuse_nonsense(dataset: Dataset) -> None:
     """Raise DataError for labels that would teach nonsense, as far as that is seen without opening a picture."""
     problems = [problem for problem in cheap_problems(dataset) if problem.severity == "problem"]

@@ -31,7 +31,7 @@ from striate.data.store import Store, open_store, undecoded_store
 from striate.errors import ConfigError, DataError, RunError, listing, nearest
 from striate.machine import fits_into_memory
 from striate.progress import progress_bar, say
-from striate.runs.prepare import window_px
+from striate.runs.prepare import tile_px
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import SPLIT, TENSORS, WEIGHTS, RunRecord
 from striate.tasks.base import Origin, Prediction, PredictOptions, Task
@@ -169,9 +169,7 @@ class Run:
         self, paths: Sequence[Path], *, top: int | None = None, tile: bool = False
     ) -> Iterator[tuple[Path, Prediction]]:
         """Yield the predictions of image files, one by one; see `predict`."""
-        form = self.record.preprocessing.form
-        window = window_px(self.task, self.record.config, form) or (form.height_px, form.width_px)
-        options = PredictOptions(top=top, window_px=window if tile else None)
+        options = PredictOptions(top=top, tile=tile, window_px=tile_px(self.task, self.record.config) if tile else None)
         self.task.check(options)
         at_once = 1 if self.task.keeps_aspect else max(1, len(paths))  # those that are brought to one size
         with progress_bar("predicting", len(paths)) as advance:

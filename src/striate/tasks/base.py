@@ -63,10 +63,12 @@ class PredictOptions:
 
     Attributes:
         top: how many alternatives one lists at most; None: as many as the task lists.
-        window_px: height and width of the windows by which pictures are looked at; None: as a whole.
+        tile: whether pictures are looked at window by window.
+        window_px: height and width of these windows; None where the task has none.
     """
 
     top: int | None = None
+    tile: bool = False
     window_px: tuple[int, int] | None = None
 
 

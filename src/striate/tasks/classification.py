@@ -113,7 +113,7 @@ class Classification:
         """Raise ConfigError where there is to be no alternative, or windows."""
         if options.top is not None and options.top < 1:
             raise ConfigError(f"top (={options.top}) must be 1 or more.")
-        if options.window_px:
+        if options.tile:
             raise ConfigError("tile: a network for classify looks at whole pictures; leave it out.")
 
     def input_px(

@@ -170,7 +170,7 @@ class Pose:
         """Raise ConfigError where alternatives, or windows, are asked for."""
         if options.top is not None:
             raise ConfigError(f"top (={options.top}) is for a class an image; leave it out.")
-        if options.window_px:
+        if options.tile:
             raise ConfigError("tile: a network for pose looks at whole pictures; leave it out.")
 
     def input_px(

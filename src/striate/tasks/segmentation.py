@@ -209,7 +209,7 @@ class Segmentation:
         self, trained_px: tuple[int, int], scale: float, picture_px: tuple[int, int], options: PredictOptions
     ) -> tuple[int, int]:
         """Return a size of the picture's own shape: as many pixels as in training, or for windows the same scale."""
-        share = scale if options.window_px else math.sqrt(math.prod(trained_px) / math.prod(picture_px))
+        share = scale if options.tile else math.sqrt(math.prod(trained_px) / math.prod(picture_px))
         return max(1, round(picture_px[0] * share)), max(1, round(picture_px[1] * share))
 
     def predict(

@@ -58,7 +58,7 @@ def paint_classes(
         edge = np.zeros(called.shape, dtype=bool)
         edge[len(called) - len(above) + 1 :] |= above[1:] != above[:-1]
         edge[:, 1:] |= called[:, 1:] != called[:, :-1]
-        edge &= called < len(colours)
+        edge &= (called < len(colours)) & ~np.isin(called, list(bare))
         painted[edge] = colour[called[edge]]
         drawn[rows] = painted.astype(np.uint8)
     return Image.fromarray(drawn)

@@ -78,7 +78,7 @@ def test_train_evaluate_predict_end_to_end(colour_folders, tmp_path):
     evaluated = striate("evaluate", summary["run"], folder, "--json", cwd=tmp_path)
     assert evaluated.returncode == 0, evaluated.stderr
     figures = json.loads(evaluated.stdout)
-    assert list(figures) == ["task", "samples", "metrics", "per_class", "seen"]
+    assert list(figures) == ["task", "samples", "size_px", "metrics", "baselines", "per_class", "seen"]
     low, high = figures["metrics"]["accuracy_interval"]
     assert 0 <= low <= figures["metrics"]["accuracy"] <= high <= 1
     assert set(figures["metrics"]) == {"accuracy", "accuracy_interval", "top5_accuracy", "loss"}

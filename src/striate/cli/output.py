@@ -52,7 +52,7 @@ def print_json(document: object) -> None:
 def print_baselines(task: Task, baselines: Mapping[str, Any]) -> None:
     """Print what needs no network reaches on the same images."""
     for name, figures in baselines.items():
-        print(f"{name}: {task.brief(figures)}")
+        print(f"{name}: {task.describe(figures)}")
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -70,7 +70,10 @@ class Prepared:
         """Have the task find in the training samples what it has to know of them."""
         cpu = torch.device("cpu")
         batches = Batches(store=store, preprocessing=preprocessing, batch_size=64, device=cpu)
-        self.task.study(targets_of(store, self.form), (batch.images for batch in batches.in_order()))
+        try:
+            self.task.study(targets_of(store, self.form), (batch.images for batch in batches.in_order()))
+        except DataError as error:
+            raise DataError(f"{self.dataset.location}: {error}") from None
 
 
 def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:

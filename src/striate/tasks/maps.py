@@ -53,6 +53,6 @@ class ClassMap:
         found = [
             (self.colours[self.classes.index(row["class"])], f"{row['class']} {row['share']:.1%}")
             for row in self.rows()
-            if row["pixels"]
+            if row["pixels"] and self.classes.index(row["class"]) not in bare
         ]
         return with_legend(paint_classes(picture, self.indices, self.colours, bare), found)

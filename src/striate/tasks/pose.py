@@ -169,7 +169,7 @@ class Pose:
     def check(self, options: PredictOptions) -> None:
         """Raise ConfigError where alternatives, or windows, are asked for."""
         if options.top is not None:
-            raise ConfigError(f"top (={options.top}) is for a class an image; leave it out.")
+            raise ConfigError(f"top (={options.top}) is for networks that classify; leave it out.")
         if options.tile:
             raise ConfigError("tile: a network for pose looks at whole pictures; leave it out.")
 

@@ -203,7 +203,7 @@ class Segmentation:
     def check(self, options: PredictOptions) -> None:
         """Raise ConfigError where alternatives are asked for."""
         if options.top is not None:
-            raise ConfigError(f"top (={options.top}) is for a class an image; leave it out.")
+            raise ConfigError(f"top (={options.top}) is for networks that classify; leave it out.")
 
     def input_px(
         self, trained_px: tuple[int, int], scale: float, picture_px: tuple[int, int], options: PredictOptions
@@ -282,9 +282,9 @@ class SegmentationMetrics:
     def compute(self) -> dict[str, Any]:
         """Return mean IoU, pixel accuracy, the classes' mean accuracy, mean boundary F1, and mean cross-entropy.
 
-        Means are over the classes that are in the masks or were predicted, of accuracy over those in the masks.
+        Means are over the classes that are in the masks.
         """
-        rows = self.rows()
+        rows = [row for row in self.rows() if row["pixels"]]
         return {
             "mean_iou": _mean(row["iou"] for row in rows),
             "pixel_accuracy": int(self.confusion.diagonal().sum()) / max(self.targets, 1),

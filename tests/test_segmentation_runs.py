@@ -20,7 +20,10 @@ from striate.models.sliding import strips_by_windows
 from striate.runs import Run, assembly
 
 LINE = "conv 8@3x3 pad=1 | bn | relu | maxpool 2 | conv 16@3x3 pad=1 | bn | relu | gap | fc classes"
-QUICK = {"model": LINE, "epochs": 6, "batch_size": 4, "lr": 0.05, "precision": "float32"}
+QUICK = {
+    "model": LINE, "epochs": 6, "batch_size": 4, "lr": 0.05, "precision": "float32",
+    "class_weights": "none", "dice": 1.0,
+}  # fmt: skip
 COLOURS = np.array([(60, 60, 60), (220, 60, 60), (60, 60, 220)])
 
 
@@ -165,7 +168,7 @@ def test_a_training_that_was_interrupted_ends_with_the_same_weights(shapes, shap
 @pytest.mark.parametrize(
     "options",
     [
-        {"decoder": "transposed"},
+        {"decoder": "transposed", "class_weights": "sqrt"},
         {"skips": False, "decoder": "transposed"},
         {"merge": "sum", "reduce": 2},
         {"class_weights": "auto", "dice": 0.0, "crop": 16, "ema": 0.9},
@@ -183,7 +186,7 @@ def test_every_option_goes_from_training_to_prediction(shapes, tmp_path, options
     if options.get("merge") == "sum":
         assert any(name.startswith("decoder.scores") for name in parts)
         assert run.model.reduce == 2
-    assert (run.task.weights is not None) == (options.get("class_weights") == "auto")
+    assert (run.task.weights is None) == ("class_weights" not in options)
 
 
 def test_pictures_without_any_label_are_left_out_and_said(rectangles, tmp_path, capsys):

@@ -62,7 +62,7 @@ class Segmentation:
         merge: Literal["concat", "sum"] = "concat",
         reduce: int = 1,
         dice: float = 0.0,
-        class_weights: Literal["none", "auto", "sqrt"] = "none",
+        class_weights: Literal["none", "auto", "sqrt"] = "sqrt",
         label_smoothing: float = 0.0,
     ) -> None:
         self.classes = vocabulary.classes

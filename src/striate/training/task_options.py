@@ -56,11 +56,11 @@ class SegmentationOptions(Options):
     crop: int | Literal["auto", "none"] = "auto"
     """Side in pixels of the windows that training images are cut to at random. auto: 256 where they are larger."""
 
-    dice: float = 1.0
+    dice: float = 0.0
     """Weight of the Dice loss, which counts small classes like large ones, beside the cross-entropy: 0 or more."""
 
-    class_weights: Weighing = "none"
-    """auto: pixels of rare classes count more in the cross-entropy, by median frequency; sqrt: by its square root."""
+    class_weights: Weighing = "sqrt"
+    """Pixels of rare classes count more in the cross-entropy. auto: by median frequency; sqrt: by its square root."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -36,6 +36,7 @@ def off_image(evidence: Evidence) -> Iterator[Problem]:
             where=evidence.where[row],
             what=f"{listing(off)} outside of its {sizes[row, 1]}x{sizes[row, 0]} pixels",
             fix="correct uv, or say null for what the picture does not show",
+            severity="problem" if labels.skeleton.unit == "px" else "note",  # xyz counts, and this place does not
         )
 
 

@@ -320,7 +320,7 @@ def test_digits_and_sides_are_no_mirror_images(colour_folders):
 
 def test_the_command_line_offers_what_there_is():
     assert get_args(config.Augmenting) == ("auto", *POLICIES)
-    assert get_args(config.Fit) == FITS
+    assert get_args(config.Fit) == ("auto", *FITS)
     assert config.Keep == Keep
     assert config.TrainConfig().max_pixels == MAX_PIXELS
 

@@ -135,7 +135,7 @@ class RunRecord:
                 )
             if fields["augment"] not in POLICIES:
                 raise RunError(f"{path}: this striate ({__version__}) knows no augmentation {fields['augment']}.")
-            return cls(
+            record = cls(
                 **fields
                 | {
                     "classes": tuple(fields["classes"]),
@@ -145,6 +145,8 @@ class RunRecord:
                     "config": _config(fields["config"]),
                 }
             )
+            record.create_task()  # a damaged record may not have what its task needs
+            return record
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{folder}: no run here (there is no {FILE}){_runs_nearby(folder)}.") from None
         except OSError as error:

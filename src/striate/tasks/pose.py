@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from striate import models
 from striate.data.labels import Fit, Vocabulary
 from striate.data.targets import JointTargets, Targets
-from striate.errors import ConfigError, ModelError
+from striate.errors import ConfigError, DataError, ModelError
 from striate.models.effects import Shape
 from striate.models.heatmaps import HeatmapNetwork
 from striate.models.plan import Plan
@@ -52,7 +52,8 @@ class Pose:
     per = "per_joint"
 
     def __init__(self, vocabulary: Vocabulary, *, learned: dict[str, Any] | None = None, head: Head = "vector") -> None:
-        assert vocabulary.skeleton is not None
+        if vocabulary.skeleton is None:
+            raise DataError("a pose has a skeleton")
         self.skeleton = vocabulary.skeleton
         self.in_space = self.skeleton.unit == "mm"
         self.joints = len(self.skeleton.joints)

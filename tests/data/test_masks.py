@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import striate as st
 from striate.data.dataset import Dataset
 from striate.data.fitting import FITS, Form, to_indices
 from striate.data.masks import MaskCounts, mask_counts
@@ -520,3 +521,12 @@ def test_camvid_is_read_as_it_is(unpacked):
     assert (shown[:11] > 0).all()
     assert shown[11:NO_LABEL].sum() == 0
     assert 0 < shown[NO_LABEL] < shown.sum() / 10
+
+
+def test_images_without_masks_are_told_what_is_missing_and_no_other_layout_is_taken_for_them(tmp_path):
+    (tmp_path / "alone/images").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"there is no folder masks; put the masks beside the images, file for file"):
+        st.open_data(tmp_path / "alone")
+    (tmp_path / "alone/joints.json").write_text("{}")
+    with pytest.raises(DataError, match=r"joints.json: there is no 'joints'"):
+        st.open_data(tmp_path / "alone")

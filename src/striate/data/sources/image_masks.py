@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from striate.data.dataset import Dataset, SplitName
-from striate.data.files import is_hidden, subfolders
+from striate.data.files import is_hidden
 from striate.data.sources._pairs import read_pairs, split_folders
 from striate.errors import DataError, listing
 
@@ -16,11 +16,12 @@ CAN_THRESHOLD = True
 
 
 def matches(location: str) -> bool:
-    """Tell whether this is a folder with `images/` and `masks/`, or with one of them and no other."""
+    """Tell whether this is a folder with `images/` and `masks/`, or with one of them and nothing else."""
     root, kinds = Path(location), {"images", "masks"}
     if all((root / kind).is_dir() for kind in kinds):
         return True
-    return root.is_dir() and (inside := {folder.name for folder in subfolders(root)}) <= kinds and bool(inside)
+    inside = {path.name for path in root.iterdir() if not is_hidden(path.name)} if root.is_dir() else set()
+    return len(inside & kinds) == 1 == len(inside) and (root / inside.pop()).is_dir()
 
 
 def read(location: str, task: str = "segment", ignore: tuple[str, ...] = (), threshold: int | None = None) -> Dataset:

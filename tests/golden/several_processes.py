@@ -104,7 +104,7 @@ def joints(world: World, *, accumulate: int) -> dict:
         image_px=(6, 6),
     )
     images = torch.randn(6, 3, 6, 6)
-    task.study([targets], [images])
+    task.study([targets], lambda chosen: [images[chosen]])
     engine = Engine(task=task, config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), world=world)
     state, found = start(model, config), []
     own = slice(world.rank, None, world.size)

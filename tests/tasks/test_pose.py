@@ -19,7 +19,6 @@ from striate.data.fitting import Form
 from striate.data.labels import Skeleton, Vocabulary
 from striate.data.targets import JointTargets, make_targets
 from striate.errors import ConfigError, ModelError
-from striate.models.heatmaps import HeatmapNetwork
 from striate.tasks import create_task
 from striate.tasks.base import Origin, PredictOptions, Task
 from striate.tasks.joint_metrics import procrustes
@@ -28,6 +27,15 @@ from striate.tasks.skeletons import JointPrediction, in_view
 
 SKELETON = Skeleton(joints=("root", "l_hand", "r_hand", "head"), parents=(-1, 0, 0, 0), mirror=((1, 2),))
 SPACE, IMAGE = Vocabulary(skeleton=SKELETON), Vocabulary(skeleton=replace(SKELETON, unit="px"))
+
+LEARNED = {
+    "visible": [1] * 4,
+    "placed": [1] * 4,
+    "mean_mm": [[0.0] * 3] * 4,
+    "deviation_mm": [1.0] * 4,
+    "mean_uv": [[0.0] * 2] * 4,
+    "deviation_uv": [1.0] * 4,
+}
 
 
 def poses(samples: int, seed: int = 0) -> JointTargets:
@@ -45,16 +53,18 @@ def poses(samples: int, seed: int = 0) -> JointTargets:
 
 def studied(targets: JointTargets, vocabulary: Vocabulary = SPACE) -> Pose:
     task = Pose(vocabulary)
-    task.study([targets[:3], targets[3:]], [torch.randn(len(targets.visible), 3, 30, 40)])
+    task.study([targets[:3], targets[3:]], lambda chosen: [torch.randn(len(chosen), 3, 30, 40)])
     return task
 
 
 def outputs_for(task: Pose, targets: JointTargets) -> torch.Tensor:
     """What a network that knew them would give."""
-    mean, deviation = (torch.tensor(task.learned[name]) for name in ("mean_mm", "deviation_mm"))
-    numbers = (targets.xyz_mm - mean) / deviation.clamp(min=1e-9)[:, None]
-    places = 4 * targets.uv_px / torch.tensor(targets.image_px[::-1]) - 2
-    return torch.cat([numbers, places] if task.in_space else [places], 2).flatten(1)
+    known = {"mm": targets.xyz_mm, "uv": 4 * targets.uv_px / torch.tensor(targets.image_px[::-1]) - 2}
+    numbers = []
+    for unit in ("mm", "uv") if task.in_space else ("uv",):
+        mean, deviation = (torch.tensor(task.learned[f"{name}_{unit}"]) for name in ("mean", "deviation"))
+        numbers.append((known[unit] - mean) / deviation.clamp(min=1e-9)[:, None])
+    return torch.cat(numbers, 2).flatten(1)
 
 
 @pytest.mark.parametrize("vocabulary", [SPACE, IMAGE])
@@ -94,12 +104,45 @@ def test_zeros_mean_the_mean_pose_of_what_was_visible():
     np.testing.assert_allclose(task.learned["deviation_mm"], spread, rtol=1e-6)
 
 
+@pytest.mark.parametrize("vocabulary", [SPACE, IMAGE])
+def test_zeros_of_a_vector_mean_the_mean_place_of_what_the_images_show(vocabulary):
+    targets = poses(50)
+    targets.uv_px[:10, 2] = torch.tensor([70.0, 10.0])  # cut off by a crop: no place that could be learned
+    task = studied(targets, vocabulary)
+    found = (task.places(torch.zeros(1, task.outputs))[0] + 2) / 4 * torch.tensor([40.0, 30.0])
+    within = targets.placed & ((targets.uv_px >= 0) & (targets.uv_px <= torch.tensor([40.0, 30.0]))).all(2)
+    for joint in range(4):
+        shown = targets.uv_px[within[:, joint], joint].double()
+        np.testing.assert_allclose(found[joint], shown.mean(0), rtol=1e-5)
+        spread = (4 * (shown - shown.mean(0)) / torch.tensor([40.0, 30.0])).square().mean().sqrt()
+        assert task.learned["deviation_uv"][joint] == pytest.approx(float(spread), rel=1e-6)
+    assert task.learned["placed"] == within.sum(0).tolist()
+    assert ("mean_mm" in task.learned) == ("deviation_mm" in task.learned) == task.in_space
+
+
+def test_of_many_training_images_some_are_read_and_no_others(monkeypatch):
+    monkeypatch.setattr("striate.tasks.pose._MOST_NEIGHBOURS", 4)
+    targets, asked = poses(10), []
+    task = Pose(SPACE)
+
+    def images(chosen):
+        asked.extend(chosen.tolist())
+        return [torch.randn(len(chosen), 3, 30, 40)]
+
+    task.study([targets], images)
+    assert asked == [0, 3, 6, 9]
+    assert [len(tensor) for tensor in task.tensors.values()] == [4, 4]
+    shown = targets.visible[asked]
+    torch.testing.assert_close(task.tensors["poses"][..., :3][shown], targets.xyz_mm[asked][shown])
+
+
 def test_the_loss_is_that_of_its_definition():
     targets = poses(5)
     task = studied(targets)
     torch.manual_seed(1)
     outputs = torch.randn(5, 20)
     mean, deviation = np.array(task.learned["mean_mm"]), np.array(task.learned["deviation_mm"])
+    mean_uv, deviation_uv = np.array(task.learned["mean_uv"]), np.array(task.learned["deviation_uv"])
     wanted = 0.0
     for sample in range(5):
         for joint in range(4):
@@ -109,7 +152,7 @@ def test_the_loss_is_that_of_its_definition():
                 wanted += np.abs(found - targets.xyz_mm[sample, joint].numpy()).sum() / deviation.mean()
             if targets.placed[sample, joint]:
                 place = 4 * targets.uv_px[sample, joint].numpy() / (40, 30) - 2
-                wanted += 0.5 * np.abs(numbers[3:] - place).sum()
+                wanted += 0.5 * np.abs(mean_uv[joint] + deviation_uv[joint] * numbers[3:] - place).sum()
     assert float(task.loss(outputs, targets)[0]) == pytest.approx(wanted, rel=1e-5)
 
 
@@ -146,7 +189,7 @@ def test_figures_of_joints_made_by_hand():
         placed=torch.zeros(2, 4, dtype=torch.bool),
         image_px=(30, 40),
     )
-    task = Pose(SPACE, learned={"mean_mm": [[0.0] * 3] * 4, "deviation_mm": [1.0] * 4, "mean_uv": [[0.0] * 2] * 4})
+    task = Pose(SPACE, learned=LEARNED)
     outputs = torch.zeros(2, 4, 5)
     outputs[0, 1, 0], outputs[0, 2, 1], outputs[0, 3, 2], outputs[1, 1, 2] = 30, 150, 1000, 200
     metrics = task.metrics()
@@ -166,10 +209,10 @@ def test_figures_in_the_image_are_in_pixels_and_of_a_persons_size():
     uv = torch.tensor([[[5.0, 5.0], [25.0, 5.0], [5.0, 15.0], [39.0, 29.0]]])
     seen = torch.tensor([[True, True, True, False]])
     targets = replace(targets, uv_px=uv, visible=seen, placed=seen)
-    task = Pose(IMAGE)
+    task = Pose(IMAGE, learned=LEARNED)
     moved = uv + torch.tensor([[[0.0, 0.0], [1.9, 0.0], [0.0, 2.1], [9.0, 9.0]]])
     metrics = task.metrics()
-    metrics.update((4 * moved / torch.tensor([40.0, 30.0]) - 2).flatten(1), targets)
+    metrics.update(outputs_for(task, replace(targets, uv_px=moved)), targets)
     figures = metrics.compute()
     assert figures["mean_px"] == pytest.approx((1.9 + 2.1) / 3, rel=1e-5)
     assert figures["pck10"] == pytest.approx(2 / 3)  # within 2 pixels: a tenth of the 20 between the outermost
@@ -209,10 +252,16 @@ def test_the_nearest_training_image_gives_its_pose():
     targets = replace(poses(7), visible=torch.ones(7, 4, dtype=torch.bool), placed=torch.ones(7, 4, dtype=torch.bool))
     images = torch.randn(7, 3, 30, 40)
     task = Pose(SPACE)
-    task.study([targets], [images[:4], images[4:]])
+    task.study([targets], lambda chosen: [images[chosen][:4], images[chosen][4:]])
     found = task.baselines(images + 0.001)
     np.testing.assert_allclose(task.millimetres(found["nearest training image"]), targets.xyz_mm, atol=0.1)
     np.testing.assert_allclose(found["nearest training image"], outputs_for(task, targets), rtol=1e-3, atol=1e-3)
+    shares = 4 * targets.uv_px / torch.tensor([40.0, 30.0]) - 2
+    heatmaps = Pose(SPACE, learned=task.learned, head="heatmap")
+    heatmaps.tensors = task.tensors
+    np.testing.assert_allclose(
+        heatmaps.places(heatmaps.baselines(images)["nearest training image"]), shares, rtol=1e-4, atol=1e-5
+    )
     np.testing.assert_allclose(
         task.millimetres(found["mean pose"]), targets.xyz_mm.mean(0).expand(7, -1, -1), rtol=1e-4, atol=1e-2
     )
@@ -267,7 +316,7 @@ LINES = ("conv 8@5x5 | relu | maxpool 2 | conv 6@3x3 | relu | maxpool 2 | flatte
 @pytest.mark.parametrize("head", ["vector", "heatmap"])
 def test_both_heads_go_with_every_backbone(model, head):
     task = Pose(SPACE, head=head)
-    task.study([poses(4)], [torch.randn(4, 3, 64, 64)])
+    task.study([poses(4)], lambda chosen: [torch.randn(4, 3, 64, 64)])
     plan = st.models.plan(model, (3, 64, 64), classes=task.outputs)
     network = task.build(task.adapt(plan, model), model, 0)
     outputs = network(torch.randn(2, 3, 64, 64))
@@ -278,24 +327,10 @@ def test_both_heads_go_with_every_backbone(model, head):
         Pose(SPACE).adapt(st.models.plan("conv 4@3x3 | gap | fc 7", (3, 64, 64), classes=20), "a line")
 
 
-def test_a_heatmap_finds_the_place_of_its_peak_and_reads_there():
-    encoder = st.models.create("conv 4@4x4 stride=4 | relu | gap | fc classes", classes=2)
-    network = HeatmapNetwork(encoder, 2, 1).eval()
-    maps = torch.full((1, 4, 6, 8), -50.0)
-    maps[0, 0, 1, 2] = maps[0, 1, 5, 7] = 50.0
-    maps[0, 2, 1, 2], maps[0, 3, 5, 7] = 3.0, -2.0
-    network.decoder = torch.nn.Identity()
-    network.decoder.forward = lambda found: maps
-    with torch.inference_mode():
-        first, second = network(torch.randn(1, 3, 24, 32)).view(2, 3)
-    torch.testing.assert_close(first, torch.tensor([3.0, 4 * 2.5 / 8 - 2, 4 * 1.5 / 6 - 2]))
-    torch.testing.assert_close(second, torch.tensor([-2.0, 4 * 7.5 / 8 - 2, 4 * 5.5 / 6 - 2]))
-
-
 @pytest.mark.parametrize("vocabulary", [SPACE, IMAGE])
 def test_predictions_are_places_in_the_picture(vocabulary):
-    targets = poses(3)
-    task = studied(targets, vocabulary)
+    targets = replace(poses(3), placed=torch.ones(3, 4, dtype=torch.bool))
+    task = studied(replace(targets, visible=targets.placed), vocabulary)
     outputs = outputs_for(task, targets)
     origins = [Origin(size_px=(60, 70), scale=(0.5, 0.5), offset=(2.5, 0.0))] * 3
     identity = torch.nn.Identity()
@@ -335,13 +370,6 @@ def test_joints_that_a_crop_cut_off_do_not_count_in_the_image():
     metrics = task.metrics()
     metrics.update(torch.zeros(2, 8), targets)
     assert [row["samples"] for row in metrics.rows()] == [2, 1, 2, 2]
-
-
-def test_a_line_whose_strides_do_not_double_takes_the_other_head():
-    body = "conv 4@4x4 stride=4 | relu | up 3 | conv 4@4x4 stride=4 pad=1 | gap | fc classes"
-    encoder = st.models.create(body, classes=2, size_px=48)
-    with pytest.raises(ModelError, match="take --head vector, or other strides"):
-        HeatmapNetwork(encoder, 2, 1)
 
 
 def test_options_of_other_tasks_are_refused():

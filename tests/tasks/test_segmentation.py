@@ -102,7 +102,7 @@ def test_pixels_without_a_label_change_nothing(seed, value):
     targets[torch.rand(2, 6, 7, generator=generator) < 0.4] = NO_LABEL
     other = torch.where((targets == NO_LABEL)[:, None], torch.full_like(outputs, value), outputs)
     task = Segmentation(ABC, dice=1.0, class_weights="auto", label_smoothing=0.1)
-    task.study([targets], [])
+    task.study([targets], lambda chosen: [])
     both = []
     for scores in (outputs, other):
         scores = scores.clone().requires_grad_()
@@ -130,7 +130,7 @@ def test_rare_classes_count_more_by_median_frequency():
     """SegNet's rule, worked out by hand: frequency = pixels of a class / pixels of the pictures that show it."""
     masks = torch.tensor([[[0, 0, 0, 1]], [[0, 0, 0, 0]], [[0, 2, 2, NO_LABEL]]])
     task = Segmentation(ABC, class_weights="auto")
-    task.study(iter([masks[:2], masks[2:]]), [])
+    task.study(iter([masks[:2], masks[2:]]), lambda chosen: [])
     assert task.learned == {"pixels": [8, 1, 2], "pixels_around": [11, 4, 3]}
     frequency = np.array([8 / 11, 1 / 4, 2 / 3])
     weights = np.median(frequency) / frequency
@@ -197,7 +197,7 @@ def test_the_baseline_calls_every_pixel_what_most_are():
     task = Segmentation(ABC)
     assert task.baselines(torch.zeros(1, 3, 2, 2)) == {}
     targets = torch.tensor([[[1, 1, 1, 0], [1, 2, NO_LABEL, 0]]])
-    task.study([targets], [])
+    task.study([targets], lambda chosen: [])
     metrics = task.metrics()
     metrics.update(task.baselines(torch.zeros(1, 3, 2, 4))["most frequent class"], targets)
     figures = metrics.compute()

@@ -87,11 +87,7 @@ class EncoderDecoder(nn.Module):
     ) -> Float[Tensor, "batch outputs height width"]:
         """Map images to numbers for every pixel."""
         height, width = images.shape[2:]
-        down, across = (
-            max(-(-side // unit) * unit, least)
-            for side, unit, least in zip((height, width), self.unit, self.least, strict=True)
-        )
-        x = F.pad(images, (0, across - width, 0, down - height), mode="replicate")
+        x = extend(images, self.unit, self.least)
         if self.reduce > 1:
             x = F.avg_pool2d(x, self.reduce)
         maps: list[Tensor] = self.encoder.features(x)  # type: ignore[operator]  # the contract of a backbone
@@ -104,7 +100,7 @@ class EncoderDecoder(nn.Module):
 class Decoder(nn.Module):
     """Maps feature maps to the resolution of the image that they are of, up to a border that the encoder has cut off.
 
-    Each step up gives half as many channels as the next finer map has, and 16 at least; norm and ReLU follow each.
+    Each step up gives half as many channels as the next finer map has, or the least number; norm and ReLU follow each.
 
     Args:
         channels: of the feature maps, the finest first.
@@ -112,6 +108,7 @@ class Decoder(nn.Module):
         outputs: numbers for each pixel.
         way: how maps grow.
         skips: what becomes of the finer maps.
+        least_width: channels that a step up gives at least.
     """
 
     def __init__(
@@ -122,6 +119,7 @@ class Decoder(nn.Module):
         *,
         way: Way = "upsample",
         skips: Skips = "concat",
+        least_width: int = _LEAST_WIDTH,
     ) -> None:
         super().__init__()
         self.skips = skips
@@ -131,7 +129,7 @@ class Decoder(nn.Module):
             widths = [outputs] * len(channels)
             self.scores = nn.ModuleList(nn.Conv2d(given, outputs, 1) for given in channels)
         else:
-            widths = [max(given // 2, _LEAST_WIDTH) for given in channels[:-1]] + [channels[-1]]
+            widths = [max(given // 2, least_width) for given in channels[:-1]] + [channels[-1]]
             self.merge = nn.ModuleList(
                 _block(width + (given if skips == "concat" else 0), width)
                 for width, given in zip(widths[:-1], channels[:-1], strict=True)
@@ -194,6 +192,18 @@ class Up(nn.Module):
             x = F.interpolate(x, scale_factor=self.scale, mode="bilinear")
         y: Tensor = self.then(x)
         return y
+
+
+def extend(
+    images: Float[Tensor, "batch channels _ _"], unit: tuple[int, int], least: tuple[int, int] = (1, 1)
+) -> Float[Tensor, "batch channels _ _"]:
+    """Extend images below and on the right to a multiple of a unit, and at least so far, by repeating their border."""
+    height, width = images.shape[2:]
+    down, across = (
+        max(-(-side // step) * step, smallest) - side
+        for side, step, smallest in zip((height, width), unit, least, strict=True)
+    )
+    return F.pad(images, (0, across, 0, down), mode="replicate") if down or across else images
 
 
 def fit_to(x: Float[Tensor, "batch channels _ _"], height: int, width: int) -> Float[Tensor, "batch channels _ _"]:

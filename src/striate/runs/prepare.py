@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import nn
 
 from striate import models, strict_json
@@ -69,9 +70,13 @@ class Prepared:
     def study(self, store: Store, preprocessing: Preprocessing) -> None:
         """Have the task find in the training samples what it has to know of them."""
         cpu = torch.device("cpu")
-        batches = Batches(store=store, preprocessing=preprocessing, batch_size=64, device=cpu)
+
+        def images(chosen: Int64[np.ndarray, " chosen"]) -> Iterator[torch.Tensor]:
+            some = Batches(store=store.take(chosen), preprocessing=preprocessing, batch_size=64, device=cpu)
+            return (batch.images for batch in some.in_order())
+
         try:
-            self.task.study(targets_of(store, self.form), (batch.images for batch in batches.in_order()))
+            self.task.study(targets_of(store, self.form), images)
         except DataError as error:
             raise DataError(f"{self.dataset.location}: {error}") from None
 

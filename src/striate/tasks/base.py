@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
@@ -16,7 +16,10 @@ from striate.data.targets import Batch, Targets
 from striate.models.effects import Shape
 from striate.models.plan import Plan
 
-__all__ = ["Batch", "Metrics", "Origin", "PredictOptions", "Prediction", "Targets", "Task"]
+__all__ = ["Batch", "Chosen", "Metrics", "Origin", "PredictOptions", "Prediction", "Targets", "Task"]
+
+Chosen = Callable[[Int64[np.ndarray, " chosen"]], Iterable[Float[Tensor, "batch channels height width"]]]
+"""Gives the normalised images of the samples that have some places in an order, and reads no others."""
 
 
 @runtime_checkable
@@ -129,8 +132,8 @@ class Task(Protocol):
     def build(self, plan: Plan, model: str, seed: int) -> nn.Module:
         """Build the network, with freshly drawn weights."""
 
-    def study(self, targets: Iterable[Targets], images: Iterable[Tensor]) -> None:
-        """Find in the training targets, or in the normalised images, what the task has to know of them."""
+    def study(self, targets: Iterable[Targets], images: Chosen) -> None:
+        """Find in the training targets, or in some of the images, what the task has to know of them."""
 
     def loss(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, int]:
         """Return the sum of the losses of all valid targets, differentiable, and how many there are."""

@@ -19,7 +19,7 @@ from striate.data.labels import Fit, Vocabulary
 from striate.errors import ConfigError, ModelError
 from striate.models.effects import Shape
 from striate.models.plan import Plan
-from striate.tasks.base import Metrics, Origin, Prediction, PredictOptions, Targets
+from striate.tasks.base import Chosen, Metrics, Origin, Prediction, PredictOptions, Targets
 from striate.tasks.baselines import log_shares
 
 _TOP = 5
@@ -67,7 +67,7 @@ class Classification:
         """Build the network of the line itself."""
         return models.build(plan, model, seed=seed)
 
-    def study(self, targets: Iterable[Targets], images: Iterable[Tensor]) -> None:
+    def study(self, targets: Iterable[Targets], images: Chosen) -> None:
         """Count the images of each class."""
         counts = torch.zeros(self.outputs, dtype=torch.int64)
         for batch in targets:

@@ -18,7 +18,7 @@ from striate.errors import ConfigError, DataError, ModelError
 from striate.models.effects import Shape
 from striate.models.heatmaps import HeatmapNetwork
 from striate.models.plan import Plan
-from striate.tasks.base import Metrics, Origin, Prediction, PredictOptions
+from striate.tasks.base import Chosen, Metrics, Origin, Prediction, PredictOptions
 from striate.tasks.joint_metrics import JointMetrics, Places
 from striate.tasks.skeletons import JointPrediction
 
@@ -33,12 +33,14 @@ class Pose:
     """Coordinates, standardised, of each joint: x, y and z, then u and v; or u and v alone.
 
     x, y and z are relative to the root joint, less the mean of the training poses, over the joint's own deviation from
-    it; u and v are from -2 at the image's left and top to 2. So a network that gives zeros says the mean pose.
+    it; u and v likewise, as shares of the image, from -2 at its left and top to 2. So a vector of zeros says the mean
+    pose. Heatmaps, which find u and v within the image by themselves, give these as they are.
 
     Args:
         vocabulary: the skeleton.
-        learned: `mean_mm`, `deviation_mm` and `mean_uv` of each joint in the training poses, and how many of them had a
-            place in the image, `placed`; from `study`.
+        learned: of each joint in how many training poses it was `visible`, and `placed` within the image; `mean_mm` and
+            `deviation_mm` of the former, where data are in mm, and `mean_uv` and `deviation_uv` of the latter; from
+            `study`.
         head: `vector`, the line's own, which ends in a number for each coordinate; `heatmap`, transposed convolutions
             to a map for each joint (`models.heatmaps`).
     """
@@ -85,29 +87,24 @@ class Pose:
             torch.default_generator.manual_seed(seed + 1)
             return HeatmapNetwork(network, self.joints, self.numbers - 2)
 
-    def study(self, targets: Iterable[Targets], images: Iterable[Tensor]) -> None:
+    def study(self, targets: Iterable[Targets], images: Chosen) -> None:
         """Find the mean pose and the joints' deviations from it, and keep training images to be looked up."""
         poses = [part for part in targets if isinstance(part, JointTargets)]
-        xyz, uv, visible, placed = (
-            torch.cat([getattr(part, name).cpu() for part in poses]).double() if name != "uv"
-            else torch.cat([_shares(part).cpu() for part in poses]).double()
-            for name in ("xyz_mm", "uv", "visible", "placed")
-        )  # fmt: skip
-        mean = _mean(xyz, visible)
-        deviation = _mean((xyz - mean).square().sum(2, keepdim=True) / 3, visible).sqrt()[:, 0]
-        self.learned = {
-            "mean_mm": mean.tolist(),
-            "deviation_mm": deviation.tolist(),
-            "mean_uv": _mean(uv, placed).tolist(),
-            "placed": int(placed.sum()),
-        }
-        wanted = np.linspace(0, len(xyz) - 1, min(len(xyz), _MOST_NEIGHBOURS)).round().astype(int)
-        spread = deviation.clamp(min=1e-9)[:, None]
-        numbers = torch.where(visible[..., None] > 0, (xyz - mean) / spread, 0) if self.in_space else xyz[..., :0]
-        places = torch.where(placed[..., None] > 0, uv, _mean(uv, placed))
+        visible = torch.cat([self.counted(part) for part in poses]).cpu()
+        within = torch.cat([_within(part) for part in poses]).cpu()
+        uv = torch.cat([_shares(part) for part in poses]).double().cpu()
+        self.learned = {"visible": visible.sum(0).tolist(), "placed": within.sum(0).tolist()}
+        self.learned |= _spread("uv", uv, within)
+        places = torch.where(within[..., None], uv, torch.tensor(self.learned["mean_uv"]))
+        if self.in_space:
+            xyz = torch.cat([part.xyz_mm for part in poses]).double().cpu()
+            self.learned |= _spread("mm", xyz, visible)
+            xyz = torch.where(visible[..., None], xyz, torch.tensor(self.learned["mean_mm"]))
+            places = torch.cat([xyz, places], 2)
+        chosen = np.linspace(0, len(uv) - 1, min(len(uv), _MOST_NEIGHBOURS)).round().astype(np.int64)
         self.tensors = {
-            "thumbnails": torch.cat([_thumbnails(part) for part in images])[wanted].half(),
-            "poses": torch.cat([numbers, places], 2).flatten(1)[wanted].float(),
+            "thumbnails": torch.cat([_thumbnails(part) for part in images(chosen)]).half(),
+            "poses": places[chosen].float(),
         }
 
     def loss(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> tuple[Float[Tensor, ""], int]:
@@ -118,12 +115,10 @@ class Pose:
         joints that a crop has cut off do not count.
         """
         assert isinstance(targets, JointTargets)
-        places = self._numbers(outputs)[..., -2:]
-        within = _within(targets)
-        loss = (places - _shares(targets)).abs().sum(2)[within].sum()
+        loss = (self.places(outputs) - _shares(targets)).abs().sum(2)[_within(targets)].sum()
         if self.in_space:
             difference = (self.millimetres(outputs) - targets.xyz_mm).abs().sum(2)[targets.visible].sum()
-            loss = _IN_IMAGE * loss + difference / self._stats(outputs)[1].mean().clamp(min=1e-9)
+            loss = _IN_IMAGE * loss + difference / self._stats("mm", outputs)[1].mean().clamp(min=1e-9)
         return loss, int(self.counted(targets).sum())
 
     def counted(self, targets: JointTargets) -> Bool[Tensor, "batch joints"]:
@@ -132,20 +127,27 @@ class Pose:
 
     def millimetres(self, outputs: Float[Tensor, "batch numbers"]) -> Float[Tensor, "batch joints 3"]:
         """Return x, y and z in mm: what is standardised made undone."""
-        mean, deviation = self._stats(outputs)
-        return mean + deviation[:, None] * self._numbers(outputs)[..., :3]
+        mean, deviation = self._stats("mm", outputs)
+        return mean + deviation * self._numbers(outputs)[..., :3]
+
+    def places(self, outputs: Float[Tensor, "batch numbers"]) -> Float[Tensor, "batch joints 2"]:
+        """Return u and v, from -2 at the image's left and top to 2: heatmaps give them so, vectors standardised."""
+        given = self._numbers(outputs)[..., -2:]
+        if self.head == "heatmap":
+            return given
+        mean, deviation = self._stats("uv", outputs)
+        return mean + deviation * given
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
         """Return the mean pose, and that of the training image whose thumbnail is the most alike."""
         if not self.learned:
             return {}
-        mean = torch.zeros(self.joints, self.numbers, device=images.device)
-        mean[:, -2:] = torch.tensor(self.learned["mean_uv"])
-        found = {"mean pose": mean.flatten().expand(len(images), -1)}
+        means = [torch.tensor(self.learned[f"mean_{unit}"]) for unit in (("mm", "uv") if self.in_space else ("uv",))]
+        found = {"mean pose": torch.cat(means, 1).expand(len(images), -1, -1)}
         if self.tensors:
             nearest = torch.cdist(_thumbnails(images), self.tensors["thumbnails"].float()).argmin(1)
-            found["nearest training image"] = self.tensors["poses"][nearest].to(images.device)
-        return found
+            found["nearest training image"] = self.tensors["poses"][nearest]
+        return {name: self._outputs(poses).to(images.device) for name, poses in found.items()}
 
     def metrics(self) -> Metrics:
         """Return fresh sums."""
@@ -192,10 +194,10 @@ class Pose:
         outputs = model(images).float()
         size = torch.tensor([images.shape[3], images.shape[2]])
         xyz = self.millimetres(outputs).cpu().numpy() if self.in_space else None
-        uv = ((self._numbers(outputs)[..., -2:].cpu() + 2) / 4 * size).double().numpy()
+        uv = ((self.places(outputs).cpu() + 2) / 4 * size).double().numpy()
         found: list[Prediction] = []
         for place, origin in enumerate(origins):
-            in_picture = (uv[place] - origin.offset) / origin.scale if self.learned["placed"] else None
+            in_picture = (uv[place] - origin.offset) / origin.scale if any(self.learned["placed"]) else None
             found.append(JointPrediction(self.skeleton, None if xyz is None else xyz[place], in_picture))
             advance(1)
         return found
@@ -204,9 +206,22 @@ class Pose:
         numbers: Tensor = outputs.view(-1, self.joints, self.numbers)
         return numbers
 
-    def _stats(self, like: Tensor) -> tuple[Float[Tensor, "joints 3"], Float[Tensor, " joints"]]:
-        mean, deviation = (torch.tensor(self.learned[name]) for name in ("mean_mm", "deviation_mm"))
-        return mean.to(like), deviation.to(like)
+    def _outputs(self, poses: Float[Tensor, "batch joints _"]) -> Float[Tensor, "batch numbers"]:
+        """Return what a network gives that finds poses: x, y and z in mm, where known, and u and v from -2 to 2."""
+        parts = [poses[..., -2:]]
+        if self.head == "vector":
+            mean, deviation = self._stats("uv", poses)
+            parts = [(poses[..., -2:] - mean) / deviation.clamp(min=1e-9)]
+        if self.in_space:
+            mean, deviation = self._stats("mm", poses)
+            parts = [(poses[..., :3] - mean) / deviation.clamp(min=1e-9), *parts]
+        return torch.cat(parts, 2).flatten(1)
+
+    def _stats(
+        self, unit: Literal["mm", "uv"], like: Tensor
+    ) -> tuple[Float[Tensor, "joints axes"], Float[Tensor, "joints 1"]]:
+        mean, deviation = (torch.tensor(self.learned[f"{name}_{unit}"]) for name in ("mean", "deviation"))
+        return mean.to(like), deviation[:, None].to(like)
 
 
 class _Metrics(JointMetrics):
@@ -224,7 +239,7 @@ class _Metrics(JointMetrics):
             found, points = self.task.millimetres(outputs), targets.xyz_mm
         else:
             size = targets.uv_px.new_tensor(targets.image_px[::-1])
-            found = (outputs.view(-1, len(self.joints), 2) + 2) / 4 * size
+            found = (self.task.places(outputs) + 2) / 4 * size
             points = targets.uv_px
         self.count(found, Places(points=points, visible=self.task.counted(targets)), loss, counted)
 
@@ -240,9 +255,14 @@ def _within(targets: JointTargets) -> Bool[Tensor, "batch joints"]:
     return inside
 
 
-def _mean(values: Float[Tensor, "samples joints axes"], counts: Float[Tensor, "samples joints"]) -> Tensor:
-    """Return each joint's mean over the samples in which it counts; 0 where it does in none."""
-    return (values * counts[..., None]).sum(0) / counts.sum(0).clamp(min=1)[:, None]
+def _spread(
+    unit: str, values: Float[Tensor, "samples joints axes"], counts: Bool[Tensor, "samples joints"]
+) -> dict[str, list[Any]]:
+    """Return each joint's mean, and its deviation from it along an axis, over the samples in which it counts."""
+    total = counts.sum(0).clamp(min=1)[:, None]
+    mean = torch.where(counts[..., None], values, 0).sum(0) / total
+    square = torch.where(counts, (values - mean).square().mean(2), 0).sum(0) / total[:, 0]
+    return {f"mean_{unit}": mean.tolist(), f"deviation_{unit}": square.sqrt().tolist()}
 
 
 def _thumbnails(images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _"]:

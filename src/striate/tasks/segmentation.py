@@ -21,7 +21,7 @@ from striate.models.effects import Shape
 from striate.models.network import feature_strides
 from striate.models.plan import Plan
 from striate.models.sliding import likeliest_classes, strips_by_windows
-from striate.tasks.base import Metrics, Origin, Prediction, PredictOptions
+from striate.tasks.base import Chosen, Metrics, Origin, Prediction, PredictOptions
 from striate.tasks.baselines import log_shares
 from striate.tasks.boundaries import border_counts
 from striate.tasks.maps import ClassMap
@@ -114,7 +114,7 @@ class Segmentation:
                 least_px=plan.smallest(coarsest(feature_strides(plan))),
             )
 
-    def study(self, targets: Iterable[Targets], images: Iterable[Tensor]) -> None:
+    def study(self, targets: Iterable[Targets], images: Chosen) -> None:
         """Count the pixels of each class, and all pixels with a label in the pictures that it is in.
 
         Raises:

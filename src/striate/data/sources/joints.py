@@ -138,6 +138,8 @@ def _labels(samples: Sequence[_Document], skeleton: Skeleton, factor: int | None
     if in_space:
         if factor is None:
             raise DataError('xyz needs a "unit": one of mm, cm and m.')
+        if len(skeleton.joints) < 2:
+            raise DataError("xyz is relative to the root, and there is no other joint; wanted: two joints or more.")
         xyz = _root_relative(xyz * factor, samples, skeleton)
         _check_bones(xyz, skeleton, factor)
     visible = np.isfinite(xyz if in_space else uv).all(axis=2) & _visible(samples, skeleton)

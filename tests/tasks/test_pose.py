@@ -10,61 +10,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as some
-from scipy.spatial.transform import Rotation
+from tests.tasks.made_poses import IMAGE, SKELETON, SPACE, outputs_for, poses, studied
 
 import striate as st
-from striate.data.augment import POLICIES, Moves, draw
-from striate.data.figures import locate
-from striate.data.fitting import Form
-from striate.data.labels import Skeleton, Vocabulary
-from striate.data.targets import JointTargets, make_targets
 from striate.errors import ConfigError, ModelError
 from striate.tasks import create_task
 from striate.tasks.base import Origin, PredictOptions, Task
-from striate.tasks.joint_metrics import procrustes
 from striate.tasks.pose import Pose
 from striate.tasks.skeletons import JointPrediction, in_view
-
-SKELETON = Skeleton(joints=("root", "l_hand", "r_hand", "head"), parents=(-1, 0, 0, 0), mirror=((1, 2),))
-SPACE, IMAGE = Vocabulary(skeleton=SKELETON), Vocabulary(skeleton=replace(SKELETON, unit="px"))
-
-LEARNED = {
-    "visible": [1] * 4,
-    "placed": [1] * 4,
-    "mean_mm": [[0.0] * 3] * 4,
-    "deviation_mm": [1.0] * 4,
-    "mean_uv": [[0.0] * 2] * 4,
-    "deviation_uv": [1.0] * 4,
-}
-
-
-def poses(samples: int, seed: int = 0) -> JointTargets:
-    generator = torch.Generator().manual_seed(seed)
-    xyz = 300 * torch.randn(samples, 4, 3, generator=generator)
-    xyz[:, 0] = 0
-    return JointTargets(
-        xyz_mm=xyz,
-        uv_px=torch.rand(samples, 4, 2, generator=generator) * torch.tensor([40.0, 30.0]),
-        visible=torch.rand(samples, 4, generator=generator) < 0.8,
-        placed=torch.rand(samples, 4, generator=generator) < 0.5,
-        image_px=(30, 40),
-    )
-
-
-def studied(targets: JointTargets, vocabulary: Vocabulary = SPACE) -> Pose:
-    task = Pose(vocabulary)
-    task.study([targets[:3], targets[3:]], lambda chosen: [torch.randn(len(chosen), 3, 30, 40)])
-    return task
-
-
-def outputs_for(task: Pose, targets: JointTargets) -> torch.Tensor:
-    """What a network that knew them would give."""
-    known = {"mm": targets.xyz_mm, "uv": 4 * targets.uv_px / torch.tensor(targets.image_px[::-1]) - 2}
-    numbers = []
-    for unit in ("mm", "uv") if task.in_space else ("uv",):
-        mean, deviation = (torch.tensor(task.learned[f"{name}_{unit}"]) for name in ("mean", "deviation"))
-        numbers.append((known[unit] - mean) / deviation.clamp(min=1e-9)[:, None])
-    return torch.cat(numbers, 2).flatten(1)
 
 
 @pytest.mark.parametrize("vocabulary", [SPACE, IMAGE])
@@ -180,74 +133,6 @@ def test_joints_that_are_not_visible_change_nothing(seed):
     assert (hidden == 0).all()
 
 
-def test_figures_of_joints_made_by_hand():
-    """Distances of 0, 30, 150 and (not visible) 1000 mm, and one of 200."""
-    targets = JointTargets(
-        xyz_mm=torch.zeros(2, 4, 3),
-        uv_px=torch.zeros(2, 4, 2),
-        visible=torch.tensor([[True, True, True, False], [False, True, False, False]]),
-        placed=torch.zeros(2, 4, dtype=torch.bool),
-        image_px=(30, 40),
-    )
-    task = Pose(SPACE, learned=LEARNED)
-    outputs = torch.zeros(2, 4, 5)
-    outputs[0, 1, 0], outputs[0, 2, 1], outputs[0, 3, 2], outputs[1, 1, 2] = 30, 150, 1000, 200
-    metrics = task.metrics()
-    metrics.update(outputs.flatten(1), targets)
-    figures = metrics.compute()
-    assert figures["mpjpe_mm"] == pytest.approx((0 + 30 + 150 + 200) / 4)
-    assert figures["pck150"] == 3 / 4
-    shares = [sum(distance <= limit for distance in (0, 30, 150, 200)) / 4 for limit in range(0, 151, 5)]
-    assert figures["auc"] == pytest.approx(np.mean(shares))
-    rows = {row["joint"]: row for row in metrics.rows()}
-    assert (rows["l_hand"]["samples"], rows["l_hand"]["mpjpe_mm"]) == (2, pytest.approx(115))
-    assert rows["head"]["mpjpe_mm"] is None
-
-
-def test_figures_in_the_image_are_in_pixels_and_of_a_persons_size():
-    targets = poses(1)
-    uv = torch.tensor([[[5.0, 5.0], [25.0, 5.0], [5.0, 15.0], [39.0, 29.0]]])
-    seen = torch.tensor([[True, True, True, False]])
-    targets = replace(targets, uv_px=uv, visible=seen, placed=seen)
-    task = Pose(IMAGE, learned=LEARNED)
-    moved = uv + torch.tensor([[[0.0, 0.0], [1.9, 0.0], [0.0, 2.1], [9.0, 9.0]]])
-    metrics = task.metrics()
-    metrics.update(outputs_for(task, replace(targets, uv_px=moved)), targets)
-    figures = metrics.compute()
-    assert figures["mean_px"] == pytest.approx((1.9 + 2.1) / 3, rel=1e-5)
-    assert figures["pck10"] == pytest.approx(2 / 3)  # within 2 pixels: a tenth of the 20 between the outermost
-
-
-@given(seed=some.integers(0, 10**6), mirrored=some.booleans())
-def test_procrustes_agrees_with_scipy(seed, mirrored):
-    rng = np.random.default_rng(seed)
-    points, onto = rng.normal(size=(2, 3, 6, 3))
-    counts = rng.random((3, 6)) < 0.8
-    counts[:, :4] = True
-    if mirrored:  # the best orthogonal matrix would be no rotation
-        onto = points * (1, 1, -1) + 0.01 * onto
-    found = procrustes(torch.tensor(points), torch.tensor(onto), torch.tensor(counts)).numpy()
-    for sample in range(3):
-        kept = counts[sample]
-        a, b = (each[sample] - each[sample, kept].mean(0) for each in (points, onto))
-        rotation, _ = Rotation.align_vectors(b[kept], a[kept])
-        turned = rotation.apply(a)
-        scale = (turned[kept] * b[kept]).sum() / (turned[kept] ** 2).sum()
-        wanted = scale * turned + onto[sample, kept].mean(0)
-        np.testing.assert_allclose(found[sample], wanted, rtol=1e-6, atol=1e-6)
-
-
-def test_a_pose_that_was_turned_scaled_and_moved_has_no_aligned_error():
-    targets = replace(poses(6), visible=torch.ones(6, 4, dtype=torch.bool))
-    task = studied(targets)
-    turn = torch.tensor(Rotation.from_euler("xyz", (30, 50, -70), degrees=True).as_matrix()).float()
-    other = replace(targets, xyz_mm=1.7 * targets.xyz_mm @ turn + 100)
-    metrics = task.metrics()
-    metrics.update(outputs_for(task, targets), other)
-    figures = metrics.compute()
-    assert figures["pa_mpjpe_mm"] < 0.01 < 100 < figures["mpjpe_mm"]
-
-
 def test_the_nearest_training_image_gives_its_pose():
     targets = replace(poses(7), visible=torch.ones(7, 4, dtype=torch.bool), placed=torch.ones(7, 4, dtype=torch.bool))
     images = torch.randn(7, 3, 30, 40)
@@ -265,48 +150,6 @@ def test_the_nearest_training_image_gives_its_pose():
     np.testing.assert_allclose(
         task.millimetres(found["mean pose"]), targets.xyz_mm.mean(0).expand(7, -1, -1), rtol=1e-4, atol=1e-2
     )
-
-
-@pytest.mark.parametrize("index", range(6))
-def test_what_augmentation_makes_of_joints_is_what_a_turned_camera_sees(index):
-    """A figure, turned in the image, is the same figure before a camera that was turned about its optical axis."""
-    policy = replace(POLICIES["none"], rotate_deg=40)
-    moves = Moves(policy, draw(1, index, 0), height_px=128, width_px=128)
-    labels = st.open_data(f"figures:{index + 2}", task="pose").samples.labels.take(np.array([index]))
-    found = make_targets(labels, moves, None, (128, 128), torch.device("cpu"))
-    turned = locate(0, index, turn_deg=math.degrees(float(moves.angle_rad[0])))
-    np.testing.assert_allclose(found.xyz_mm[0], turned.xyz_mm - turned.xyz_mm[0], atol=0.05)
-    np.testing.assert_allclose(found.uv_px[0], turned.uv_px, atol=0.01)
-    assert found.visible[0].tolist() == turned.visible.tolist()
-
-
-@given(seed=some.integers(0, 10**6))
-def test_scale_and_translation_leave_millimetres_alone_and_a_flip_negates_x_and_swaps_sides(seed):
-    labels = st.open_data("figures:4", task="pose").samples.labels
-    cpu = torch.device("cpu")
-    plain = make_targets(labels, None, None, (128, 128), cpu)
-    drawn = draw(len(labels), seed, 0)
-    policy = replace(POLICIES["none"], scale=1.4, translate=0.2)
-    moved = make_targets(labels, Moves(policy, drawn, height_px=128, width_px=128), None, (128, 128), cpu)
-    assert torch.equal(moved.xyz_mm, plain.xyz_mm)
-    assert not torch.equal(moved.uv_px, plain.uv_px)
-    flip = Moves(replace(POLICIES["none"], flip=1.0), drawn, height_px=128, width_px=128)
-    flipped = make_targets(labels, flip, None, (128, 128), cpu)
-    swapped = torch.from_numpy(labels.skeleton.mirrored)
-    assert torch.equal(flipped.xyz_mm, plain.xyz_mm[:, swapped] * torch.tensor([-1.0, 1.0, 1.0]))
-    torch.testing.assert_close(flipped.uv_px[..., 0], 128 - plain.uv_px[:, swapped, 0])
-    assert torch.equal(flipped.visible, plain.visible[:, swapped])
-
-
-def test_joints_off_their_picture_have_no_place_in_it():
-    labels = st.open_data("figures:4", task="pose").samples.labels
-    uv = labels.uv_px.copy()
-    uv[0, 3] = (-30, 5)
-    labels = replace(labels, uv_px=uv).fitted(np.full((len(uv), 2), 128), Form(height_px=64, width_px=64, channels=3))
-    found = make_targets(labels, None, None, (64, 64), torch.device("cpu"))
-    assert not found.placed[0, 3]
-    assert found.visible[0, 3] == bool(labels.visible[0, 3])
-    torch.testing.assert_close(found.uv_px[0, 0], torch.tensor(uv[0, 0] / 2))
 
 
 LINES = ("conv 8@5x5 | relu | maxpool 2 | conv 6@3x3 | relu | maxpool 2 | flatten | fc classes", "lenet5", "resnet20")
@@ -352,14 +195,6 @@ def test_a_turned_view_is_a_projection_from_the_side():
     assert side[2, 0] > side[0, 0] == pytest.approx(side[1, 0])
     assert front[3, 1] < front[0, 1]
     assert JointPrediction(SKELETON, xyz, None).overlay(np.zeros((300, 200, 3), np.uint8)).size == (800, 300)
-
-
-def test_outputs_that_are_no_numbers_are_counted_and_not_fatal():
-    targets = replace(poses(3), visible=torch.ones(3, 4, dtype=torch.bool))
-    task = studied(targets)
-    metrics = task.metrics()
-    metrics.update(torch.full((3, 20), float("nan")), targets)
-    assert math.isnan(metrics.compute()["loss"])  # which stops a training, in a line
 
 
 def test_joints_that_a_crop_cut_off_do_not_count_in_the_image():

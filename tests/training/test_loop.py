@@ -12,9 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from striate.data.labels import Vocabulary
-from striate.errors import ConfigError, RunError, TrainingError
+from striate.data.labels import Skeleton, Vocabulary
+from striate.data.targets import JointTargets
+from striate.errors import ConfigError, DataError, RunError, TrainingError
 from striate.tasks.classification import Classification
+from striate.tasks.pose import Pose
 from striate.training.budget import Length
 from striate.training.config import TrainConfig
 from striate.training.display import EpochLines
@@ -149,6 +151,30 @@ def test_a_validation_loss_that_is_not_finite_stops_training(toy, toy_batch, eng
         on_step=lambda *_: None,
     )
     with pytest.raises(TrainingError, match=r"the validation loss became nan in epoch 1; .* --lr 0.01"):
+        list(epochs)
+
+
+def test_validation_images_that_show_nothing_that_counts_are_refused(toy_batch, engine):
+    skeleton = Skeleton(joints=("a", "b"), parents=(-1, 0), unit="px")
+    learned = {"visible": [3, 3], "placed": [3, 3], "mean_uv": [[0.0, 0.0]] * 2, "deviation_uv": [1.0, 1.0]}
+    run = engine(epochs=1, task=Pose(Vocabulary(skeleton=skeleton), learned=learned))
+    nowhere = JointTargets(
+        xyz_mm=torch.zeros(6, 2, 3),
+        uv_px=torch.full((6, 2, 2), 9.0),  # cut off by a crop
+        visible=torch.ones(6, 2, dtype=torch.bool),
+        placed=torch.ones(6, 2, dtype=torch.bool),
+        image_px=(2, 2),
+    )
+    epochs = fit(
+        start(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), run.config),
+        run,
+        steps=lambda: 1,
+        steps_per_epoch=1,
+        train_batches=lambda epoch, passed: [],
+        val_batches=lambda: [dataclasses.replace(toy_batch(), targets=nowhere)],
+        on_step=lambda *_: None,
+    )
+    with pytest.raises(DataError, match="no validation image shows anything that counts"):
         list(epochs)
 
 

@@ -199,6 +199,8 @@ class _Training:
             split, batches = feeds.last, feeds.batches[feeds.last]
             with progress_bar("measuring", len(batches.store)) as advance:
                 metrics, baselines = measure(model, self.prepared.task, batches.in_order(), advance)
+            if not metrics.targets:
+                raise DataError(f"no image of {split} shows anything that counts, so there is nothing to measure.")
             writer.write_record(
                 metrics=metrics.compute(),
                 baselines={name: found.compute() for name, found in baselines.items()},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from striate.data.labels import Skeleton
 
 _PCK_MM = 150
 _PCK_SHARE = 0.1  # of a person's longer side, in the image
@@ -33,17 +34,18 @@ class JointMetrics:
     """Summed distances of visible joints, each joint by itself, in double precision.
 
     Args:
-        joints: their names.
-        in_space: whether places are in mm, and not in pixels.
+        skeleton: the joints; its unit says whether places are in mm, or in pixels.
     """
 
-    def __init__(self, joints: Sequence[str], *, in_space: bool) -> None:
-        self.joints = tuple(joints)
-        self.in_space = in_space
-        self.counts = torch.zeros(len(joints), dtype=torch.int64)
-        self.within = torch.zeros(_STEPS + 1, len(joints), dtype=torch.int64)
-        self.distances = torch.zeros(len(joints), dtype=torch.float64)
-        self.aligned = torch.zeros(2, dtype=torch.float64)  # distance, and how many joints
+    def __init__(self, skeleton: Skeleton) -> None:
+        count = len(skeleton.joints)
+        self.joints = skeleton.joints
+        self.in_space = skeleton.unit == "mm"
+        self.rated = [joint for joint in range(count) if not (self.in_space and joint == skeleton.root)]
+        self.counts = torch.zeros(count, dtype=torch.int64)
+        self.within = torch.zeros(_STEPS + 1, count, dtype=torch.int64)
+        self.distances = torch.zeros(count, dtype=torch.float64)
+        self.aligned = torch.zeros(2, count, dtype=torch.float64)  # distances, and of how many
         self.loss = torch.zeros(2, dtype=torch.float64)
 
     @property
@@ -69,42 +71,41 @@ class JointMetrics:
         fixed = (visible.sum(1) >= _LEAST_JOINTS) & found.isfinite().all(2).all(1)
         if self.in_space and fixed.any():
             left = (procrustes(found[fixed], points[fixed], visible[fixed]) - points[fixed]).norm(dim=2)
-            self.aligned[0] += left[visible[fixed]].sum()
-            self.aligned[1] += visible[fixed].sum()
+            self.aligned[0] += torch.where(visible[fixed], left, 0).sum(0)
+            self.aligned[1] += visible[fixed].sum(0)
         self.loss[0] += float(loss)
         self.loss[1] += targets
 
     def compute(self) -> dict[str, Any]:
-        """Return the figures: means over all visible joints.
+        """Return the figures: means over all visible joints; None where there is none to take a mean of.
 
         In space: `mpjpe_mm`, the mean distance; `pa_mpjpe_mm`, that after turning, scaling and moving each pose as fits
         best (of samples with three visible joints or more); `pck150`, the share within 150 mm; `auc`, its mean over
-        0, 5, … 150 mm. In the image: `mean_px`, in pixels of the network's images; `pck10`, the share within a tenth of
-        the longer side of the visible joints' box (Yang and Ramanan 2013); `auc`, its mean from 0 up to there.
+        0, 5, … 150 mm. The root, which the others are relative to, is in both means, and in neither share: it is right
+        by construction. In the image: `mean_px`, in pixels of the network's images; `pck10`, the share within a tenth
+        of the longer side of the visible joints' box (Yang and Ramanan 2013); `auc`, its mean from 0 up to there.
         """
-        total = max(self.targets, 1)
-        mean = float(self.distances.sum()) / total
-        shares = (self.within.sum(1) / total).tolist()
-        auc = sum(shares) / len(shares)
-        loss = float(self.loss[0] / self.loss[1].clamp(min=1))
-        if not self.in_space:
-            return {"mean_px": mean, "pck10": shares[-1], "auc": auc, "loss": loss}
-        aligned = float(self.aligned[0] / self.aligned[1].clamp(min=1))
-        return {"mpjpe_mm": mean, "pa_mpjpe_mm": aligned, "pck150": shares[-1], "auc": auc, "loss": loss}
+        figures = self._figures(list(range(len(self.joints))), self.rated)
+        return figures | {"loss": float(self.loss[0] / self.loss[1].clamp(min=1))}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return each joint's number of samples, mean distance, and share within the limit; None where it has none."""
-        mean, share = ("mpjpe_mm", "pck150") if self.in_space else ("mean_px", "pck10")
-        counts, distances, within = self.counts.tolist(), self.distances.tolist(), self.within[-1].tolist()
+        """Return each joint's number of samples and its figures; of these the root in space has no shares."""
         return [
-            {
-                "joint": name,
-                "samples": counts[place],
-                mean: distances[place] / counts[place] if counts[place] else None,
-                share: within[place] / counts[place] if counts[place] else None,
-            }
+            {"joint": name, "samples": int(self.counts[place])}
+            | self._figures([place], [place] if place in self.rated else [])
             for place, name in enumerate(self.joints)
         ]
+
+    def _figures(self, joints: list[int], rated: list[int]) -> dict[str, float | None]:
+        """Return the figures of some joints, and the shares of those of them that are rated."""
+        mean = _ratio(self.distances[joints].sum(), self.counts[joints].sum())
+        count = self.counts[rated].sum()
+        share = _ratio(self.within[-1, rated].sum(), count)
+        auc = _ratio(self.within[:, rated].sum(), count * len(self.within))
+        if not self.in_space:
+            return {"mean_px": mean, "pck10": share, "auc": auc}
+        aligned = _ratio(self.aligned[0, joints].sum(), self.aligned[1, joints].sum())
+        return {"mpjpe_mm": mean, "pa_mpjpe_mm": aligned, "pck150": share, "auc": auc}
 
 
 def procrustes(
@@ -129,6 +130,11 @@ def procrustes(
     scale = (values * sign).sum(1) / spread
     aligned: Tensor = scale[:, None, None] * (moved @ rotation) + centre_onto
     return aligned
+
+
+def _ratio(total: Tensor, count: Tensor) -> float | None:
+    """Return a mean; None of nothing."""
+    return float(total) / float(count) if count else None
 
 
 def _extent(points: Tensor, visible: Tensor) -> Float[Tensor, " batch"]:

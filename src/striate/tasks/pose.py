@@ -162,12 +162,10 @@ class Pose:
         return f"MPJPE {figures['mpjpe_mm']:.0f} mm" if self.in_space else f"mean error {figures['mean_px']:.1f} px"
 
     def describe(self, figures: dict[str, Any]) -> str:
-        """Say all figures."""
-        if self.in_space:
-            pck = f"PA-MPJPE {figures['pa_mpjpe_mm']:.0f} mm, PCK@150mm {figures['pck150']:.1%}"
-        else:
-            pck = f"PCK@10% {figures['pck10']:.1%}"
-        return f"{self.brief(figures)}, {pck}, AUC {figures['auc']:.1%}, loss {figures['loss']:.3f}"
+        """Say all figures; a dash for what there is not."""
+        named = {"pa_mpjpe_mm": "PA-MPJPE", "pck150": "PCK@150mm", "pck10": "PCK@10%", "auc": "AUC"}
+        said = [f"{named[key]} {_written(key, value)}" for key, value in figures.items() if key in named]
+        return ", ".join([self.brief(figures), *said, f"loss {figures['loss']:.3f}"])
 
     def check(self, options: PredictOptions) -> None:
         """Raise ConfigError where alternatives, or windows, are asked for."""
@@ -228,7 +226,7 @@ class _Metrics(JointMetrics):
     """Counts what a network gives, for `Pose`."""
 
     def __init__(self, task: Pose) -> None:
-        super().__init__(task.skeleton.joints, in_space=task.in_space)
+        super().__init__(task.skeleton)
         self.task = task
 
     def update(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> None:
@@ -263,6 +261,13 @@ def _spread(
     mean = torch.where(counts[..., None], values, 0).sum(0) / total
     square = torch.where(counts, (values - mean).square().mean(2), 0).sum(0) / total[:, 0]
     return {f"mean_{unit}": mean.tolist(), f"deviation_{unit}": square.sqrt().tolist()}
+
+
+def _written(name: str, figure: float | None) -> str:
+    """Write lengths in mm and shares as percentages, and a dash for what there is not."""
+    if figure is None:
+        return "–"
+    return f"{figure:.0f} mm" if name.endswith("_mm") else f"{figure:.1%}"
 
 
 def _thumbnails(images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _"]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from striate.errors import TrainingError
+from striate.errors import DataError, TrainingError
 from striate.interrupts import hold_interrupt
 from striate.tasks.base import Batch, Metrics, Task
 from striate.training.distributed import World
@@ -67,6 +67,7 @@ def fit(
 
     Raises:
         TrainingError: a loss, of training or validation, is not finite.
+        DataError: the validation images have no valid target.
         Stopped: an interrupt came.
     """
     progress = state.progress
@@ -103,9 +104,10 @@ def _end_epoch(
         if held and engine.world.size == 1:  # several have to come to the end together
             raise Stopped
 
-    metrics = evaluate(
-        state.best, engine.task, val_batches(), heed, precision=engine.precision, world=engine.world
-    ).compute()
+    counted = evaluate(state.best, engine.task, val_batches(), heed, precision=engine.precision, world=engine.world)
+    if not counted.targets:
+        raise DataError("no validation image shows anything that counts, so no epoch can be told to be the best.")
+    metrics = counted.compute()
     if not math.isfinite(metrics["loss"]):
         raise TrainingError(
             f"the validation loss became {metrics['loss']} in epoch {progress.epochs + 1}; {too_high(engine)}."

@@ -8,6 +8,7 @@
     │   ├── ModelError                 an architecture: unknown, or it cannot take this input
     │   │   └── GeometryError          a layer that the size of its input does not fit
     │   ├── RunError                   a run folder: missing, unfinished or damaged
+    │   ├── WeightsError               weights to begin with: missing, damaged, or out of reach
     │   └── OutputError                a place that cannot be written
     ├── TrainingError (a RuntimeError) training cannot go on: exit code 1
     │   └── NotFiniteError             a loss or a gradient is infinite or no number
@@ -54,6 +55,10 @@ class GeometryError(ModelError):
 
 class RunError(InputError):
     """A run folder is missing, unfinished or damaged."""
+
+
+class WeightsError(InputError):
+    """Weights to begin with are missing, damaged, or out of reach."""
 
 
 class OutputError(InputError):

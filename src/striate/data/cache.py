@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from striate.errors import ConfigError, OutputError
+from striate.machine import cache_folder
 
 DEFAULT_GB = 20
+folder = cache_folder
 _ABOUT, _DIGESTS, _LOCK = "about.json", "digests.sqlite", ".lock"
 _STORE = re.compile(r"(\.building-|\.removed-)?[0-9a-f]{12}-[0-9a-f]{16}")  # names of folders that are ours
 _SPARE_BYTES = 10**9  # left on the disk for others
@@ -50,16 +52,6 @@ class Stored:
     pictures: int
     size_bytes: int
     used: float
-
-
-def folder() -> Path:
-    """Return the cache's folder: `STRIATE_CACHE`, or the platform's place for caches."""
-    given = os.environ.get("STRIATE_CACHE")
-    if given:
-        return Path(given)
-    import platformdirs
-
-    return platformdirs.user_cache_path("striate", appauthor=False)
 
 
 def stores_folder() -> Path:

@@ -13,7 +13,12 @@ from PIL import Image
 Fit = Literal["crop", "pad", "stretch"]
 FITS: tuple[Fit, ...] = get_args(Fit)
 
-_BILINEAR = Image.Resampling.BILINEAR  # Pillow's widens the filter when it shrinks, which is antialiasing
+Interpolation = Literal["bilinear", "bicubic"]
+# Pillow widens its filters when it shrinks, which is antialiasing
+FILTERS: dict[Interpolation, Image.Resampling] = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +31,18 @@ class Form:
         fit: how another shape gets there. `crop`: the aspect is kept, the form is filled, and what sticks out
             is cut off on both sides alike. `pad`: the aspect is kept, and the whole picture is in the middle of
             the form; its outermost pixels are repeated outwards. `stretch`: the aspect is not kept.
+        interpolation: the filter that pixels go through.
     """
 
     height_px: int
     width_px: int
     channels: int
     fit: Fit = "crop"
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
-        if min(self.height_px, self.width_px) < 1 or self.channels not in (1, 3) or self.fit not in FITS:
+        known = self.fit in FITS and self.interpolation in FILTERS
+        if min(self.height_px, self.width_px) < 1 or self.channels not in (1, 3) or not known:
             raise ValueError(f"no image has the form {self}")
 
 
@@ -96,26 +104,30 @@ def resample(image: Image.Image, form: Form, fitting: Fitting) -> Image.Image:
     left, top = max(0, -fitting.offset_x / fitting.scale_x), max(0, -fitting.offset_y / fitting.scale_y)
     right = min(image.width, (form.width_px - fitting.offset_x) / fitting.scale_x)
     bottom = min(image.height, (form.height_px - fitting.offset_y) / fitting.scale_y)
+    taken = FILTERS[form.interpolation]
     # padding: first along the side that the picture fills, which leaves little to repeat along the other
     if fitting.offset_x > 0:
-        filled = image.resize((image.width, form.height_px), _BILINEAR, box=(0, top, image.width, bottom))
-        return _widen(filled, form.width_px, fitting.scale_x, fitting.offset_x)
+        filled = image.resize((image.width, form.height_px), taken, box=(0, top, image.width, bottom))
+        return _widen(filled, form.width_px, fitting.scale_x, fitting.offset_x, taken)
     if fitting.offset_y > 0:
-        filled = image.resize((form.width_px, image.height), _BILINEAR, box=(left, 0, right, image.height))
+        filled = image.resize((form.width_px, image.height), taken, box=(left, 0, right, image.height))
         turned = filled.transpose(Image.Transpose.TRANSPOSE)
-        return _widen(turned, form.height_px, fitting.scale_y, fitting.offset_y).transpose(Image.Transpose.TRANSPOSE)
-    return image.resize((form.width_px, form.height_px), _BILINEAR, box=(left, top, right, bottom))
+        return _widen(turned, form.height_px, fitting.scale_y, fitting.offset_y, taken).transpose(
+            Image.Transpose.TRANSPOSE
+        )
+    return image.resize((form.width_px, form.height_px), taken, box=(left, top, right, bottom))
 
 
-def _widen(image: Image.Image, width: int, scale: float, offset: float) -> Image.Image:
+def _widen(image: Image.Image, width: int, scale: float, offset: float, taken: Image.Resampling) -> Image.Image:
     """Resize an image to the middle of `width` columns, and repeat its outermost columns outwards."""
-    # The filter reaches a column to either side, so that the second column beyond the picture sees nothing but
-    # the edge; up to there, Pillow, which resizes what lies within an image, needs the edge repeated at the source.
-    first, last = max(0, math.floor(offset) - 2), min(width, math.ceil(width - offset) + 2)
+    # The filter reaches a column to either side (bicubic: two), so that the next one beyond the picture sees nothing
+    # but the edge; up to there, Pillow, which resizes what lies within an image, needs the edge repeated at the source.
+    margin = 3 if taken == Image.Resampling.BICUBIC else 2
+    first, last = max(0, math.floor(offset) - margin), min(width, math.ceil(width - offset) + margin)
     left, right = (first - offset) / scale, (last - offset) / scale
     before, after = max(0, math.ceil(-left)), max(0, math.ceil(right - image.width))
     pixels = np.asarray(image)
     extended = Image.fromarray(np.pad(pixels, [(0, 0), (before, after), (0, 0)][: pixels.ndim], mode="edge"))
     box = (max(0, left + before), 0, min(extended.width, right + before), extended.height)
-    pixels = np.asarray(extended.resize((last - first, image.height), _BILINEAR, box=box))
+    pixels = np.asarray(extended.resize((last - first, image.height), taken, box=box))
     return Image.fromarray(np.pad(pixels, [(0, 0), (first, width - last), (0, 0)][: pixels.ndim], mode="edge"))

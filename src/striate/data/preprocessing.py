@@ -12,7 +12,7 @@ from torch import Tensor
 
 from striate.data.dataset import Samples
 from striate.data.decode import MAX_PIXELS, is_grey, upright_size
-from striate.data.fitting import FITS, Fit, Form
+from striate.data.fitting import FILTERS, FITS, Fit, Form, Interpolation
 from striate.data.store import Store
 
 _PEEKED = 64  # image headers looked at to learn what a data set is like
@@ -32,6 +32,7 @@ class Preprocessing:
         mean: of the training images, a channel each, on a scale of 0 black to 1 white.
         std: standard deviation, likewise.
         scale: how large the training images were, as a share of the pictures that they came from.
+        interpolation: the filter that pixels go through on the way.
 
     Raises:
         ValueError: the fields do not go together.
@@ -44,6 +45,7 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     scale: float = 1.0
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
         sides = (self.height_px, self.width_px)
@@ -51,13 +53,21 @@ class Preprocessing:
             raise ValueError(f"no images are {self.height_px!r}x{self.width_px!r} of {self.channels!r} channels")
         if self.fit not in FITS:
             raise ValueError(f"no fit is called {self.fit!r}")
+        if self.interpolation not in FILTERS:
+            raise ValueError(f"no interpolation is called {self.interpolation!r}")
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError("mean and std need a number a channel")
 
     @property
     def form(self) -> Form:
         """What pictures are decoded to."""
-        return Form(height_px=self.height_px, width_px=self.width_px, channels=self.channels, fit=self.fit)
+        return Form(
+            height_px=self.height_px,
+            width_px=self.width_px,
+            channels=self.channels,
+            fit=self.fit,
+            interpolation=self.interpolation,
+        )
 
     def normalise(
         self,

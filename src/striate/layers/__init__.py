@@ -1,5 +1,6 @@
 """The bricks that torch.nn lacks, and a look inside those that it has: layers as matrices."""
 
+from striate.layers.inverted import InvertedResidual
 from striate.layers.matrix import LinearMap, as_matrix, offset
 from striate.layers.padding import Pad2d, SamePad2d
 from striate.layers.residual import (
@@ -17,6 +18,7 @@ __all__ = [
     "Bottleneck",
     "CheckerboardWarning",
     "ConvTranspose2d",
+    "InvertedResidual",
     "LinearMap",
     "Pad2d",
     "PadShortcut",

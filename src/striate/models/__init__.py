@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from striate.errors import ModelError, nearest
 from striate.machine import fits_into_memory
-from striate.models import alexnet, lenet, resnet, vgg
+from striate.models import alexnet, efficientnet, lenet, resnet, vgg
 from striate.models.architecture import Architecture
 from striate.models.effects import Shape
 from striate.models.notation import FORMS
@@ -40,6 +40,7 @@ MODELS: dict[str, Architecture] = {
     "resnet32": resnet.RESNET32,
     "resnet44": resnet.RESNET44,
     "resnet56": resnet.RESNET56,
+    "efficientnet_lite0": efficientnet.EFFICIENTNET_LITE0,
 }
 
 Stem = Literal["auto", "small", "large"]

@@ -7,6 +7,7 @@ neural networks", 2012, without local response normalisation: torchvision's, und
 from __future__ import annotations
 
 from striate.models.architecture import Architecture
+from striate.models.published import Published, Web
 
 ALEXNET = Architecture(
     line=(
@@ -15,4 +16,12 @@ ALEXNET = Architecture(
         "fitpool 6 | flatten | dropout 0.5 | fc 4096 | relu | dropout 0.5 | fc 4096 | relu | fc classes"
     ),
     source="Krizhevsky 2014",
+    published=Published(  # torchvision's AlexNet_Weights.IMAGENET1K_V1; timm has none
+        origin=Web(
+            url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+            sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+            size_bytes=244_408_911,
+        ),
+        top1=0.5652,
+    ),
 )

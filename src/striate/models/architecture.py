@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from striate.models.effects import Shape
 from striate.models.plan import Plan, plan
+from striate.models.published import Published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class Architecture:
         input: [channels, height, width] that it was published for.
         classes: how many it was published for.
         source: where it was published.
+        published: weights that were trained on ImageNet, where there are some.
     """
 
     line: str
@@ -27,6 +29,7 @@ class Architecture:
     input: Shape = (3, 224, 224)
     classes: int = 1000
     source: str
+    published: Published | None = None
 
     @property
     def size_px(self) -> int:

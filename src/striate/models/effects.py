@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from striate.errors import GeometryError
 from striate.geometry import (
@@ -21,7 +21,7 @@ from striate.geometry import (
     sees,
     transposed_windows,
 )
-from striate.models.notation import Element, elements, parse
+from striate.models.notation import Element, elements, pair_text, parse
 
 Shape = tuple[int, ...]
 Axes = tuple[tuple[Axis, ...], tuple[Axis, ...]]
@@ -212,6 +212,19 @@ def _chain(line: Iterable[Element], shape: Shape) -> Effect:
     return Effect(output=shape, axes=(down, across), cost=cost)
 
 
+def _join(long: Effect, short: Effect) -> Effect:
+    """Return the effect of two ways that are added up."""
+    assert long.axes is not None
+    assert short.axes is not None
+    assert long.output == short.output
+    down, across = (Branches((one, other)) for one, other in zip(long.axes, short.axes, strict=True))
+    return Effect(
+        output=long.output,
+        axes=((down,), (across,)),
+        cost=long.cost + short.cost + Cost(activation_bytes=_bytes(long.output)),
+    )
+
+
 def _block(element: Element, shape: Shape, way: str, channels: int) -> Effect:
     """Return the effect of a residual block: a way, a shortcut where the shape changes, their sum, an activation."""
     stride = element.option("stride", "1")
@@ -226,12 +239,8 @@ def _block(element: Element, shape: Shape, way: str, channels: int) -> Effect:
     else:
         down, across = (Window(kernel=1, stride=step) for step in element.stride)
         short = Effect(output=long.output, axes=((down,), (across,)), cost=Cost(activation_bytes=_bytes(long.output)))
-    assert long.axes is not None
-    assert short.axes is not None
-    assert long.output == short.output
-    down_ways, across_ways = (Branches((one, other)) for one, other in zip(long.axes, short.axes, strict=True))
-    joined = Cost(activation_bytes=2 * _bytes(long.output))
-    return Effect(output=long.output, axes=((down_ways,), (across_ways,)), cost=long.cost + short.cost + joined)
+    joined = _join(long, short)
+    return replace(joined, cost=joined.cost + Cost(activation_bytes=_bytes(joined.output)))  # the activation
 
 
 def _basic_block(element: Element, shape: Shape) -> Effect:
@@ -249,6 +258,20 @@ def _bottleneck(element: Element, shape: Shape) -> Effect:
     return _block(element, shape, way, 4 * c)
 
 
+def _inverted_residual(element: Element, shape: Shape) -> Effect:
+    c, kernel, stride = element.channels, pair_text(*element.kernel), element.option("stride", "1")
+    expand = int(element.option("expand", "6"))
+    inside = expand * shape[0]
+    widen = f"conv {inside}@1x1 bias=no | bn | relu6 | " if expand > 1 else ""
+    way = (
+        f"{widen}conv {inside}@{kernel} stride={stride} pad=same groups={inside} bias=no | bn | relu6 | "
+        f"conv {c}@1x1 bias=no | bn"
+    )
+    long = _chain((inner for _, inner in elements(parse(way))), shape)
+    same_shape = shape[0] == c and element.stride == (1, 1)
+    return _join(long, _chain((), shape)) if same_shape else long
+
+
 EFFECTS: dict[str, Callable[[Element, Shape], Effect]] = {
     "conv": _convolution,
     "deconv": _transposed_convolution,
@@ -259,6 +282,7 @@ EFFECTS: dict[str, Callable[[Element, Shape], Effect]] = {
     "gap": _global_pooling,
     "res": _basic_block,
     "bottleneck": _bottleneck,
+    "mbconv": _inverted_residual,
     "bn": _batch_norm,
     "flatten": _flatten,
     "fc": _fully_connected,
@@ -267,6 +291,8 @@ EFFECTS: dict[str, Callable[[Element, Shape], Effect]] = {
 
 # How many axes an input has: of those not listed, either.
 _TAKES = {
-    **dict.fromkeys(("conv", "deconv", "up", "maxpool", "avgpool", "fitpool", "gap", "res", "bottleneck"), (3,)),
+    **dict.fromkeys(
+        ("conv", "deconv", "up", "maxpool", "avgpool", "fitpool", "gap", "res", "bottleneck", "mbconv"), (3,)
+    ),
     "fc": (1,),
 }

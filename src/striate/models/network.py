@@ -11,6 +11,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from striate.layers.inverted import InvertedResidual
 from striate.layers.padding import Pad2d, SamePad2d
 from striate.layers.residual import BasicBlock, Bottleneck, PadShortcut, projection
 from striate.layers.upward import ConvTranspose2d
@@ -212,7 +213,8 @@ def _global_pooling(element: Element, shape: Shape) -> nn.Module:
 
 
 def _batch_norm(element: Element, shape: Shape) -> nn.Module:
-    return nn.BatchNorm2d(shape[0]) if len(shape) == 3 else nn.BatchNorm1d(shape[0])
+    norm = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+    return norm(shape[0], eps=float(element.option("eps", "0.00001")))
 
 
 def _fully_connected(element: Element, shape: Shape) -> nn.Module:
@@ -223,6 +225,11 @@ def _residual(element: Element, shape: Shape) -> nn.Module:
     block = BasicBlock if element.kind == "res" else Bottleneck
     shortcut = PadShortcut if element.option("shortcut", "conv") == "pad" else projection
     return block(shape[0], element.channels, element.stride, shortcut)
+
+
+def _inverted_residual(element: Element, shape: Shape) -> nn.Module:
+    expand = int(element.option("expand", "6"))
+    return InvertedResidual(shape[0], element.channels, element.kernel, element.stride, expand=expand)
 
 
 _RELU_LIKE: dict[str, Callable[[], nn.Module]] = {
@@ -244,6 +251,7 @@ BUILDERS: dict[str, Callable[[Element, Shape], nn.Module]] = {
     "gap": _global_pooling,
     "res": _residual,
     "bottleneck": _residual,
+    "mbconv": _inverted_residual,
     "bn": _batch_norm,
     "flatten": lambda element, shape: nn.Flatten(),
     "fc": _fully_connected,
@@ -252,16 +260,19 @@ BUILDERS: dict[str, Callable[[Element, Shape], nn.Module]] = {
 }
 
 
+_BLOCKS = ("res", "bottleneck", "mbconv")
+
+
 def _draw_weights(network: Network) -> None:
     """Draw the weights of convolutions and fully connected layers, as `Network` describes."""
     kinds = [step.element.kind for step in network.plan.steps]
     for place, step in enumerate(network.plan.steps):
         following = kinds[place + 1 :]
         if kinds[place] in ("conv", "fc"):
-            ends = (*_RELU_LIKE, *_SATURATING, "conv", "deconv", "fc", "res", "bottleneck")
+            ends = (*_RELU_LIKE, *_SATURATING, "conv", "deconv", "fc", *_BLOCKS)
             activation = next((kind for kind in following if kind in ends), "")
         else:
-            activation = "relu" if kinds[place] in ("res", "bottleneck") else ""
+            activation = "relu" if kinds[place] in _BLOCKS else ""
         for layer in network.get_submodule(step.name).modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 _draw(layer, activation)

@@ -15,7 +15,10 @@
     res C          residual block of two 3x3 convolutions with batch norm, He et al. 2015
     bottleneck C   residual block of 1x1, 3x3 and 1x1 convolutions, C inside and 4C outside
                    [stride=S] [shortcut=conv|pad]
-    bn, flatten, dropout P
+    mbconv C@KxK   inverted residual block: 1x1 convolution to E times the channels, depthwise KxK, 1x1 to C, each with
+                   batch norm, Sandler et al. 2018; [stride=S] [expand=E, else 6]
+    bn             batch norm; [eps=1e-5 as 0.00001] is added to the variance
+    flatten, dropout P
     fc N, fc classes
     relu, relu6, leakyrelu, tanh, sigmoid, gelu, silu
     ( … ) xN       N times what is in parentheses
@@ -65,6 +68,7 @@ _CUT = Value(rf"{_NUMBERS}(:{_NUMBERS})?", "a number such as 1, or 2x1, or 0:1")
 _PADDING = Value(rf"same|{_CUT.pattern}", f"{_CUT.wanted}, or same")
 _BORDER = Value("|".join(PADDING_MODES), f"{', '.join(PADDING_MODES[:-1])} or {PADDING_MODES[-1]}")
 _SWITCH = Value("yes|no", "yes or no")
+_SMALL = Value(r"0?\.0*[1-9]\d*", "a number such as 0.001")
 _GROUPS = Value(_COUNT, "a number such as 2")
 _CONVOLUTION = {"mode": _BORDER, "dilation": _STEPS, "groups": _GROUPS, "bias": _SWITCH}
 _POOLING = {"stride": _STEPS, "pad": _PADDING, "mode": _BORDER, "ceil": _SWITCH}
@@ -84,7 +88,8 @@ FORMS: dict[str, Form] = {
     "gap": Form(),
     "res": Form(_COUNT, "res 64", _RESIDUAL),
     "bottleneck": Form(_COUNT, "bottleneck 64", _RESIDUAL),
-    "bn": Form(),
+    "mbconv": Form(rf"{_COUNT}@{_PAIR}", "mbconv 24@3x3", {"stride": _STEPS, "expand": _GROUPS}),
+    "bn": Form(options={"eps": _SMALL}),
     "flatten": Form(),
     "fc": Form(rf"{_COUNT}|classes", "fc classes"),
     "dropout": Form(r"0?\.\d+|0", "dropout 0.5"),

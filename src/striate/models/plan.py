@@ -20,7 +20,7 @@ from striate.models.effects import NEITHER, Effect, Shape, effect_of
 from striate.models.notation import Element, elements, parse
 
 _MOST_NUMBERS = 2**31  # of one feature map: 8 GB
-_WITH_WEIGHTS = ("conv", "deconv", "bn", "fc", "res", "bottleneck")
+_WITH_WEIGHTS = ("conv", "deconv", "bn", "fc", "res", "bottleneck", "mbconv")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,13 @@ the names of akamaster/pytorch_resnet_cifar10), whose shortcuts have no paramete
 from __future__ import annotations
 
 from striate.models.architecture import Architecture
+from striate.models.published import Hub, Published
 
 _LARGE_STEM = "conv 64@7x7 stride=2 pad=3 bias=no | bn | relu | maxpool 3 stride=2 pad=1"
 _SMALL_STEM = "conv 64@3x3 pad=1 bias=no | bn | relu"  # keeps the resolution, as the CIFAR family's does
 
 
-def _resnet(block: str, depths: tuple[int, int, int, int]) -> Architecture:
+def _resnet(block: str, depths: tuple[int, int, int, int], top1: float) -> Architecture:
     """Write the family for photographs: so many blocks in each of four stages."""
     body = " | ".join(_stage(f"{block} {64 * 2**stage}", depth, stage) for stage, depth in enumerate(depths))
     return Architecture(
@@ -21,7 +22,15 @@ def _resnet(block: str, depths: tuple[int, int, int, int]) -> Architecture:
         small=f"{_SMALL_STEM} | {body} | gap | fc classes",
         names=("conv1", "bn1", *_block_names(depths), "fc"),
         source="He et al. 2015",
+        # torchvision's first weights: later recipes have more accurate classifiers, whose features serve other tasks
+        # less well (Kornblith et al. 2021, "Why do better loss functions lead to less transferable features?")
+        published=Published(origin=Hub(f"timm/resnet{_layers(block, depths)}.tv_in1k"), top1=top1),
     )
+
+
+def _layers(block: str, depths: tuple[int, ...]) -> int:
+    """Count the layers with weights, as the names do: those of the blocks, the first and the last."""
+    return (3 if block == "bottleneck" else 2) * sum(depths) + 2
 
 
 def _cifar(depth: int) -> Architecture:
@@ -48,11 +57,11 @@ def _block_names(depths: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(f"layer{stage}.{block}" for stage, depth in enumerate(depths, start=1) for block in range(depth))
 
 
-RESNET18 = _resnet("res", (2, 2, 2, 2))
-RESNET34 = _resnet("res", (3, 4, 6, 3))
-RESNET50 = _resnet("bottleneck", (3, 4, 6, 3))
-RESNET101 = _resnet("bottleneck", (3, 4, 23, 3))
-RESNET152 = _resnet("bottleneck", (3, 8, 36, 3))
+RESNET18 = _resnet("res", (2, 2, 2, 2), 0.6976)
+RESNET34 = _resnet("res", (3, 4, 6, 3), 0.7331)
+RESNET50 = _resnet("bottleneck", (3, 4, 6, 3), 0.7613)
+RESNET101 = _resnet("bottleneck", (3, 4, 23, 3), 0.7737)
+RESNET152 = _resnet("bottleneck", (3, 8, 36, 3), 0.7831)
 RESNET20 = _cifar(3)
 RESNET32 = _cifar(5)
 RESNET44 = _cifar(7)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError, listing
@@ -33,7 +34,8 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor]) -> Transferred:
 
     The body is that of a `Network`, up to where feature maps become a vector, whether it stands alone or is the
     `encoder` of another module; so a classifier's body begins a segmentation, and the other way round. The last layer
-    says what outputs mean, and is never taken.
+    says what outputs mean, and is never taken. Where images have another number of channels, the first layer's weights
+    are adapted (`adapt_channels`).
 
     Args:
         network: of `Network`, or a module with one as its `encoder`; it is changed.
@@ -42,9 +44,8 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor]) -> Transferred:
     Raises:
         ModelError: an entry of the body is missing, or has another shape; the first three are named.
     """
-    body = network if isinstance(network, Network) else network.get_submodule("encoder")
-    assert isinstance(body, Network)
-    prefix = "" if body is network else _ENCODER
+    body, prefix = body_of(network)
+    first = f"{body.plan.steps[0].name}." if body.plan.body else ""
     given = {name.removeprefix(_ENCODER): value for name, value in weights.items()}
     within = tuple(step.name + "." for step in body.plan.steps[: body.plan.body])
     own = network.state_dict()
@@ -54,6 +55,8 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor]) -> Transferred:
     for name, value in own.items():
         plain = name.removeprefix(prefix) if prefix else name
         found = given.get(plain)
+        if first and plain.startswith(first) and found is not None and found.ndim == value.ndim == 4:
+            found = adapt_channels(found, value.shape[1])
         fits = found is not None and found.shape == value.shape
         if plain.startswith(within) and (prefix == "" or name.startswith(prefix)):
             if found is None:
@@ -68,6 +71,32 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor]) -> Transferred:
         for name, value in taken.items():
             own[name].copy_(value)
     return Transferred(tuple(taken), tuple(name for name in own if name not in taken))
+
+
+def body_of(network: nn.Module) -> tuple[Network, str]:
+    """Return what looks at images within a network, and what the names of its parts begin with there."""
+    body = network if isinstance(network, Network) else network.get_submodule("encoder")
+    assert isinstance(body, Network)
+    return body, "" if body is network else _ENCODER
+
+
+def adapt_channels(
+    weights: Float[Tensor, "outputs channels height width"], channels: int
+) -> Float[Tensor, "outputs _ height width"]:
+    """Adapt the weights of a first layer to images of another number of channels.
+
+    For one channel they are summed: a grey picture answers as it would in RGB, with three equal channels. For others
+    they are repeated in turn, and scaled by the old number over the new one, so that answers keep their size.
+
+    >>> adapt_channels(torch.tensor([1.0, 2.0, 6.0]).view(1, 3, 1, 1), 2).flatten().tolist()
+    [1.5, 3.0]
+    """
+    before = weights.shape[1]
+    if channels == before:
+        return weights
+    if channels == 1:
+        return weights.sum(1, keepdim=True)
+    return weights[:, [channel % before for channel in range(channels)]] * (before / channels)
 
 
 def _last_layers(network: nn.Module) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ import copy
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -17,16 +18,27 @@ from striate.data import Dataset
 from striate.data.dataset import SplitName
 from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store
-from striate.errors import DataError, Interrupted, NotFiniteError, OutputError, RunError, TrainingError, WorkerError
+from striate.errors import (
+    ConfigError,
+    DataError,
+    Interrupted,
+    NotFiniteError,
+    OutputError,
+    RunError,
+    TrainingError,
+    WorkerError,
+)
 from striate.models.plan import Plan
 from striate.progress import progress_bar, say
 from striate.runs.folder import check_unchanged, run_folder
 from striate.runs.prepare import Prepared, build_network, decode_splits, label_digests, prepare, split_json
+from striate.runs.probe import probe
 from striate.runs.record import WEIGHTS, RunRecord, environment
 from striate.runs.run import Run, default_device, load, read_tensors
 from striate.runs.settle import Feeds, Settled, settle
 from striate.runs.writer import RunWriter
 from striate.training import checkpoint
+from striate.training.budget import Length
 from striate.training.config import TrainConfig
 from striate.training.display import training_display
 from striate.training.distributed import World, join
@@ -100,6 +112,9 @@ class _Training:
         model = build_network(prepared, config, device)
         _announce(record, model, prepared.plan, world)
         feeds = Feeds.of(prepared, config, world, stores, record.preprocessing, device)
+        if config.probe:
+            self._probe(model, record, feeds, splits)
+            return
         settled = settle(model, prepared, feeds, began=self.began, known=record.choices)
         record = replace(record, choices=settled.choices())
         writer = RunWriter(self.folder, record, prepared.task, settled.length, began=self.began, first=world.first)
@@ -116,6 +131,23 @@ class _Training:
                 say(f"{self.folder}: there is no checkpoint yet; begins again")
             writer.open(splits) if old is None else writer.write_record()
             self._follow(state, settled, feeds, writer)
+
+    def _probe(self, model: nn.Module, record: RunRecord, feeds: Feeds, splits: str) -> None:
+        """Fit the last layer in place of training: one epoch without a step."""
+        if self.world.size > 1:
+            raise ConfigError("probe: one process does it all; start it without torchrun.")
+        precision = Precision(channels_last=False)
+        record = replace(record, choices={"precision": asdict(precision), "steps_per_epoch": 1})
+        length = Length(self.config, 1, 1)
+        writer = RunWriter(self.folder, record, self.prepared.task, length, began=self.began, first=True)
+        writer.open(splits)
+        model = precision.lay_out(model)
+        result, baselines = probe(model, self.prepared.task, feeds)
+        writer.keep(result, start(model, self.config))
+        if feeds.last == "val":
+            self._finish(writer, "val", result.metrics, baselines)
+        else:
+            self._measure(model, feeds, writer)
 
     def _newest_checkpoint(self, old: RunRecord) -> checkpoint.Checkpoint | None:
         """Read the checkpoint to go on from; raises RunError where the processes do not see the same one."""
@@ -201,13 +233,14 @@ class _Training:
                 metrics, baselines = measure(model, self.prepared.task, batches.in_order(), advance)
             if not metrics.targets:
                 raise DataError(f"no image of {split} shows anything that counts, so there is nothing to measure.")
-            writer.write_record(
-                metrics=metrics.compute(),
-                baselines={name: found.compute() for name, found in baselines.items()},
-                metrics_split=split,
-                status="complete",
-            )
-            checkpoint.remove(self.folder)
+            self._finish(writer, split, metrics.compute(), {name: found.compute() for name, found in baselines.items()})
+
+    def _finish(
+        self, writer: RunWriter, split: SplitName, metrics: dict[str, Any], baselines: dict[str, dict[str, Any]]
+    ) -> None:
+        """Write down the last figures; there is nothing to go on with any more."""
+        writer.write_record(metrics=metrics, baselines=baselines, metrics_split=split, status="complete")
+        checkpoint.remove(self.folder)
 
 
 def _say_what_is_new(folder: Path, old: RunRecord) -> None:

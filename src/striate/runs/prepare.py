@@ -26,7 +26,7 @@ from striate.machine import fits_into_memory
 from striate.models.plan import Plan
 from striate.models.transfer import transfer
 from striate.progress import say
-from striate.runs.pretrained import Start, find_start
+from striate.runs.pretrained import Start, find_start, freeze
 from striate.runs.record import RunRecord
 from striate.tasks import TASKS, create_task
 from striate.tasks.base import Task
@@ -62,7 +62,8 @@ class Prepared:
     def preprocessing(self, store: Store) -> Preprocessing:
         """Return what becomes of pixels: with the means of the training images, or those of first weights."""
         if self.start and self.start.record:
-            mean, std = self.start.record.preprocessing.mean, self.start.record.preprocessing.std
+            known, channels = self.start.record.preprocessing, self.form.channels
+            mean, std = _of_channels(known.mean, channels), _of_channels(known.std, channels)
         else:
             mean, std = channel_statistics(store)
         return Preprocessing(**asdict(self.form), mean=mean, std=std, scale=self.scale)
@@ -90,11 +91,12 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
         raise DataError(f"{dataset.location}: its task is {dataset.task}, which striate cannot train for yet.")
     dataset.check_trainable()
     _refuse_nonsense(dataset)
+    natural = natural_form(dataset.split("train"), config.max_pixels)
     task = create_task(dataset.task, dataset.vocabulary, **config.of_task(dataset.task))
     batch_size = config.images_a_step(task.batch_size)
-    start = find_start(config.pretrained)
+    start = find_start(config, min(natural[:2]))
     record = start.record if start else None
-    name, form, scale = choose_form(dataset, task, config, record)
+    name, form, scale = choose_form(natural, task, config, record)
     inner = task.inner((form.channels, *(window_px(task, config, form) or (form.height_px, form.width_px))))
     if record and name == record.model and config.stem == "auto":
         whole = replace(models.find(name), line=record.line).plan(inner, classes=task.outputs)
@@ -115,19 +117,24 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
     )
 
 
+def _of_channels(known: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """Turn what is known of some channels into a number for each of others."""
+    return known if len(known) == channels else (sum(known) / len(known),) * channels
+
+
 def choose_form(
-    dataset: Dataset, task: Task, config: TrainConfig, record: RunRecord | None = None
+    natural: tuple[int, int, int], task: Task, config: TrainConfig, record: RunRecord | None = None
 ) -> tuple[str, Form, float]:
     """Settle architecture, the form of its input, and how large that is beside the pictures, by what these are like.
 
-    Of a run whose weights are to begin with come architecture, where none is asked for, and channels.
+    Of a run whose weights are to begin with come architecture, where none is asked for, the size of images that is not
+    exceeded, and the filter by which pictures come to it.
     """
-    height_px, width_px, channels = natural_form(dataset.split("train"), config.max_pixels)
+    height_px, width_px, channels = natural
     natural_px = min(height_px, width_px)
     name = config.model
-    if record:
-        channels = record.preprocessing.channels
-        name = record.model if name == "auto" else name
+    if name == "auto" and record:
+        name = record.model
     if name == "auto":
         name = models.suggest(natural_px if config.size == "auto" else config.size, channels)
     if config.size != "auto":
@@ -135,15 +142,19 @@ def choose_form(
     elif task.keeps_aspect:
         size_px = min(natural_px, _MOST_PX)
     else:
-        size_px = min(models.find(name).size_px, natural_px)
+        made_for = record.preprocessing.form if record else None
+        most_px = min(made_for.height_px, made_for.width_px) if made_for else models.find(name).size_px
+        size_px = min(most_px, natural_px)
         if name in models.MODELS:  # images that are a little too small for it are enlarged
             size_px = max(size_px, models.smallest_px(name, channels, config.stem))
     if config.fit != "auto" and config.fit not in task.fits:
-        raise ConfigError(f"fit (={config.fit}) must be {' or '.join(task.fits)} for {dataset.task}.")
+        raise ConfigError(f"fit (={config.fit}) must be {' or '.join(task.fits)} for this task.")
     fit = task.fits[0] if config.fit == "auto" else config.fit
     scale = size_px / natural_px
     sides = (round(height_px * scale), round(width_px * scale)) if task.keeps_aspect else (size_px, size_px)
-    return name, Form(height_px=sides[0], width_px=sides[1], channels=channels, fit=fit), scale
+    interpolation = record.preprocessing.interpolation if record else "bilinear"
+    form = Form(height_px=sides[0], width_px=sides[1], channels=channels, fit=fit, interpolation=interpolation)
+    return name, form, scale
 
 
 def window_px(task: Task, config: TrainConfig, form: Form) -> tuple[int, int] | None:
@@ -257,6 +268,7 @@ def build_network(prepared: Prepared, config: TrainConfig, device: torch.device)
         found = transfer(network, prepared.start.weights)
         layers = dict.fromkeys(name.rpartition(".")[0] for name in found.fresh)
         say(f"begins with weights of {prepared.start.where}; drawn anew: {listing(layers)}")
+    freeze(network, config.freeze)
     if config.stochastic_depth and not set_stochastic_depth(network, config.stochastic_depth):
         raise ConfigError(f"stochastic_depth: {prepared.model} has no residual block; leave it out.")
     return network.to(device)

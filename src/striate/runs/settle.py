@@ -30,7 +30,7 @@ from striate.training.loop import evaluate, measure
 from striate.training.precision import Precision, choose
 from striate.training.range_test import range_test
 from striate.training.schedules import constant
-from striate.training.state import start
+from striate.training.state import start, train_mode
 from striate.training.step import Engine, train_step
 
 _FILE = "precision.json"
@@ -202,13 +202,14 @@ def choose_precision(model: nn.Module, prepared: Prepared, feeds: Feeds) -> tupl
     config, world = feeds.config, feeds.world
     chosen: dict[str, Any] = {}
     if world.first:
+        options = config.of_task(prepared.dataset.task)
         precision, trials = choose(
             model,
             prepared.task,
             next(iter(next(iter(feeds.train(0, 0))).parts(config.accumulate))),
             wanted=config.precision,
             memory=cache.folder() / _FILE,
-            network=f"{prepared.plan.line} {prepared.task.outputs} {config.of_task(prepared.dataset.task)}",
+            network=f"{prepared.plan.line} {prepared.task.outputs} {options} {config.freeze}",
         )
         chosen = {"precision": asdict(precision), "trials": trials}
     chosen = world.agree(chosen)
@@ -231,7 +232,7 @@ def _on_threads(precision: Precision) -> str:
 
 def _measure_pace(model: nn.Module, engine: Engine, feeds: Feeds, budget_s: float, began: float) -> Budget:
     """Time steps and validation on a copy of the network, for a moment; raises ConfigError where they do not fit."""
-    twin = start(copy.deepcopy(model), engine.config)
+    twin = start(train_mode(copy.deepcopy(model)), engine.config)
     seconds: list[float] = []
     started = now = time.perf_counter()
     probe_s = min(_PROBE_S, budget_s / 20)

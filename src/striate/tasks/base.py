@@ -16,7 +16,7 @@ from striate.data.targets import Batch, Targets
 from striate.models.effects import Shape
 from striate.models.plan import Plan
 
-__all__ = ["Batch", "Chosen", "Metrics", "Origin", "PredictOptions", "Prediction", "Targets", "Task"]
+__all__ = ["Batch", "Chosen", "Features", "Metrics", "Origin", "PredictOptions", "Prediction", "Targets", "Task"]
 
 Chosen = Callable[[Int64[np.ndarray, " chosen"]], Iterable[Float[Tensor, "batch channels height width"]]]
 """Gives the normalised images of the samples that have some places in an order, and reads no others."""
@@ -90,6 +90,21 @@ class Origin:
     offset: tuple[float, float]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What reaches a network's last layer, of batches of training images.
+
+    Attributes:
+        values: of each batch, [images, features].
+        targets: of each batch.
+        groups: which picture each image, of all batches one after the other, is of.
+    """
+
+    values: list[Float[Tensor, "images features"]]
+    targets: list[Targets]
+    groups: Int64[np.ndarray, " images"]
+
+
 @runtime_checkable
 class Task(Protocol):
     """What differs between tasks: the network's head, loss, metrics, and what a prediction is.
@@ -137,6 +152,17 @@ class Task(Protocol):
 
     def loss(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, int]:
         """Return the sum of the losses of all valid targets, differentiable, and how many there are."""
+
+    def fit_last_layer(self, network: nn.Module, look: Callable[[nn.Linear], Features]) -> None:
+        """Give a network from `build` the last layer that fits best, all else as it is.
+
+        Args:
+            network: it is changed.
+            look: returns what reaches that layer.
+
+        Raises:
+            ConfigError: it has no such layer.
+        """
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         """Return what stands in for the network's outputs where nothing is learned from images, by name.

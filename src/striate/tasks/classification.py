@@ -19,8 +19,9 @@ from striate.data.labels import Fit, Vocabulary
 from striate.errors import ConfigError, ModelError
 from striate.models.effects import Shape
 from striate.models.plan import Plan
-from striate.tasks.base import Chosen, Metrics, Origin, Prediction, PredictOptions, Targets
+from striate.tasks.base import Chosen, Features, Metrics, Origin, Prediction, PredictOptions, Targets
 from striate.tasks.baselines import log_shares
+from striate.tasks.linear import last_layer, logistic_regression, set_layer
 
 _TOP = 5
 _Z_95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
@@ -80,6 +81,14 @@ class Classification:
         assert isinstance(targets, Tensor)
         loss = F.cross_entropy(outputs, targets, reduction="sum", label_smoothing=self.label_smoothing)
         return loss, len(targets)
+
+    def fit_last_layer(self, network: nn.Module, look: Callable[[nn.Linear], Features]) -> None:
+        """Fit it by logistic regression."""
+        last = last_layer(network)
+        features = look(last)
+        classes = torch.cat([targets for targets in features.targets if isinstance(targets, Tensor)])
+        values = torch.cat(features.values).cpu().double().numpy()
+        set_layer(last, logistic_regression(values, classes.cpu().numpy(), self.outputs, features.groups))
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
         """Return the logarithms of the classes' shares of the training images: their commonest class for every one."""

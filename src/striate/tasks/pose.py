@@ -18,8 +18,9 @@ from striate.errors import ConfigError, DataError, ModelError
 from striate.models.effects import Shape
 from striate.models.heatmaps import HeatmapNetwork
 from striate.models.plan import Plan
-from striate.tasks.base import Chosen, Metrics, Origin, Prediction, PredictOptions
+from striate.tasks.base import Chosen, Features, Metrics, Origin, Prediction, PredictOptions
 from striate.tasks.joint_metrics import JointMetrics, Places
+from striate.tasks.linear import last_layer, ridge_regression, set_layer
 from striate.tasks.skeletons import JointPrediction
 
 Head = Literal["vector", "heatmap"]
@@ -137,6 +138,20 @@ class Pose:
             return given
         mean, deviation = self._stats("uv", outputs)
         return mean + deviation * given
+
+    def fit_last_layer(self, network: nn.Module, look: Callable[[nn.Linear], Features]) -> None:
+        """Fit it by ridge regression, each number by the images that it is known of."""
+        last = last_layer(network)
+        features = look(last)
+        numbers, known = [], []
+        for targets in features.targets:
+            assert isinstance(targets, JointTargets)
+            axes = (targets.visible,) * 3 * self.in_space + (_within(targets),) * 2
+            poses = torch.cat([targets.xyz_mm] * self.in_space + [_shares(targets)], 2)
+            numbers.append(self._outputs(poses).cpu())
+            known.append(torch.stack(axes, 2).flatten(1).cpu())
+        values = torch.cat(features.values).cpu().double().numpy()
+        set_layer(last, ridge_regression(values, torch.cat(numbers).double().numpy(), torch.cat(known).numpy()))
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
         """Return the mean pose, and that of the training image whose thumbnail is the most alike."""

@@ -21,7 +21,7 @@ from striate.models.effects import Shape
 from striate.models.network import feature_strides
 from striate.models.plan import Plan
 from striate.models.sliding import likeliest_classes, strips_by_windows
-from striate.tasks.base import Chosen, Metrics, Origin, Prediction, PredictOptions
+from striate.tasks.base import Chosen, Features, Metrics, Origin, Prediction, PredictOptions
 from striate.tasks.baselines import log_shares
 from striate.tasks.boundaries import border_counts
 from striate.tasks.maps import ClassMap
@@ -173,6 +173,10 @@ class Segmentation:
         if self.dice:
             loss = loss + self.dice * (labelled.sum((1, 2)) * (1 - dice(outputs, targets))).sum()
         return loss, int(labelled.sum())
+
+    def fit_last_layer(self, network: nn.Module, look: Callable[[nn.Linear], Features]) -> None:
+        """Raise ConfigError: what is known of pixels comes from many maps."""
+        raise ConfigError("probe: a decoder has to be trained for segment; leave it out, or take --freeze backbone.")
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         """Return the logarithms of the classes' shares of the training pixels: their commonest class everywhere."""

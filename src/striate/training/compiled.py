@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from striate.errors import ConfigError
 from striate.training.precision import Precision
+from striate.training.state import train_mode
 from striate.training.step import Statistics
 
 
@@ -20,7 +21,7 @@ def compile_network(model: nn.Module, precision: Precision, images: Tensor) -> C
     """
     program: Callable[[Tensor], Tensor] = torch.compile(model)
     statistics = Statistics(model)
-    model.train()
+    train_mode(model)
     try:
         with precision.passes(images.device):
             outputs = program(precision.lay_out(images))

@@ -106,6 +106,16 @@ class LearningOptions(Options):
     ema: float = 0.0
     """Decay of the moving average of the weights, which is then what is measured and kept. 0: none."""
 
+    freeze: int | Literal["none", "norms", "backbone"] = "none"
+    """What stays as it is of a network that does not begin from scratch: the batch norms of its backbone, all of that,
+    or its first elements, so many of them."""
+
+    probe: bool = False
+    """Fit the last layer alone, exactly, to what the rest of the network makes of the images, in place of training."""
+
+    early_lr: float = 1.0
+    """Learning rate of the first layer as a share of that of the head, in equal ratios from layer to layer: above 0."""
+
     mix: float | Literal["auto"] = "auto"
     """The chance of an image to be mixed with another (mixup, CutMix). auto: what --augment has."""
 
@@ -134,6 +144,12 @@ class LearningOptions(Options):
             ("clip", is_number(self.clip) and self.clip >= 0, "0 or more"),
             ("accumulate", is_whole(self.accumulate, 1), "a whole number, 1 or more"),
             ("ema", is_number(self.ema) and 0 <= self.ema < 1, "at least 0 and below 1"),
+            (
+                "freeze",
+                self.freeze in ("none", "norms", "backbone") or is_whole(self.freeze, 1),
+                "none, norms, backbone, or a whole number, 1 or more",
+            ),
+            ("early_lr", is_number(self.early_lr) and self.early_lr > 0, "a positive number"),
             ("mix", self.mix == "auto" or (is_number(self.mix) and 0 <= float(self.mix) <= 1), "from 0 to 1, or auto"),
             (
                 "stochastic_depth",
@@ -168,8 +184,9 @@ class NetworkOptions(Options):
     stem: Stem = "auto"
     """First layers of the ResNets for photographs: small keeps the resolution. auto: small below 64 pixels."""
 
-    pretrained: str = "none"
-    """First weights: of a run (its folder), whose model is then the default, or of a .safetensors file. none: drawn."""
+    pretrained: str = "auto"
+    """First weights: imagenet (published ones, fetched if need be), those of a run (its folder), or of a .safetensors
+    file. none: drawn. auto: imagenet, where these are installed or were fetched before."""
 
     precision: PrecisionChoice = "auto"
     """Numbers of forward and backward passes; weights are float32. auto: what is fastest here and agrees."""
@@ -179,7 +196,11 @@ class NetworkOptions(Options):
         choices = get_args(PrecisionChoice)
         self._require(
             ("model", isinstance(self.model, str), "a name or a line"),
-            ("pretrained", isinstance(self.pretrained, str) and self.pretrained != "", "none, a run, or a file"),
+            (
+                "pretrained",
+                isinstance(self.pretrained, str) and self.pretrained != "",
+                "auto, none, imagenet, a run, or a file",
+            ),
             ("stem", self.stem in get_args(Stem), f"one of {', '.join(get_args(Stem))}"),
             ("precision", self.precision in choices, f"one of {', '.join(choices)}"),
         )

@@ -8,18 +8,22 @@ from contextlib import contextmanager
 
 import torch
 
+from striate.machine import keep_freed_memory
+
 
 @contextmanager
 def settings(*, deterministic: bool) -> Iterator[None]:
     """Compute fast, or the same every time, while a block runs.
 
     Numbers near zero (denormals) are taken for zero, in this thread and those that it starts: processors take
-    a hundred times as long for them. On GPUs cuDNN tries its kernels for every shape and takes the fastest, unless
-    the training is to be deterministic; then only kernels are used that always give the same.
+    a hundred times as long for them. Memory that is freed is kept (`keep_freed_memory`). On GPUs cuDNN tries its
+    kernels for every shape and takes the fastest, unless the training is to be deterministic; then only kernels are
+    used that always give the same.
 
     Args:
         deterministic: whether the same training gives the same weights on a GPU, too; on the CPU it does anyway.
     """
+    keep_freed_memory()
     flushed = float(torch.tensor(1e-30) * 1e-10) == 0
     searched, strict = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
     torch.set_flush_denormal(True)

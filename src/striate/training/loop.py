@@ -16,7 +16,7 @@ from striate.interrupts import hold_interrupt
 from striate.tasks.base import Batch, Metrics, Task
 from striate.training.distributed import World
 from striate.training.precision import Precision
-from striate.training.state import TrainState
+from striate.training.state import TrainState, train_mode
 from striate.training.step import Engine, too_high, train_step
 
 
@@ -73,7 +73,7 @@ def fit(
     progress = state.progress
     with hold_interrupt() as held:
         while progress.steps < steps() or progress.batches:
-            state.model.train()
+            train_mode(state.model)
             began = time.perf_counter()
             unfinished = progress.batches < steps_per_epoch and progress.steps < steps()
             for batch in train_batches(progress.epochs, progress.batches) if unfinished else ():

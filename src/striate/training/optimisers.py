@@ -32,17 +32,32 @@ def create_optimiser(model: nn.Module, config: LearningOptions) -> torch.optim.O
     Weight decay pulls weights alone: vectors (biases, the scales and shifts of norms) are left out, as they are few
     and do not overfit, and a norm takes the scale of the weights before it away (Goyal et al. 2017, section 5.3).
     """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    weights = [parameter for parameter in trained if parameter.ndim > 1]
-    vectors = [parameter for parameter in trained if parameter.ndim <= 1]
-    groups = [
-        {"params": weights, "weight_decay": config.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return OPTIMISERS[config.optimiser]([group for group in groups if group["params"]], config)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    shares = rate_shares(model, config.early_lr)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((shares[name], parameter.ndim > 1), []).append(parameter)
+    return OPTIMISERS[config.optimiser](
+        [
+            {"params": parameters, "weight_decay": config.weight_decay if weights else 0.0, "share": share}
+            for (share, weights), parameters in groups.items()
+        ],
+        config,
+    )
+
+
+def rate_shares(model: nn.Module, early: float) -> dict[str, float]:
+    """Return each parameter's learning rate as a share of the last one's: those of the first layer have `early`.
+
+    From layer to layer it changes in equal ratios: discriminative rates (Howard and Ruder 2018, "Universal language
+    model fine-tuning for text classification", section 3.2). A layer is what holds parameters of its own.
+    """
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name, _ in model.named_parameters()))
+    share = {layer: early ** (1 - place / max(1, len(layers) - 1)) for place, layer in enumerate(layers)}
+    return {name: share[name.rpartition(".")[0]] for name, _ in model.named_parameters()}
 
 
 def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
     """Set the learning rate of the next step."""
     for group in optimiser.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["share"]

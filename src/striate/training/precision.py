@@ -24,6 +24,7 @@ from striate import atomic, strict_json
 from striate.errors import OutputError
 from striate.tasks.base import Batch, Task
 from striate.training.hardware import out_of_memory, threads
+from striate.training.state import train_mode
 
 Number = Literal["float32", "bfloat16"]
 _Laid = TypeVar("_Laid", Tensor, nn.Module)
@@ -248,7 +249,7 @@ class _Trials:
     def _pass(self, precision: Precision, batch: Batch, rounded_to: Number = "float32") -> tuple[float, float, Tensor]:
         """Go forward and backward through a copy of the network: images a second, loss, gradient as one vector."""
         device = batch.images.device
-        twin = precision.lay_out(copy.deepcopy(self.model)).train()
+        twin = train_mode(precision.lay_out(copy.deepcopy(self.model)))
         images = precision.lay_out(batch.images)
         if rounded_to == "bfloat16":
             images = images.bfloat16().float()

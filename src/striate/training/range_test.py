@@ -15,7 +15,7 @@ from torch import nn
 from striate.errors import NotFiniteError, TrainingError
 from striate.progress import progress_bar
 from striate.tasks.base import Batch
-from striate.training.state import start
+from striate.training.state import start, train_mode
 from striate.training.step import Engine, train_step
 
 STEPS, LOWEST, HIGHEST = 100, 1e-5, 10.0
@@ -53,7 +53,7 @@ def range_test(
         TrainingError: the loss is not finite from the beginning.
     """
     growth = (HIGHEST / LOWEST) ** (1 / (steps - 1))
-    state = start(copy.deepcopy(model).train(), engine.config)
+    state = start(train_mode(copy.deepcopy(model)), engine.config)
     engine = replace(
         engine,
         config=replace(engine.config, on_nonfinite="stop"),

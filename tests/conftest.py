@@ -33,6 +33,7 @@ from PIL import Image  # noqa: E402
 
 import striate as st  # noqa: E402
 from striate.runs import Run  # noqa: E402
+from tests import made_dots  # noqa: E402
 
 # The same cases every time, so that a change is judged by itself; HYPOTHESIS_PROFILE=search looks for new ones.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
@@ -98,6 +99,19 @@ def colour_run(colour_folders, tmp_path: Path, tmp_path_factory: pytest.TempPath
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Train LeNet-5 on the built-in handwriting, as the README's first command does."""
     return st.train("mnist", st.TrainConfig(out=str(tmp_path_factory.mktemp("digits") / "run")))
+
+
+@pytest.fixture(scope="session")
+def dots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make pictures of two dots, joints in space."""
+    return made_dots.point(tmp_path_factory.mktemp("pose"), "dots")
+
+
+@pytest.fixture(scope="session")
+def dots_run(dots, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Train a small network to find them."""
+    options = made_dots.QUICK | {"epochs": 30}
+    return st.train(dots, st.TrainConfig(**options, out=str(tmp_path_factory.mktemp("pose") / "run")))
 
 
 @pytest.fixture(scope="session")

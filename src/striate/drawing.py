@@ -113,10 +113,6 @@ def draw_joints(
         pen.ellipse((x - size, y - size, x + size, y + size), fill=colours[joint], outline="white")
 
 
-def side_colours(joints: Sequence[str], mirror: Sequence[tuple[int, int]]) -> list[Colour]:
-    """Return each joint's colour: of pairs the one whose name begins with an l, the left one, is blue, else orange."""
-    colours = [_MIDDLE] * len(joints)
-    for pair in mirror:
-        for joint in pair:
-            colours[joint] = _LEFT if joints[joint].lower().startswith("l") else _RIGHT
-    return colours
+def side_colours(joints: int, left: Collection[int], right: Collection[int]) -> list[Colour]:
+    """Return the colour of each of so many joints: left ones are blue, right ones orange, others green."""
+    return [_LEFT if joint in left else _RIGHT if joint in right else _MIDDLE for joint in range(joints)]

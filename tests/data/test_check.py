@@ -373,6 +373,15 @@ def test_a_joint_off_its_image_is_found(people, uv):
     assert problem.severity == "note"  # of its xyz the network learns all the same
 
 
+def test_joints_off_their_images_are_problems_where_they_are_many(people):
+    def most_of_one(document: dict[str, Any]) -> None:
+        for place, joint in enumerate(JOINTS[:4]):
+            spoiled(3, "uv", joint, [-20 - place, 50])(document)
+
+    problem = found(check_data(people(most_of_one)), "joints-off-image")[0]
+    assert (problem.where.rpartition("/")[2], problem.severity) == ("3.png", "problem")
+
+
 def test_a_joint_off_its_image_is_a_problem_where_that_is_all_that_is_known(people):
     def flatten(document: dict[str, Any]) -> None:
         for sample in document["samples"]:
@@ -402,7 +411,7 @@ def test_limbs_of_impossible_and_odd_length_are_found(people, place, severity):
 )
 def test_wrong_pairs_are_found_by_name(people, mirror, named):
     report = check_data(people(lambda document: document.update(mirror=mirror)))
-    assert named in [problem.where for problem in found(report, "left-right")]
+    assert named in [problem.where.partition("people: ")[2] for problem in found(report, "left-right")]
     assert not report.ok
 
 
@@ -410,7 +419,8 @@ def test_wrong_pairs_are_found_by_what_they_hang_on(people):
     joints = ["a", "b", "c", "d", "e", "f", "g"]
     mirror = [["b", "e"], ["d", "c"], ["f", "g"]]
     report = check_data(people(lambda document: document.update(joints=joints, mirror=mirror)))
-    assert {problem.where for problem in found(report, "left-right")} == {"mirror: b, e", "mirror: d, c"}
+    where = {problem.where.partition("people: ")[2] for problem in found(report, "left-right")}
+    assert where == {"mirror: b, e", "mirror: c, d"}
 
 
 def test_both_of_a_pair_in_one_place_are_found(people):

@@ -90,8 +90,11 @@ def pixels(world: World, *, accumulate: int) -> dict:
     return {"steps": found, "weights": weights(model), "figures": measured.compute(), "per_class": measured.rows()}
 
 
-def joints(world: World, *, accumulate: int) -> dict:
-    """Take three steps on poses of which few and uneven joints count, and measure the network on five of them."""
+def joints(world: World, *, accumulate: int, hidden: bool = False) -> dict:
+    """Take three steps on poses of which few and uneven joints count, and measure the network on five of them.
+
+    Where every second pose is hidden, one of two processes has no joint that counts.
+    """
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 20))
     skeleton = Skeleton(joints=("a", "b", "c", "d"), parents=(-1, 0, 1, 2))
@@ -103,6 +106,8 @@ def joints(world: World, *, accumulate: int) -> dict:
         placed=torch.tensor([[1, 0, 1, 1], [0, 0, 0, 1], [1, 1, 1, 0], [0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]) > 0,
         image_px=(6, 6),
     )
+    if hidden:
+        targets.visible[1::2], targets.placed[1::2] = False, False
     images = torch.randn(6, 3, 6, 6)
     task.study([targets], lambda chosen: [images[chosen]])
     engine = Engine(task=task, config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), world=world)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import safetensors.torch
 import torch
 
 import striate as st
@@ -102,3 +103,37 @@ def test_a_line_whose_strides_do_not_double_takes_the_other_head():
     encoder = st.models.create(body, classes=2, size_px=48)
     with pytest.raises(ModelError, match="take --head vector, or other strides"):
         HeatmapNetwork(encoder, 2, 1)
+
+
+SEVERAL = ("lenet5", "resnet20", "resnet18", "resnet50", "vgg11_bn", "alexnet", UNPADDED, HALVED)
+
+
+@pytest.mark.parametrize("model", SEVERAL)
+def test_every_parameter_that_is_used_is_taught_and_all_come_back(model, tmp_path):
+    plan = st.models.plan(model, (3, 72, 80), classes=2).trunk()
+    network = HeatmapNetwork(st.models.build(plan, model, seed=0), 3, 2)
+    images = torch.rand(2, 3, 72, 80)
+    outputs = network(images)
+    assert outputs.shape == (2, 12)
+    (outputs * torch.randn(2, 12)).sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+    safetensors.torch.save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    other = HeatmapNetwork(st.models.build(plan, model, seed=1), 3, 2)
+    other.load_state_dict(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
+    with torch.inference_mode():
+        assert torch.equal(other.eval()(images), network.eval()(images))
+
+
+@pytest.mark.parametrize("size_px", [(70, 81), (97, 64), (75, 75)])
+@pytest.mark.parametrize("model", SEVERAL)
+def test_images_of_odd_sizes_have_places_within_them(model, size_px):
+    """A little beyond the border at the most: by half a unit, where an encoder does not pad."""
+    plan = st.models.plan(model, (3, 72, 80), classes=2).trunk()
+    network = HeatmapNetwork(st.models.build(plan, model, seed=0), 3, 2).eval()
+    with torch.inference_mode():
+        outputs = network(torch.randn(2, 3, *size_px)).view(2, 3, 4)
+    assert outputs.isfinite().all()
+    assert (outputs[..., 2:].abs() <= 2 + 4 * 2 / min(size_px)).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from dataclasses import replace
 
@@ -12,41 +13,102 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 import striate as st
-from striate.data.augment import POLICIES, Moves, draw
-from striate.data.figures import locate
+from striate.data.augment import _DRAWS, POLICIES, Moves
+from striate.data.figures import JOINTS, locate, render
 from striate.data.fitting import Form
-from striate.data.targets import make_targets
+from striate.data.labels import JointLabels
+from striate.data.targets import NO_LABEL, make_targets
+from striate.data.warp import move_images, move_masks, sampling_grid
+
+figures_render = importlib.import_module("striate.data.figures.render")  # the module, which its function hides
+SIDE_PX = 128
+EVERY = replace(POLICIES["none"], flip=0.5, rotate_deg=40, scale=1.4, translate=0.1)
 
 
-@pytest.mark.parametrize("index", range(6))
-def test_what_augmentation_makes_of_joints_is_what_a_turned_camera_sees(index):
-    """A figure, turned in the image, is the same figure before a camera that was turned about its optical axis."""
-    policy = replace(POLICIES["none"], rotate_deg=40)
-    moves = Moves(policy, draw(1, index, 0), height_px=128, width_px=128)
-    labels = st.open_data(f"figures:{index + 2}", task="pose").samples.labels.take(np.array([index]))
-    found = make_targets(labels, moves, None, (128, 128), torch.device("cpu"))
-    turned = locate(0, index, turn_deg=math.degrees(float(moves.angle_rad[0])))
-    np.testing.assert_allclose(found.xyz_mm[0], turned.xyz_mm - turned.xyz_mm[0], atol=0.05)
-    np.testing.assert_allclose(found.uv_px[0], turned.uv_px, atol=0.01)
-    assert found.visible[0].tolist() == turned.visible.tolist()
+def drawn(**numbers: float) -> np.ndarray:
+    """Draw for one sample what is said, and for all else the middle: nothing."""
+    row = np.full((1, len(_DRAWS)), 0.5, dtype=np.float32)
+    for name, number in numbers.items():
+        row[0, _DRAWS.index(name)] = number
+    return row
 
 
-@given(seed=some.integers(0, 10**6))
-def test_scale_and_translation_leave_millimetres_alone_and_a_flip_negates_x_and_swaps_sides(seed):
-    labels = st.open_data("figures:4", task="pose").samples.labels
-    cpu = torch.device("cpu")
-    plain = make_targets(labels, None, None, (128, 128), cpu)
-    drawn = draw(len(labels), seed, 0)
-    policy = replace(POLICIES["none"], scale=1.4, translate=0.2)
-    moved = make_targets(labels, Moves(policy, drawn, height_px=128, width_px=128), None, (128, 128), cpu)
-    assert torch.equal(moved.xyz_mm, plain.xyz_mm)
-    assert not torch.equal(moved.uv_px, plain.uv_px)
-    flip = Moves(replace(POLICIES["none"], flip=1.0), drawn, height_px=128, width_px=128)
-    flipped = make_targets(labels, flip, None, (128, 128), cpu)
-    swapped = torch.from_numpy(labels.skeleton.mirrored)
-    assert torch.equal(flipped.xyz_mm, plain.xyz_mm[:, swapped] * torch.tensor([-1.0, 1.0, 1.0]))
-    torch.testing.assert_close(flipped.uv_px[..., 0], 128 - plain.uv_px[:, swapped, 0])
-    assert torch.equal(flipped.visible, plain.visible[:, swapped])
+def other_side(names: tuple[str, ...]) -> list[int]:
+    """Find the joint that each is in a mirror, by its name alone."""
+    swap = {"l": "r", "r": "l"}
+    swapped = [swap[name[0]] + name[1:] if name[1] == "_" else name for name in names]
+    return [names.index(name) for name in swapped]
+
+
+@given(
+    index=some.integers(0, 200),
+    flip=some.booleans(),
+    angle=some.floats(0, 0.99),
+    scale=some.floats(0, 0.99),
+    right=some.floats(0, 0.99),
+    down=some.floats(0, 0.99),
+)
+def test_augmented_joints_are_those_before_a_moved_camera(index, flip, angle, scale, right, down):
+    """The camera was rolled, its focal length is longer and its principal point elsewhere; a mirror negates x.
+
+    Mirrored first: what is then turned clockwise is the mirror image of what was turned the other way.
+    """
+    row = drawn(flip=0.2 if flip else 0.8, angle=angle, scale=scale, right=right, down=down)
+    moves = Moves(EVERY, row, height_px=SIDE_PX, width_px=SIDE_PX)
+    turn_deg = 40 * (2 * float(row[0, _DRAWS.index("angle")]) - 1)
+    longer = 1.4 ** (2 * float(row[0, _DRAWS.index("scale")]) - 1)
+    principal = SIDE_PX * (0.5 + 0.1 * (2 * row[0, [_DRAWS.index("right"), _DRAWS.index("down")]] - 1))
+    seen = locate(0, index, size_px=SIDE_PX, turn_deg=-turn_deg if flip else turn_deg)
+    xyz = seen.xyz_mm
+    if flip:
+        xyz = xyz[other_side(JOINTS)] * (-1, 1, 1)
+    uv = longer * seen.focal_px * xyz[:, :2] / xyz[:, 2:] + principal
+
+    upright = locate(0, index, size_px=SIDE_PX)
+    labels = JointLabels(
+        xyz_mm=(upright.xyz_mm - upright.xyz_mm[0])[None].astype(np.float32),
+        uv_px=upright.uv_px[None].astype(np.float32),
+        visible=upright.visible[None],
+        skeleton=st.open_data("figures:2", task="pose").skeleton,
+    )
+    found = make_targets(labels, moves, None, (SIDE_PX, SIDE_PX), torch.device("cpu"))
+    np.testing.assert_allclose(found.xyz_mm[0], xyz - xyz[0], atol=0.01)
+    np.testing.assert_allclose(found.uv_px[0], uv, atol=0.01)
+    assert found.visible[0].tolist() == upright.visible[other_side(JOINTS) if flip else slice(None)].tolist()
+
+
+@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize(("turn_deg", "longer"), [(25, 1), (-40, 1), (0, 1.3), (0, 0.8), (15, 1.2)])
+def test_augmented_pixels_are_those_before_a_moved_camera(index, turn_deg, longer, monkeypatch):
+    """Where the picture had them: of parts of the body, all but their edges are what the renderer makes of the same."""
+    still = render(0, index, size_px=SIDE_PX)
+    row = drawn(flip=0.8, angle=(turn_deg / 40 + 1) / 2, scale=(math.log(longer, 1.4) + 1) / 2)
+    moves = Moves(EVERY, row, height_px=SIDE_PX, width_px=SIDE_PX)
+    size = (SIDE_PX, SIDE_PX)
+    grid = sampling_grid(moves.matrices(), size, size, torch.device("cpu"))
+    mask = move_masks(torch.from_numpy(still.mask)[None], grid)[0].numpy()
+    real = figures_render.random_camera
+
+    def zoomed(*arguments):
+        camera = real(*arguments)
+        return replace(camera, focal=longer * camera.focal)
+
+    monkeypatch.setattr(figures_render, "random_camera", zoomed)
+    moved = render(0, index, size_px=SIDE_PX, turn_deg=turn_deg)
+    known = mask != NO_LABEL
+    person = known & ((mask > 0) | (moved.mask > 0))
+    assert person.sum() > 500
+    wrong, without = ((given != moved.mask)[person].mean() for given in (mask, still.mask))
+    assert wrong < 0.15
+    assert wrong < without / 2
+
+
+def test_a_mirror_image_has_its_pixels_the_other_way_round():
+    still = render(0, 1, size_px=SIDE_PX)
+    moves = Moves(EVERY, drawn(flip=0.2), height_px=SIDE_PX, width_px=SIDE_PX)
+    grid = sampling_grid(moves.matrices(), (SIDE_PX, SIDE_PX), (SIDE_PX, SIDE_PX), torch.device("cpu"))
+    moved = move_images(torch.from_numpy(still.image)[None], grid)[0].permute(1, 2, 0)
+    np.testing.assert_allclose(moved, still.image[:, ::-1], atol=0.1)
 
 
 def test_joints_off_their_picture_have_no_place_in_it():

@@ -13,6 +13,7 @@ from striate import atomic
 from striate.cli.output import Data, JsonFlag, print_json, print_table
 from striate.data import open_data
 from striate.data.dataset import Dataset
+from striate.data.labels import ClassLabels
 from striate.errors import ConfigError
 from striate.training.config import DataOptions
 
@@ -91,7 +92,7 @@ def _card(dataset: Dataset) -> dict[str, Any]:
         split: np.bincount(dataset.samples.take(rows).labels.strata(), minlength=len(dataset.classes))
         for split, rows in dataset.splits.items()
     }
-    classified = dataset.task == "classify"
+    classified = isinstance(dataset.samples.labels, ClassLabels)  # each picture is of one class, and can be counted
     return {
         "task": dataset.task,
         "samples": len(dataset.samples),

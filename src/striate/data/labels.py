@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from striate.data.fitting import Fit, Form, fit_box
+from striate.data.left_right import left_joints
 from striate.errors import DataError
 
 __all__ = ["ClassLabels", "Fit", "JointLabels", "Labels", "MaskLabels", "Skeleton", "Vocabulary", "class_colours"]
@@ -17,6 +19,7 @@ __all__ = ["ClassLabels", "Fit", "JointLabels", "Labels", "MaskLabels", "Skeleto
 Unit = Literal["mm", "px"]
 
 OFF_IMAGE = 0.05  # of a picture's side, by which a joint may lie beyond it
+_MOST_OFF, _MOST_OFF_ONE = 0.1, 0.5  # of all joints, and of one sample's, that lie off their pictures by chance
 
 
 @runtime_checkable
@@ -128,12 +131,32 @@ class JointLabels:
         """Return places and what is visible."""
         return b"".join(np.ascontiguousarray(part).tobytes() for part in (self.xyz_mm, self.uv_px, self.visible))
 
+    def in_order_of(self, skeleton: Skeleton) -> JointLabels:
+        """Return the same joints in the order of another skeleton that has them all, as a part of that."""
+        order = np.array([self.skeleton.joints.index(name) for name in skeleton.joints])
+        return replace(
+            self,
+            xyz_mm=self.xyz_mm[:, order],
+            uv_px=self.uv_px[:, order],
+            visible=self.visible[:, order],
+            skeleton=skeleton,
+        )
+
     def strays(self, sizes_px: Int64[np.ndarray, "samples 2"]) -> Bool[np.ndarray, "samples joints"]:
         """Tell which joints that count lie off their picture (height, width) by more than a twentieth of its side."""
         sizes = sizes_px[:, None, ::-1]  # width and height, as u and v
         beyond = np.maximum(-self.uv_px, self.uv_px - sizes) > OFF_IMAGE * sizes  # false where it is not known
         strays: Bool[np.ndarray, "samples joints"] = beyond.any(axis=2) & self.visible
         return strays
+
+    def misplaced(self, sizes_px: Int64[np.ndarray, "samples 2"]) -> Bool[np.ndarray, " samples"]:
+        """Tell whose places seem to be in other pixels: most of a sample's are off its picture, or many of all are."""
+        strays = self.strays(sizes_px)
+        placed = self.visible & np.isfinite(self.uv_px).all(axis=2)
+        off, most = strays.sum(axis=1), _MOST_OFF_ONE * placed.sum(axis=1)
+        many = off.sum() > _MOST_OFF * placed.sum()
+        misplaced: Bool[np.ndarray, " samples"] = off > (0 if many else most)
+        return misplaced
 
     def fitted(self, sizes_px: Int64[np.ndarray, "samples 2"], form: Form) -> JointLabels:
         """Move the places in the pictures, without those off them; mm, which are relative to the root joint, stay."""
@@ -151,7 +174,7 @@ class Skeleton:
     Attributes:
         joints: their names.
         parents: for each the index of the joint that it hangs on; -1 for the root.
-        mirror: pairs of indices that a mirror image swaps.
+        mirror: pairs of indices that a mirror image swaps, in order: two skeletons that mean the same are the same.
         unit: `mm` where their places in space are known; `px` where only those in the image are.
 
     Raises:
@@ -180,6 +203,8 @@ class Skeleton:
         for pair in self.mirror:
             if len(set(pair)) != 2 or not all(0 <= joint < count for joint in pair):
                 raise DataError(f"mirror has the pair {pair}; wanted: two different joints.")
+        # as a frozen dataclass wants it
+        object.__setattr__(self, "mirror", tuple(sorted((min(pair), max(pair)) for pair in self.mirror)))
 
     @property
     def root(self) -> int:
@@ -193,6 +218,16 @@ class Skeleton:
         for left, right in self.mirror:
             order[left], order[right] = right, left
         return order
+
+    @property
+    def left(self) -> frozenset[int]:
+        """The left one of each pair."""
+        return left_joints(self.joints, self.mirror)
+
+    @property
+    def right(self) -> frozenset[int]:
+        """The right one of each pair."""
+        return frozenset(chain.from_iterable(self.mirror)) - self.left
 
     def _is_in_a_loop(self, joint: int) -> bool:
         for _ in self.joints:

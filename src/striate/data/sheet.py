@@ -82,7 +82,7 @@ def _tile(batch: Batch, place: int, dataset: Dataset) -> tuple[Image.Image, str]
         assert dataset.skeleton is not None
         uv, visible = targets.uv_px[place].numpy() * scale, targets.placed[place].numpy()
         skeleton = dataset.skeleton
-        draw_joints(image, uv, visible, skeleton.parents, side_colours(skeleton.joints, skeleton.mirror))
+        draw_joints(image, uv, visible, skeleton.parents, side_colours(len(uv), skeleton.left, skeleton.right))
         return image, ""
     target = targets[place]
     if target.ndim == 2:

@@ -117,9 +117,10 @@ def open_store(
 
 
 def _check_strays(labels: JointLabels, pictures: Pictures, sizes_px: Int64[np.ndarray, "samples 2"]) -> None:
-    """Say how many joints lie off their picture; raises DataError where that is all that is known of them."""
+    """Say how many joints lie off their picture; raises DataError for many, or where that is all that is known."""
     strays = labels.strays(sizes_px)
-    rows = np.flatnonzero(strays.any(axis=1))
+    misplaced = labels.misplaced(sizes_px)
+    rows = np.flatnonzero(misplaced if misplaced.any() else strays.any(axis=1))
     if not len(rows):
         return
     row, joint = int(rows[0]), int(np.argmax(strays[rows[0]]))
@@ -130,6 +131,11 @@ def _check_strays(labels: JointLabels, pictures: Pictures, sizes_px: Int64[np.nd
     )
     if labels.skeleton.unit == "px":
         raise DataError(f"{found}; correct uv, or say null for what it does not show (striate check names all).")
+    if misplaced.any():
+        raise DataError(
+            f"{found}; so are {strays.sum():,} joints, in {strays.any(axis=1).sum():,} samples. Is uv in other pixels, "
+            "before pictures were cut or resized? Correct it, or say null for what they do not show."
+        )
     say(f"{found}; of {strays.sum():,} such joints xyz counts, and their place in the image does not")
 
 

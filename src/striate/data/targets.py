@@ -111,11 +111,15 @@ def _(
         matrices = moves.matrices()
         uv = uv @ matrices[:, :2, :2].transpose(0, 2, 1) + matrices[:, None, :2, 2]
         # a mirror image: x changes its sign, and left and right their names
-        swapped = labels.skeleton.mirrored
+        swapped, root = labels.skeleton.mirrored, labels.skeleton.root
         where = moves.flipped[:, None, None]
         xyz = np.where(where, xyz[:, swapped] * (-1, 1, 1), xyz)
+        if swapped[root] != root:  # a hip, say: what was relative to the left one is to be so to the right one
+            xyz = xyz - xyz[:, [root]]
         uv = np.where(where, uv[:, swapped], uv)
         visible = np.where(moves.flipped[:, None], visible[:, swapped], visible)
+        if labels.skeleton.unit == "mm":  # where the new root is not known, nothing is
+            visible = visible & np.isfinite(xyz).all(-1)
         cos, sin = np.cos(moves.angle_rad)[:, None], np.sin(moves.angle_rad)[:, None]
         x, y, z = np.moveaxis(xyz, -1, 0)
         xyz = np.stack([cos * x - sin * y, sin * x + cos * y, z], -1)

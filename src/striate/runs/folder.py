@@ -132,8 +132,9 @@ def _options(record: RunRecord, prepared: Prepared, config: TrainConfig) -> Iter
         yield "line", record.line, prepared.plan.line
     yield "model", record.model, prepared.model
     yield "classes", record.classes, prepared.dataset.classes
-    before, now = (skeleton and skeleton.joints for skeleton in (record.skeleton, prepared.dataset.skeleton))
-    yield "joints", before, now
+    before, now = (skeleton and asdict(skeleton) for skeleton in (record.skeleton, prepared.dataset.skeleton))
+    for part in ("joints", "parents", "mirror", "unit"):
+        yield part, before and before[part], now and now[part]
     yield "images", form, asdict(prepared.form)
     yield "augment", record.augment, config.policy
     for option in fields(TrainConfig):

@@ -146,6 +146,8 @@ class RunRecord:
                 }
             )
             record.create_task()  # a damaged record may not have what its task needs
+            if record.best_epoch and not record.learned:
+                raise RunError(f"{path}: damaged (learned is empty); train again.")
             return record
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{folder}: no run here (there is no {FILE}){_runs_nearby(folder)}.") from None

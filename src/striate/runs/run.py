@@ -24,7 +24,7 @@ from striate.data.dataset import Samples
 from striate.data.decode import decode, open_image, upright_size
 from striate.data.files import find_images
 from striate.data.fitting import Form, fit_box
-from striate.data.labels import ClassLabels, Skeleton
+from striate.data.labels import ClassLabels, JointLabels, Skeleton
 from striate.data.pictures import ImageFiles, naming
 from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store, open_store, undecoded_store
@@ -109,8 +109,7 @@ class Run:
                 f"{dataset.location}: the network has no class {unknown[0]!r}{nearest(unknown[0], self.classes)}; "
                 f"it knows: {listing(self.classes, most=10)}."
             )
-        if dataset.skeleton and dataset.skeleton != self.record.skeleton:
-            raise DataError(f"{dataset.location}: {_other_joints(dataset.skeleton, self.record.skeleton)}")
+        dataset = _with_joints_of(dataset, self.record.skeleton)
         chosen = dataset.split(dataset.published) if dataset.published else dataset.samples
         samples = chosen if split == "auto" else dataset.split(split)
         # what training decoded is found in the cache; what is not is decoded on the way
@@ -359,14 +358,26 @@ def _read_split(folder: Path) -> dict[str, dict[str, str]]:
         ) from None
 
 
-def _other_joints(given: Skeleton, known: Skeleton | None) -> str:
-    """Say how the joints of data differ from those that a network finds."""
-    assert known is not None
+def _with_joints_of(dataset: Dataset, known: Skeleton | None) -> Dataset:
+    """Return data with a network's joints in its order; raises DataError where these are others.
+
+    What hangs on what, and what a mirror image swaps, changes neither places nor figures.
+    """
+    labels = dataset.samples.labels
+    if known is None or not isinstance(labels, JointLabels):
+        return dataset
+    given, where = labels.skeleton, dataset.location
     if given.unit != known.unit:
-        return f"its joints are in {given.unit}, and the network finds them in {known.unit}."
-    if given.joints != known.joints:
-        return f"its joints are {listing(given.joints, most=20)}; the network finds {listing(known.joints, most=20)}."
-    return "its joints have the network's names, but other parents or mirror pairs; correct the one or the other."
+        raise DataError(f"{where}: its joints are in {given.unit}, and the network finds them in {known.unit}.")
+    if set(given.joints) != set(known.joints):
+        theirs, ours = (listing(joints, most=20) for joints in (given.joints, known.joints))
+        raise DataError(f"{where}: its joints are {theirs}; the network finds {ours}.")
+    theirs, ours = given.joints[given.root], known.joints[known.root]
+    if given.unit == "mm" and theirs != ours:
+        raise DataError(
+            f"{where}: its joints are relative to {theirs}, and the network's to {ours}; give that parent -1."
+        )
+    return replace(dataset, samples=replace(dataset.samples, labels=labels.in_order_of(known)), skeleton=known)
 
 
 def _share(count: int, store: Store) -> str:

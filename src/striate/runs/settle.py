@@ -72,6 +72,8 @@ class Feeds:
         dataset, policy = prepared.dataset, POLICIES[config.policy]
         if config.mix != "auto":
             policy = replace(policy, mix=config.mix)
+        if policy.flip and dataset.skeleton and not dataset.skeleton.mirror:
+            say("no mirror images: no joints are paired as left and right (mirror in joints.json)")
         policy = policy.suiting(dataset.samples.labels, mirror_safe=dataset.mirror_safe)
         window, most = window_px(prepared.task, config, prepared.form), prepared.task.batch_size
         batches = {

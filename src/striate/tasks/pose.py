@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from striate import models
 from striate.data.labels import Fit, Vocabulary
 from striate.data.targets import JointTargets, Targets
-from striate.errors import ConfigError, DataError, ModelError
+from striate.errors import ConfigError, DataError, ModelError, listing
 from striate.models.effects import Shape
 from striate.models.heatmaps import HeatmapNetwork
 from striate.models.plan import Plan
+from striate.progress import say
 from striate.tasks.base import Chosen, Features, Metrics, Origin, Prediction, PredictOptions
 from striate.tasks.joint_metrics import JointMetrics, Places
 from striate.tasks.linear import last_layer, ridge_regression, set_layer
@@ -62,7 +63,7 @@ class Pose:
         self.joints = len(self.skeleton.joints)
         self.numbers = 5 if self.in_space else 2
         self.outputs = self.joints * self.numbers
-        self.learned = learned or {}
+        self.learned = self._checked(learned) if learned else {}
         self.tensors: dict[str, Tensor] = {}
         self.head: Head = head
 
@@ -89,11 +90,19 @@ class Pose:
             return HeatmapNetwork(network, self.joints, self.numbers - 2)
 
     def study(self, targets: Iterable[Targets], images: Chosen) -> None:
-        """Find the mean pose and the joints' deviations from it, and keep training images to be looked up."""
+        """Find the mean pose and the joints' deviations from it, and keep training images to be looked up.
+
+        Raises:
+            DataError: no joint counts in any image.
+        """
         poses = [part for part in targets if isinstance(part, JointTargets)]
         visible = torch.cat([self.counted(part) for part in poses]).cpu()
         within = torch.cat([_within(part) for part in poses]).cpu()
         uv = torch.cat([_shares(part) for part in poses]).double().cpu()
+        if untaught := [name for name, count in zip(self.skeleton.joints, visible.sum(0), strict=True) if not count]:
+            if len(untaught) == self.joints:
+                raise DataError("no training image shows a joint; give places, within the images, of some.")
+            say(f"no training image shows {listing(untaught)}: the network will not tell where that is")
         self.learned = {"visible": visible.sum(0).tolist(), "placed": within.sum(0).tolist()}
         self.learned |= _spread("uv", uv, within)
         places = torch.where(within[..., None], uv, torch.tensor(self.learned["mean_uv"]))
@@ -206,14 +215,30 @@ class Pose:
         """Return for each image where the joints are."""
         outputs = model(images).float()
         size = torch.tensor([images.shape[3], images.shape[2]])
+        taught, shown = (np.array(self.learned[name]) > 0 for name in ("visible", "placed"))
         xyz = self.millimetres(outputs).cpu().numpy() if self.in_space else None
         uv = ((self.places(outputs).cpu() + 2) / 4 * size).double().numpy()
+        uv[:, ~shown] = np.nan
+        if xyz is not None:
+            xyz[:, ~taught] = np.nan
         found: list[Prediction] = []
         for place, origin in enumerate(origins):
-            in_picture = (uv[place] - origin.offset) / origin.scale if any(self.learned["placed"]) else None
+            in_picture = (uv[place] - origin.offset) / origin.scale if shown.any() else None
             found.append(JointPrediction(self.skeleton, None if xyz is None else xyz[place], in_picture))
             advance(1)
         return found
+
+    def _checked(self, learned: dict[str, Any]) -> dict[str, Any]:
+        """Return what was found in training targets; raises ValueError where that is not as `study` leaves it."""
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("visible", "placed", "deviation_uv"), (self.joints,))
+        shapes["mean_uv"] = (self.joints, 2)
+        if self.in_space:
+            shapes |= {"deviation_mm": (self.joints,), "mean_mm": (self.joints, 3)}
+        for name, shape in shapes.items():
+            found = np.array(learned[name], dtype=np.float64)  # which wants numbers
+            if found.shape != shape or not np.isfinite(found).all():
+                raise ValueError(f"{name} in learned is not {' times '.join(map(str, shape))} numbers")
+        return learned
 
     def _numbers(self, outputs: Float[Tensor, "batch numbers"]) -> Float[Tensor, "batch joints _"]:
         numbers: Tensor = outputs.view(-1, self.joints, self.numbers)

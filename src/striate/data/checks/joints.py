@@ -25,7 +25,7 @@ def off_image(evidence: Evidence) -> Iterator[Problem]:
         return
     unread = (10**9, 10**9)
     sizes = np.array([look.size_px or unread for look in evidence.looks])
-    outside, uv = labels.strays(sizes), labels.uv_px
+    outside, uv, misplaced = labels.strays(sizes), labels.uv_px, labels.misplaced(sizes)
     for row in np.flatnonzero(outside.any(axis=1)):
         off = [
             f"{labels.skeleton.joints[joint]} ({uv[row, joint, 0]:.0f}, {uv[row, joint, 1]:.0f})"
@@ -35,8 +35,9 @@ def off_image(evidence: Evidence) -> Iterator[Problem]:
             kind="joints-off-image",
             where=evidence.where[row],
             what=f"{listing(off)} outside of its {sizes[row, 1]}x{sizes[row, 0]} pixels",
-            fix="correct uv, or say null for what the picture does not show",
-            severity="problem" if labels.skeleton.unit == "px" else "note",  # xyz counts, and this place does not
+            fix="correct uv (is it in other pixels?), or say null for what the picture does not show",
+            # where these are few, xyz counts, and the place does not
+            severity="problem" if labels.skeleton.unit == "px" or misplaced[row] else "note",
         )
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from striate.data.checks.problem import Problem
 from striate.data.dataset import Dataset
 from striate.data.labels import JointLabels
+from striate.data.left_right import mirror_pairs
 from striate.errors import listing
 
 _POOR, _MUCH_BETTER = 0.3, 1 / 3  # misfit of xyz and uv as they are; what another reading must bring it down to
@@ -18,14 +19,13 @@ _FEWEST_JOINTS = 6  # fewer fit in any reading
 
 def pairs(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
     """Find pairs of the mirror that are no pairs by their names, or hang on joints that are none."""
-    from striate.data.sources.coco import mirror_pairs
-
     skeleton = labels.skeleton
     mirrored, joints = skeleton.mirrored, skeleton.joints
+    mirror = f"{dataset.location}: mirror"
     rooted = bool(np.isfinite(labels.xyz_mm).any())  # of keypoints in images, parents are of our making
     by_name = {joint: other for pair in mirror_pairs(joints) for joint, other in (pair, pair[::-1])}
     for left, right in skeleton.mirror:
-        pair = f"mirror: {joints[left]}, {joints[right]}"
+        pair = f"{mirror}: {joints[left]}, {joints[right]}"
         expected = [f"{joints[joint]}, {joints[by_name[joint]]}" for joint in (left, right) if joint in by_name]
         parents = skeleton.parents[left], skeleton.parents[right]
         if expected and by_name.get(left) != right:
@@ -36,9 +36,10 @@ def pairs(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
     alone = [
         (joint, other) for joint, other in mirror_pairs(joints) if mirrored[joint] == joint and mirrored[other] == other
     ]
-    for joint, other in alone if skeleton.mirror else ():
-        pair = f"{joints[joint]}, {joints[other]}"
-        yield _wrong_pair(f"mirror: {pair}", "the pair is not there, and a mirror image would not swap it", "add it")
+    if alone:
+        named = "; ".join(f"{joints[joint]}, {joints[other]}" for joint, other in alone)
+        lacking = "these pairs are not there" if skeleton.mirror else "there is none, and names have sides"
+        yield _wrong_pair(f"{mirror}: {named}", f"{lacking}: a mirror image would not swap them", "add them to mirror")
 
 
 def same_place(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:

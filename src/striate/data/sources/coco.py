@@ -2,7 +2,8 @@
 
 A sample is a person with one labelled keypoint or more, no crowd. Where a person is alone in the image, annotated or
 not, the picture is the image; where the image holds several, the picture of each is cut out by the box of the
-annotation, made a quarter larger. Keypoints that are labelled but hidden (v = 1) count as those that are seen (v = 2).
+annotation, made a quarter larger, and larger still where labelled keypoints lie outside of it. Keypoints that are
+labelled but hidden (v = 1) count as those that are seen (v = 2).
 
 COCO's keypoints are places of pixels, counted from 0; ours are continuous, so half a pixel is added. COCO has edges
 and no root: the root is the first keypoint, and the others hang on it, or on each other, as a breadth-first search
@@ -23,6 +24,7 @@ from jaxtyping import Bool, Float64, Int64
 from striate.data.dataset import SPLIT_NAMES, Dataset, Samples, SplitName
 from striate.data.files import find_listed, first_repeat
 from striate.data.labels import JointLabels, Skeleton
+from striate.data.left_right import mirror_pairs
 from striate.data.pictures import ImageFiles
 from striate.data.sources._people import CroppedFiles, count_keys, number_rows, prefixed, read_json
 from striate.errors import DataError, listing, nearest
@@ -34,7 +36,6 @@ TASKS = ("pose",)
 _KEYS = ("annotations", "images", "categories")
 _ENLARGED = 1.25  # a box is drawn tightly; what is around tells left from right
 _TRIED = 10  # images that are looked for in a folder to know it by
-_SIDES = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"))
 
 _Entry = dict[str, Any]
 
@@ -117,25 +118,6 @@ def read(location: str, task: str = "pose") -> Dataset:
     )
 
 
-def mirror_pairs(joints: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Pair joints whose names differ in their side alone: left and right anywhere, l and r at either end.
-
-    >>> mirror_pairs(["nose", "left_eye", "right_eye", "l_hip", "r_hip", "knee.L", "knee.R"])
-    ((1, 2), (3, 4), (5, 6))
-    """
-    pairs = []
-    for place, name in enumerate(joints):
-        others = [name.replace(left, right, 1) for left, right in _SIDES if left in name]
-        if name[:1] in ("l", "L") and name[1:2] in ("_", "-", ".", " "):
-            others.append(("r" if name[0] == "l" else "R") + name[1:])
-        if name[-1:] in ("l", "L") and name[-2:-1] in ("_", "-", ".", " "):
-            others.append(name[:-1] + ("r" if name[-1] == "l" else "R"))
-        found = [joints.index(other) for other in others if other in joints]
-        if found:
-            pairs.append((place, found[0]))
-    return tuple(pairs)
-
-
 def spanning_tree(joints: int, edges: Sequence[tuple[int, int]]) -> tuple[int, ...]:
     """Return each joint's parent on the way of fewest edges to joint 0, or joint 0 where none leads there; -1 for it.
 
@@ -191,7 +173,7 @@ def _read(file: Path) -> _People:
     if not chosen:
         raise DataError("nobody in it has keypoints; wanted: annotations with keypoints.")
     cropped = np.array([several[entry["image_id"]] > 1 for entry in chosen])
-    boxes = _boxes(chosen, [images[entry["image_id"]] for entry in chosen], cropped)
+    boxes = _boxes(chosen, [images[entry["image_id"]] for entry in chosen], cropped, points)
     shown = list(dict.fromkeys(entry["image_id"] for entry in chosen))
     paths, names = _find([images[key]["file_name"] for key in shown], file)
     if repeat := first_repeat(paths):
@@ -276,9 +258,15 @@ def _labelled(
 
 
 def _boxes(
-    people: Sequence[_Entry], images: Sequence[_Entry], cropped: Bool[np.ndarray, " people"]
+    people: Sequence[_Entry],
+    images: Sequence[_Entry],
+    cropped: Bool[np.ndarray, " people"],
+    points: Float64[np.ndarray, "people joints 3"],
 ) -> Int64[np.ndarray, "people 4"]:
-    """Return the part of the image that is each one's picture: left, top, right, bottom."""
+    """Return the part of the image that is each one's picture: left, top, right, bottom.
+
+    Boxes are of what is seen of a person; keypoints that are hidden can lie far from them, and belong to the picture.
+    """
 
     def no_size(row: int) -> str:
         return f"image {images[row]['file_name']}: width and height must be numbers of pixels; add them."
@@ -296,9 +284,14 @@ def _boxes(
     given = number_rows([people[row].get("bbox") for row in rows], 4, no_box)
     half = given[:, 2:] / 2 * _ENLARGED
     middle = given[:, :2] + given[:, 2:] / 2
-    parts = np.concatenate([np.floor(middle - half), np.ceil(middle + half)], axis=1)
+    labelled, places = points[rows, :, 2:] > 0, points[rows, :, :2]
+    first = np.where(labelled, np.floor(places), np.inf).min(axis=1)
+    last = np.where(labelled, np.floor(places) + 1, -np.inf).max(axis=1)
+    begin, end = np.minimum(np.floor(middle - half), first), np.maximum(np.ceil(middle + half), last)
+    parts = np.concatenate([begin, end], axis=1)
     parts = np.clip(parts, 0, np.tile(sizes[rows], 2))
-    empty = (given[:, 2:] <= 0).any(axis=1) | (parts[:, :2] >= parts[:, 2:]).any(axis=1)
+    apart = (np.floor(middle - half) >= sizes[rows]) | (np.ceil(middle + half) <= 0)
+    empty = (given[:, 2:] <= 0).any(axis=1) | apart.any(axis=1)
     if empty.any():
         raise DataError(no_box(int(np.argmax(empty))))
     boxes[rows] = parts

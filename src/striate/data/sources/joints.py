@@ -12,6 +12,7 @@ and `uv` of some. `split`: in all samples or in none. `visible`: 1 for joints th
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -35,8 +36,11 @@ TASKS = ("pose",)
 _IN_FOLDER = "joints.json"
 _WANTED = ("joints", "parents", "samples")
 _KEYS = (*_WANTED, "mirror", "unit", "note")
-_SAMPLE_KEYS = ("image", "split", "xyz", "uv", "visible")
+_SAMPLE_KEYS = ("image", "split", "xyz", "uv", "visible", "unit")
 _MM = {"mm": 1, "cm": 10, "m": 1000}
+_SHARES, _BEYOND = 0.9, 1.5  # of uv that are fractions, how many lie in the picture, and how far the others reach
+_FEWEST = 3  # samples, of which one can differ from the others
+_ALIKE = 3  # times as long as in other samples, or as short, no one's limbs are
 _LEAST_BONE_MM, _MOST_BONE_MM = 5, 2000  # of the middle one; what is beyond is in another unit than it says
 
 _Document = dict[str, Any]
@@ -66,6 +70,7 @@ def read(location: str, task: str = "pose") -> Dataset:
         _check_keys(file, document)
         skeleton = _skeleton(document)
         samples: list[_Document] = document["samples"]
+        _check_unit(samples, document.get("unit"))
         labels = _labels(samples, skeleton, _factor(document))
         splits = _splits(samples)
         paths, names = find_listed(file.parent, [sample["image"] for sample in samples])
@@ -134,6 +139,7 @@ def _labels(samples: Sequence[_Document], skeleton: Skeleton, factor: int | None
     """Return the joints' coordinates, and which of them count."""
     xyz = _coordinates(samples, "xyz", skeleton, 3)
     uv = _coordinates(samples, "uv", skeleton, 2)
+    _check_pixels(uv)
     in_space = bool(np.isfinite(xyz).any())
     if in_space:
         if factor is None:
@@ -141,12 +147,15 @@ def _labels(samples: Sequence[_Document], skeleton: Skeleton, factor: int | None
         if len(skeleton.joints) < 2:
             raise DataError("xyz is relative to the root, and there is no other joint; wanted: two joints or more.")
         xyz = _root_relative(xyz * factor, samples, skeleton)
-        _check_bones(xyz, skeleton, factor)
     visible = np.isfinite(xyz if in_space else uv).all(axis=2) & _visible(samples, skeleton)
     if not visible.any(axis=1).all():
         where = _where(samples, int(np.argmin(visible.any(axis=1))))
         kind = "xyz" if in_space else "xyz or uv"
         raise DataError(f"{where} has no joint that is visible and of known {kind}; remove the sample.")
+    if in_space:
+        assert factor is not None
+        _check_alike(np.where(visible[..., None], xyz, np.nan), samples, skeleton, factor)
+        _check_bones(xyz, skeleton, factor)
     skeleton = replace(skeleton, unit="mm" if in_space else "px")
     return JointLabels(skeleton=skeleton, xyz_mm=xyz.astype(np.float32), uv_px=uv.astype(np.float32), visible=visible)
 
@@ -207,11 +216,62 @@ def _root_relative(
     return relative
 
 
-def _check_bones(xyz_mm: Float64[np.ndarray, "samples joints 3"], skeleton: Skeleton, factor: int) -> None:
-    """Raise DataError where the middle one of all bones is as long as no person's, and another unit is likely."""
+def _check_pixels(uv: Float64[np.ndarray, "samples joints 2"]) -> None:
+    """Raise DataError where no place is beyond a picture's first pixel, but for what is off it: they are shares."""
+    known = np.abs(uv[np.isfinite(uv)])
+    if len(known) > 2 and (known <= 1).mean() >= _SHARES and known.max() <= _BEYOND:
+        raise DataError("uv is not above 1: these seem to be fractions of the picture's sides; wanted: pixels.")
+
+
+def _check_unit(samples: Sequence[_Document], unit: object) -> None:
+    """Raise DataError where a sample names another unit than the document does."""
+    for place, sample in enumerate(samples):
+        if sample.get("unit", unit) != unit:
+            named = "names none" if unit is None else f"says {_short(unit)}"
+            raise DataError(
+                f"{_where(samples, place)}: its unit is {_short(sample['unit'])}, and the document {named}; "
+                "wanted: one unit for all."
+            )
+
+
+def _check_alike(
+    xyz_mm: Float64[np.ndarray, "samples joints 3"], samples: Sequence[_Document], skeleton: Skeleton, factor: int
+) -> None:
+    """Raise DataError where the limbs of a sample are as long in another unit as those of the others are in this."""
+    if len(samples) < _FEWEST:
+        return
+    lengths = _bones(xyz_mm, skeleton)
+    given = next(unit for unit, mm in _MM.items() if mm == factor)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # bones, or samples, of which nothing is known; joints in one place
+        # of two halves either may be the one in another unit
+        usual = (
+            np.nanquantile(lengths, 0.5, axis=0, method="lower"),
+            np.nanquantile(lengths, 0.5, axis=0, method="higher"),
+        )
+        ratios = [np.nanmedian(lengths / middle, axis=1) for middle in usual]
+    for ratio in ratios:
+        for unit, mm in _MM.items():
+            like = (ratio * mm / factor > 1 / _ALIKE) & (ratio * mm / factor < _ALIKE)
+            if mm != factor and like.any():
+                place, more = int(np.argmax(like)), f" (and {like.sum() - 1:,} more samples)" if like.sum() > 1 else ""
+                raise DataError(
+                    f"{_where(samples, place)}: limbs are {ratio[place]:.3g} times as long as in other samples: "
+                    f"looks like {unit}, not {given}{more}; wanted: one unit for all."
+                )
+
+
+def _bones(xyz_mm: Float64[np.ndarray, "samples joints 3"], skeleton: Skeleton) -> Float64[np.ndarray, "samples bones"]:
+    """Return the distances of joints from those that they hang on."""
     joints = [joint for joint, parent in enumerate(skeleton.parents) if parent >= 0]
     parents = [skeleton.parents[joint] for joint in joints]
-    lengths = np.linalg.norm(xyz_mm[:, joints] - xyz_mm[:, parents], axis=2)
+    lengths: Float64[np.ndarray, "samples bones"] = np.linalg.norm(xyz_mm[:, joints] - xyz_mm[:, parents], axis=2)
+    return lengths
+
+
+def _check_bones(xyz_mm: Float64[np.ndarray, "samples joints 3"], skeleton: Skeleton, factor: int) -> None:
+    """Raise DataError where the middle one of all bones is as long as no person's, and another unit is likely."""
+    lengths = _bones(xyz_mm, skeleton)
     lengths = lengths[np.isfinite(lengths)]
     if lengths.size == 0 or _LEAST_BONE_MM <= (median := float(np.median(lengths))) <= _MOST_BONE_MM:
         return

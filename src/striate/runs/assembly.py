@@ -62,6 +62,7 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
     config = config or TrainConfig()
     with settings(deterministic=config.deterministic), join() as world:
         prepared = prepare(data, config)
+        config = prepared.config
         with _shared_folder(prepared, config, world) as (folder, old):
             if old is None or old.status != "complete":
                 _Training(prepared, config, world, folder, began).run(old)

@@ -26,6 +26,7 @@ def find_lr(data: Dataset | str | Path, config: TrainConfig | None = None) -> Ra
     config, device = config or TrainConfig(), default_device()
     with settings(deterministic=False):
         prepared = prepare(data, config)
+        config = prepared.config
         stores = decode_splits(prepared, config)
         preprocessing = prepared.preprocessing(stores["train"])
         prepared.study(stores["train"], preprocessing)

@@ -48,6 +48,7 @@ class Prepared:
         scale: how large these are, as a share of the data's pictures.
         batch_size: images a step, of all processes together.
         start: weights to begin with; None where they are drawn.
+        config: the options, with the optimiser that is taken.
     """
 
     dataset: Dataset
@@ -58,6 +59,7 @@ class Prepared:
     scale: float
     batch_size: int
     start: Start | None
+    config: TrainConfig
 
     def preprocessing(self, store: Store) -> Preprocessing:
         """Return what becomes of pixels: with the means of the training images, or those of first weights."""
@@ -94,6 +96,8 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
     natural = natural_form(dataset.split("train"), config.max_pixels)
     task = create_task(dataset.task, dataset.vocabulary, **config.of_task(dataset.task))
     batch_size = config.images_a_step(task.batch_size)
+    if config.optimiser == "auto":
+        config = replace(config, optimiser=task.optimiser)
     start = find_start(config, min(natural[:2]))
     record = start.record if start else None
     name, form, scale = choose_form(natural, task, config, record)
@@ -114,6 +118,7 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
         scale=scale,
         batch_size=batch_size,
         start=start,
+        config=config,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
@@ -112,6 +112,7 @@ class Task(Protocol):
     Attributes:
         outputs: how many channels the network's head has.
         batch_size: images a step, where none is asked for.
+        optimiser: likewise.
         keeps_aspect: whether images keep the shape of the data's pictures; else they become squares.
         fits: ways in which pictures of another shape may come to that of the images, the default first.
         crop_px: side of the windows that training cuts out of images, where none is asked for; None: it takes whole
@@ -125,6 +126,7 @@ class Task(Protocol):
 
     outputs: int
     batch_size: int
+    optimiser: Literal["sgd", "adamw"]
     keeps_aspect: bool
     fits: tuple[Fit, ...]
     crop_px: int | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ class Classification:
     """
 
     batch_size = 64
+    optimiser: Literal["sgd", "adamw"] = "sgd"
     keeps_aspect = False
     fits: tuple[Fit, ...] = ("crop", "pad", "stretch")
     crop_px = None

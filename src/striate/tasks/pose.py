@@ -48,6 +48,7 @@ class Pose:
     """
 
     batch_size = 64
+    optimiser: Literal["sgd", "adamw"] = "adamw"
     keeps_aspect = False
     fits: tuple[Fit, ...] = ("pad", "crop")
     crop_px = None

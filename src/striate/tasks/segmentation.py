@@ -45,6 +45,7 @@ class Segmentation:
     """
 
     batch_size = 8
+    optimiser: Literal["sgd", "adamw"] = "sgd"
     keeps_aspect = True
     fits: tuple[Fit, ...] = ("crop", "pad", "stretch")
     crop_px = 256

@@ -22,6 +22,7 @@ PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 
 EPOCHS = 20
 _PEAK: dict[OptimiserName, float] = {"sgd": 0.05, "adamw": 0.002}
+_DECAY: dict[OptimiserName, float] = {"sgd": 5e-4, "adamw": 0.05}  # of AdamW it is not part of the gradient
 _FEW_STEPS = 100
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -81,8 +82,8 @@ class LearningOptions(Options):
         ConfigError: a value makes no sense.
     """
 
-    optimiser: OptimiserName = "sgd"
-    """Gradient descent with Nesterov momentum, or AdamW."""
+    optimiser: OptimiserName | Literal["auto"] = "auto"
+    """Gradient descent with Nesterov momentum, or AdamW. auto: sgd; of poses adamw."""
 
     lr: float | Literal["default", "auto"] = "default"
     """Peak of the learning rate: above 0. default: 0.05 for sgd, 0.002 for adamw, a fifth of that for trainings of
@@ -91,8 +92,8 @@ class LearningOptions(Options):
     momentum: float = 0.9
     """Nesterov momentum, of adamw its first beta: at least 0, below 1."""
 
-    weight_decay: float = 5e-4
-    """Pull of every weight, but norms and biases, towards zero: 0 or more."""
+    weight_decay: float | Literal["auto"] = "auto"
+    """Pull of every weight, but norms and biases, towards zero: 0 or more. auto: 0.0005 for sgd, 0.05 for adamw."""
 
     label_smoothing: float = 0.0
     """Share of every target that is spread over all classes (Szegedy et al. 2016): at least 0, below 1."""
@@ -128,14 +129,22 @@ class LearningOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(
-            ("optimiser", self.optimiser in get_args(OptimiserName), f"one of {', '.join(get_args(OptimiserName))}"),
+            (
+                "optimiser",
+                self.optimiser in ("auto", *get_args(OptimiserName)),
+                f"one of auto, {', '.join(get_args(OptimiserName))}",
+            ),
             (
                 "lr",
                 self.lr in ("default", "auto") or (is_number(self.lr) and float(self.lr) > 0),
                 "a positive number, default, or auto",
             ),
             ("momentum", is_number(self.momentum) and 0 <= self.momentum < 1, "at least 0 and below 1"),
-            ("weight_decay", is_number(self.weight_decay) and self.weight_decay >= 0, "0 or more"),
+            (
+                "weight_decay",
+                self.weight_decay == "auto" or (is_number(self.weight_decay) and float(self.weight_decay) >= 0),
+                "0 or more, or auto",
+            ),
             (
                 "label_smoothing",
                 is_number(self.label_smoothing) and 0 <= self.label_smoothing < 1,
@@ -158,6 +167,16 @@ class LearningOptions(Options):
             ),
         )
 
+    @property
+    def method(self) -> OptimiserName:
+        """The optimiser; where nothing else is known, gradient descent."""
+        return "sgd" if self.optimiser == "auto" else self.optimiser
+
+    @property
+    def decay_of_weights(self) -> float:
+        """The pull of weights towards zero."""
+        return _DECAY[self.method] if isinstance(self.weight_decay, str) else self.weight_decay
+
     def peak(self, steps: int) -> float:
         """Return the peak of the learning rate that these options give a training of so many steps.
 
@@ -166,7 +185,7 @@ class LearningOptions(Options):
         """
         if not isinstance(self.lr, str):
             return self.lr
-        return _PEAK[self.optimiser] / (1 if steps >= _FEW_STEPS else 5)
+        return _PEAK[self.method] / (1 if steps >= _FEW_STEPS else 5)
 
 
 @dataclass(frozen=True, kw_only=True)

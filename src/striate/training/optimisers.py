@@ -37,9 +37,9 @@ def create_optimiser(model: nn.Module, config: LearningOptions) -> torch.optim.O
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             groups.setdefault((shares[name], parameter.ndim > 1), []).append(parameter)
-    return OPTIMISERS[config.optimiser](
+    return OPTIMISERS[config.method](
         [
-            {"params": parameters, "weight_decay": config.weight_decay if weights else 0.0, "share": share}
+            {"params": parameters, "weight_decay": config.decay_of_weights if weights else 0.0, "share": share}
             for (share, weights), parameters in groups.items()
         ],
         config,

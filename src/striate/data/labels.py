@@ -102,9 +102,12 @@ class JointLabels:
     """The joints of one person a sample.
 
     Attributes:
-        xyz_mm: camera coordinates (x right, y down, z away), millimetres; not a number where they are not known.
-        uv_px: place in the picture, the top left pixel's centre at (0.5, 0.5); not a number where it is not known.
-        visible: joints that count.
+        xyz_mm: relative to the root joint, along the camera's axes (x right, y down, z away), in millimetres; not a
+            number where it is not known, and everywhere where the unit of the skeleton is px.
+        uv_px: place in the picture, the top left pixel's centre at (0.5, 0.5); not a number where it is not known. It
+            can lie off the picture.
+        visible: joints that count: those that the file says are visible, and whose xyz is known, or uv where there is
+            no xyz at all. One that is hidden behind something can be visible in this sense.
         skeleton: what they are called and how they hang together.
     """
 

@@ -135,7 +135,7 @@ class JointLabels:
         return b"".join(np.ascontiguousarray(part).tobytes() for part in (self.xyz_mm, self.uv_px, self.visible))
 
     def in_order_of(self, skeleton: Skeleton) -> JointLabels:
-        """Return the same joints in the order of another skeleton that has them all, as a part of that."""
+        """Return the same joints in the order of a skeleton whose joints have the same names, and with that."""
         order = np.array([self.skeleton.joints.index(name) for name in skeleton.joints])
         return replace(
             self,

@@ -62,8 +62,22 @@ class Pose:
         self.numbers = 5 if self.in_space else 2
         self.outputs = self.joints * self.numbers
         self.learned = self._checked(learned) if learned else {}
-        self.tensors: dict[str, Tensor] = {}
         self.head: Head = head
+        self._tensors: dict[str, Tensor] = {}
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Training images, made small, and their poses: none, or as `study` leaves them."""
+        return self._tensors
+
+    @tensors.setter
+    def tensors(self, found: dict[str, Tensor]) -> None:
+        shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+        count = max((shape[0] for shape in shapes.values() if shape), default=0)
+        wanted = {"thumbnails": (count, _THUMBNAIL_PX**2), "poses": (count, self.joints, self.numbers)}
+        if found and (shapes != wanted or not count):
+            raise ValueError(f"it holds {shapes}, not {wanted}")
+        self._tensors = found
 
     def inner(self, shape: Shape) -> Shape:
         """Return the images' own shape."""

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 
 import striate as st
 from striate.cli import main
@@ -221,8 +223,19 @@ def test_joints_off_the_image_are_refused_where_they_are_all_that_is_known(tmp_p
     assert "of 1 such joints xyz counts, and their place in the image does not" in capsys.readouterr().err
 
 
-def test_damaged_thumbnails_are_named(dots, tmp_path):
-    run = st.train(dots, st.TrainConfig(**QUICK | {"epochs": 1}, out=str(tmp_path / "run")))
-    (run.folder / "learned.safetensors").write_bytes(b"nothing")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"nothing",
+        safetensors.torch.save({"thumbnails": torch.zeros(3, 256)}),
+        safetensors.torch.save({"thumbnails": torch.zeros(3, 256), "poses": torch.zeros(2, 2, 5)}),
+        safetensors.torch.save({"thumbnails": torch.zeros(3, 256), "poses": torch.zeros(3, 4, 5)}),
+        safetensors.torch.save({"other": torch.zeros(())}),
+    ],
+)
+def test_damaged_thumbnails_are_named(dots_run, tmp_path, content):
+    folder = tmp_path / "run"
+    shutil.copytree(dots_run.folder, folder)
+    (folder / "learned.safetensors").write_bytes(content)
     with pytest.raises(RunError, match=r"learned.safetensors: damaged"):
-        st.load(run.folder)
+        st.load(folder)

@@ -25,6 +25,7 @@ from striate.drawing import side_colours
         (["head", "tail", "l_fin"], ()),
         (["Rankle", "Lankle", "LHip", "RHip", "rwrist", "lwrist"], ((1, 0), (2, 3), (5, 4))),
         (["hip_left", "hip_right", "kneeL", "kneeR", "ELBOW L", "ELBOW R"], ((0, 1), (2, 3), (4, 5))),
+        (["nose", "lf_paw", "rf_paw", "L_B_Paw", "R_B_Paw"], ((1, 2), (3, 4))),
         (["right_l", "left_r", "level", "lid", "rump"], ()),
     ],
 )

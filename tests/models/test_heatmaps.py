@@ -105,6 +105,15 @@ def test_a_line_whose_strides_do_not_double_takes_the_other_head():
         HeatmapNetwork(encoder, 2, 1)
 
 
+@pytest.mark.parametrize("model", ["resnet18", "resnet50", "resnet20", "vgg11_bn"])
+def test_maps_are_made_of_more_channels_than_they_are(model):
+    plan = st.models.plan(model, (3, 64, 64), classes=2).trunk()
+    network = HeatmapNetwork(st.models.build(plan, model, seed=0), 17, 3)
+    ways = [up.then[0].out_channels for up in network.decoder.up]
+    assert all(width >= 128 > 17 * 4 for width in ways)
+    assert len(ways) == len(network.encoder.channels[network.first :]) - 1
+
+
 SEVERAL = ("lenet5", "resnet20", "resnet18", "resnet50", "vgg11_bn", "alexnet", UNPADDED, HALVED)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Say what a trained network sees in images: classes, or a class for every pixel."""
+    """Say what a trained network sees in images: classes, a class for every pixel, or a person's joints."""
 
     run_folder: RunFolder
     images: Annotated[
@@ -46,8 +46,8 @@ class Command:
         str | None,
         tyro.conf.arg(
             metavar="FILE|FOLDER",
-            help="A .csv or .json of what was found, to write; of segmentation and pose also a new folder, for "
-            "a mask of each picture and areas.csv, or joints.csv.",
+            help="A .csv or .json of what was found, to write; or a new folder: of segmentation for a mask of each "
+            "picture and areas.csv, of pose for joints.csv, and the drawings of --overlay.",
             help_behavior_hint="",
         ),
     ] = None

@@ -102,9 +102,12 @@ class JointLabels:
     """The joints of one person a sample.
 
     Attributes:
-        xyz_mm: camera coordinates (x right, y down, z away), millimetres; not a number where they are not known.
-        uv_px: place in the picture, the top left pixel's centre at (0.5, 0.5); not a number where it is not known.
-        visible: joints that count.
+        xyz_mm: relative to the root joint, along the camera's axes (x right, y down, z away), in millimetres; not a
+            number where it is not known, and everywhere where the unit of the skeleton is px.
+        uv_px: place in the picture, the top left pixel's centre at (0.5, 0.5); not a number where it is not known. It
+            can lie off the picture.
+        visible: joints that count: those that the file says are visible, and whose xyz is known, or uv where there is
+            no xyz at all. One that is hidden behind something can be visible in this sense.
         skeleton: what they are called and how they hang together.
     """
 
@@ -132,7 +135,7 @@ class JointLabels:
         return b"".join(np.ascontiguousarray(part).tobytes() for part in (self.xyz_mm, self.uv_px, self.visible))
 
     def in_order_of(self, skeleton: Skeleton) -> JointLabels:
-        """Return the same joints in the order of another skeleton that has them all, as a part of that."""
+        """Return the same joints in the order of a skeleton whose joints have the same names, and with that."""
         order = np.array([self.skeleton.joints.index(name) for name in skeleton.joints])
         return replace(
             self,

@@ -44,7 +44,7 @@ def _as_right(name: str) -> Iterator[str]:
         if re.search(f"{_SEPARATORS}{left}$", name):
             yield name[:-1] + right
     for left, right in _LETTERS:
-        if re.match(rf"{left}[A-Za-z]{{2}}", name):
+        if re.match(f"{left}[A-Za-z]", name):
             yield right + name[1:]
     if re.search("[a-z]L$", name):
         yield f"{name[:-1]}R"

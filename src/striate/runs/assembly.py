@@ -34,7 +34,7 @@ from striate.runs.folder import check_unchanged, run_folder
 from striate.runs.prepare import Prepared, build_network, decode_splits, label_digests, prepare, split_json
 from striate.runs.probe import probe
 from striate.runs.record import WEIGHTS, RunRecord, environment
-from striate.runs.run import Run, default_device, load, read_tensors
+from striate.runs.run import Run, default_device, load, restore_tensors
 from striate.runs.settle import Feeds, Settled, settle
 from striate.runs.writer import RunWriter
 from striate.training import checkpoint
@@ -100,7 +100,7 @@ class _Training:
             saved = self._newest_checkpoint(old)
             _say_what_is_new(self.folder, old)
             prepared.task.learned = old.learned
-            prepared.task.tensors = read_tensors(self.folder)
+            restore_tensors(prepared.task, self.folder)
         else:
             preprocessing = prepared.preprocessing(stores["train"])
             prepared.study(stores["train"], preprocessing)

@@ -293,7 +293,7 @@ def load(folder: str | Path) -> Run:
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{path}: damaged, or of another network ({reason}); train again.") from None
-    task.tensors = read_tensors(folder)
+    restore_tensors(task, folder)
     return Run(folder, record, model.to(default_device()).eval(), task)
 
 
@@ -307,12 +307,12 @@ def _load_published(model: str) -> Run:
     return Run(Path(model), record, network.to(default_device()).eval(), task)
 
 
-def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """Read what a run's task found in the training samples, beside its record; raises RunError where it is damaged."""
+def restore_tensors(task: Task, folder: Path) -> None:
+    """Give a task what it found in the training samples, beside its record; raises RunError where that is damaged."""
     path = folder / TENSORS
     try:
-        return safetensors.torch.load_file(path) if path.exists() else {}
-    except (OSError, SafetensorError) as error:
+        task.tensors = safetensors.torch.load_file(path) if path.exists() else {}
+    except (OSError, SafetensorError, ValueError) as error:
         raise RunError(f"{path}: damaged ({' '.join(str(error).split())[:200]}); train again.") from None
 
 

@@ -20,11 +20,10 @@ from striate.models.heatmaps import HeatmapNetwork
 from striate.models.plan import Plan
 from striate.progress import say
 from striate.tasks.base import Chosen, Features, Metrics, Origin, Prediction, PredictOptions
+from striate.tasks.heads import Head
 from striate.tasks.joint_metrics import JointMetrics, Places
 from striate.tasks.linear import last_layer, ridge_regression, set_layer
 from striate.tasks.skeletons import JointPrediction
-
-Head = Literal["vector", "heatmap"]
 
 _IN_IMAGE = 0.5  # weight of a place in the image, beside that in space
 _THUMBNAIL_PX = 16
@@ -65,8 +64,22 @@ class Pose:
         self.numbers = 5 if self.in_space else 2
         self.outputs = self.joints * self.numbers
         self.learned = self._checked(learned) if learned else {}
-        self.tensors: dict[str, Tensor] = {}
         self.head: Head = head
+        self._tensors: dict[str, Tensor] = {}
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Training images, made small, and their poses: none, or as `study` leaves them."""
+        return self._tensors
+
+    @tensors.setter
+    def tensors(self, found: dict[str, Tensor]) -> None:
+        shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+        count = max((shape[0] for shape in shapes.values() if shape), default=0)
+        wanted = {"thumbnails": (count, _THUMBNAIL_PX**2), "poses": (count, self.joints, self.numbers)}
+        if found and (shapes != wanted or not count):
+            raise ValueError(f"it holds {shapes}, not {wanted}")
+        self._tensors = found
 
     def inner(self, shape: Shape) -> Shape:
         """Return the images' own shape."""
@@ -215,10 +228,9 @@ class Pose:
     ) -> list[Prediction]:
         """Return for each image where the joints are."""
         outputs = model(images).float()
-        size = torch.tensor([images.shape[3], images.shape[2]])
         taught, shown = (np.array(self.learned[name]) > 0 for name in ("visible", "placed"))
         xyz = self.millimetres(outputs).cpu().numpy() if self.in_space else None
-        uv = ((self.places(outputs).cpu() + 2) / 4 * size).double().numpy()
+        uv = _pixels(self.places(outputs), (images.shape[2], images.shape[3])).cpu().double().numpy()
         uv[:, ~shown] = np.nan
         if xyz is not None:
             xyz[:, ~taught] = np.nan
@@ -277,15 +289,18 @@ class _Metrics(JointMetrics):
         if self.in_space:
             found, points = self.task.millimetres(outputs), targets.xyz_mm
         else:
-            size = targets.uv_px.new_tensor(targets.image_px[::-1])
-            found = (self.task.places(outputs) + 2) / 4 * size
-            points = targets.uv_px
+            found, points = _pixels(self.task.places(outputs), targets.image_px), targets.uv_px
         self.count(found, Places(points=points, visible=self.task.counted(targets)), loss, counted)
 
 
 def _shares(targets: JointTargets) -> Float[Tensor, "batch joints 2"]:
     """Return places in the image, from -2 at the left and top to 2."""
     return 4 * targets.uv_px / targets.uv_px.new_tensor(targets.image_px[::-1]) - 2
+
+
+def _pixels(shares: Float[Tensor, "batch joints 2"], image_px: tuple[int, int]) -> Float[Tensor, "batch joints 2"]:
+    """Return places in pixels of images of a height and width, from those between -2 and 2."""
+    return (shares + 2) / 4 * shares.new_tensor(image_px[::-1])
 
 
 def _within(targets: JointTargets) -> Bool[Tensor, "batch joints"]:

@@ -6,11 +6,11 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args
 
 from striate.errors import ConfigError
+from striate.tasks.heads import Head
 from striate.training.options import Options, is_number, is_whole
 
 WayUp = Literal["upsample", "transposed"]
 Merge = Literal["concat", "sum"]
-Head = Literal["vector", "heatmap"]
 Weighing = Literal["none", "auto", "sqrt"]
 
 HEAD_AND_LOSS: dict[str, tuple[str, ...]] = {

@@ -6,7 +6,8 @@
 `image`: relative to the file's folder, each once. `xyz`: camera coordinates (x right, y down, z away), `uv`: pixels,
 the top left pixel's centre at (0.5, 0.5); null where a joint's are not known. Either can be left out of all samples,
 and `uv` of some. `split`: in all samples or in none. `visible`: 1 for joints that count; without it those do whose
-`xyz` (or else `uv`) is known. `mirror` can be left out; a mirror image is then never taken for a possible one.
+`xyz` (or else `uv`) is known. `mirror` can be left out where no names have sides; a mirror image is then never taken
+for a possible one. `unit`: of all samples; one that names it itself has to name the same.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from PIL import Image
 
 import striate as st
 from striate.cli import main
-from striate.errors import ConfigError, DataError, Interrupted, RunError
+from striate.errors import ConfigError, DataError, Interrupted, RunError, WeightsError
 from striate.runs import Run, assembly
 from tests.made_dots import LINE, QUICK, point
 
@@ -23,7 +23,7 @@ from tests.made_dots import LINE, QUICK, point
 def test_joints_are_learnt(tmp_path, head, in_space):
     seeing = "conv 24@3x3 stride=2 pad=1 | bn | relu"  # twice more: a unit sees both dots
     line = LINE.replace("gap", f"{seeing} | {seeing} | flatten")
-    options = {"head": head, "model": line, "epochs": 60, "lr": 0.02}
+    options = {"head": head, "model": line, "epochs": 30, "lr": 0.02}
     data = point(tmp_path, "data", in_space=in_space)
     run = st.train(data, st.TrainConfig(**QUICK | options, out=str(tmp_path / "run")))
     key = "mpjpe_mm" if in_space else "mean_px"
@@ -198,7 +198,10 @@ def test_a_training_begins_with_the_weights_of_a_run(dots, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("nowhere", r"pretrained \(=nowhere\): there is no such run or file; wanted: none, RUN, or a file"),
+        (
+            "nowhere",
+            r"pretrained \(=nowhere\): there is no such run or file; wanted: auto, none, imagenet, RUN, or a file",
+        ),
         ("weights.pt", r"must be a .safetensors file; other formats can run code"),
         ("damaged.safetensors", r"damaged.safetensors: damaged"),
         (".", "no run here"),
@@ -208,6 +211,6 @@ def test_weights_that_cannot_be_had_are_answered_in_a_line(dots, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     for name in ("weights.pt", "damaged.safetensors"):
         (tmp_path / name).write_bytes(b"nothing")
-    with pytest.raises((ConfigError, RunError), match=message):
+    with pytest.raises((ConfigError, RunError, WeightsError), match=message):
         st.train(dots, st.TrainConfig(**QUICK, pretrained=given, out="run"))
     assert not (tmp_path / "run").exists()

@@ -98,7 +98,7 @@ def draw(seed: int) -> dict:
 
 
 @needs_fork
-@pytest.mark.parametrize("chain", range(4))
+@pytest.mark.parametrize("chain", range(2))
 def test_killed_five_times_anywhere_it_ends_bit_for_bit_alike(chain, uninterrupted, tmp_path):
     data, expected = uninterrupted
     kills = [draw(10 * chain + number) for number in range(5)]
@@ -192,7 +192,7 @@ def test_resume_without_out_finds_the_latest_interrupted_run(colour_folders, tmp
         ({"lr": 0.02}, r"lr \(was 0.01, is 0.02\)"),
         ({"epochs": 4, "batch_size": 4}, r"batch_size \(was 8, is 4\), epochs \(was 3, is 4\)"),
         ({"model": "conv 4@3x3 | gap | fc classes"}, r"model \(was .*, is conv 4@3x3"),
-        ({"size": 9}, r"images \(was 8x8x3xcrop, is 9x9x3xcrop\)"),
+        ({"size": 9}, r"images \(was 8x8x3 crop bilinear, is 9x9x3 crop bilinear\)"),
         ({"augment": "none"}, r"augment \(was light, is none\)"),
         ({"precision": "float32"}, r"precision \(was auto, is float32\)"),
     ],

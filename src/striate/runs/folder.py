@@ -160,5 +160,6 @@ def _difference(before: dict[str, dict[str, str]], now: dict[str, dict[str, str]
 
 def _say(value: Any) -> str:
     if isinstance(value, dict):
-        return "x".join(map(str, value.values()))
+        words = [part for part in value.values() if isinstance(part, str)]
+        return " ".join(["x".join(str(part) for part in value.values() if part not in words), *words])
     return "none" if value is None else str(value) or "none"

@@ -95,6 +95,8 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
     _refuse_nonsense(dataset)
     natural = natural_form(dataset.split("train"), config.max_pixels)
     task = create_task(dataset.task, dataset.vocabulary, **config.of_task(dataset.task))
+    if config.fit != "auto" and config.fit not in task.fits:
+        raise ConfigError(f"fit (={config.fit}) must be {' or '.join(task.fits)} for {dataset.task}.")
     batch_size = config.images_a_step(task.batch_size)
     if config.optimiser == "auto":
         config = replace(config, optimiser=task.optimiser)
@@ -152,8 +154,6 @@ def choose_form(
         size_px = min(most_px, natural_px)
         if name in models.MODELS:  # images that are a little too small for it are enlarged
             size_px = max(size_px, models.smallest_px(name, channels, config.stem))
-    if config.fit != "auto" and config.fit not in task.fits:
-        raise ConfigError(f"fit (={config.fit}) must be {' or '.join(task.fits)} for this task.")
     fit = task.fits[0] if config.fit == "auto" else config.fit
     scale = size_px / natural_px
     sides = (round(height_px * scale), round(width_px * scale)) if task.keeps_aspect else (size_px, size_px)

@@ -217,6 +217,22 @@ def test_every_photo_architecture_has_published_weights_and_each_file_its_own_na
             assert len(one.origin.sha256) == 64
 
 
+def test_a_network_is_created_with_published_weights_and_other_channels(monkeypatch):
+    architecture = tiny(Hub("nobody/tiny"))
+    monkeypatch.setitem(MODELS, "tiny", architecture)
+    placed = weights.folder() / "tiny.safetensors"
+    placed.parent.mkdir(parents=True)
+    given = state(architecture)
+    placed.write_bytes(safetensors.torch.save(given))
+    whole = st.models.create("tiny", classes=1000, pretrained=True).state_dict()
+    assert all(torch.equal(whole[name], given[name]) for name in given)
+    two = st.models.create("tiny", classes=5, channels=2, pretrained=True).state_dict()
+    assert torch.allclose(two["features.0.weight"], given["features.0.weight"][:, :2] * 1.5)
+    assert two["classifier.0.weight"].shape == (5, 4)
+    with pytest.raises(ModelError, match="lenet5 has no published weights"):
+        st.models.create("lenet5", classes=5, pretrained=True)
+
+
 def test_imagenet_has_a_thousand_names():
     names = imagenet_classes()
     assert len(set(names)) == 1000

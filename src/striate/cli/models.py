@@ -28,6 +28,7 @@ class Command:
                     "input": "x".join(map(str, architecture.input)),
                     "classes": architecture.classes,
                     "min_size_px": smallest_px(name),
+                    "imagenet_top1": architecture.published.top1 if architecture.published else None,
                     "source": architecture.source,
                     "line": architecture.line,
                 }
@@ -35,10 +36,11 @@ class Command:
         if self.json:
             print_json(rows)
             return
-        shown = ["model", "parameters", "macs", "input", "classes", "min_size_px", "source"]
-        header = ["model", "parameters", "MACs", "made for", "classes", "at least", "source"]
+        shown = ["model", "parameters", "macs", "input", "classes", "min_size_px", "imagenet_top1", "source"]
+        header = ["model", "parameters", "MACs", "made for", "classes", "at least", "ImageNet", "source"]
         print_table(header, [[row[name] for name in shown] for row in rows])
         print(
             "\nParameters and multiply-accumulates (MACs) for what each was made for. striate inspect MODEL shows its "
-            "layers.\n--model also takes a line of text: 'conv 8@3x3 | relu | maxpool 2 | flatten | fc classes'."
+            "layers.\nImageNet: accuracy of published weights, where there are some (train --pretrained imagenet)."
+            "\n--model also takes a line of text: 'conv 8@3x3 | relu | maxpool 2 | flatten | fc classes'."
         )

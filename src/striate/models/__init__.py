@@ -150,8 +150,9 @@ def create(
     size_px: int | tuple[int, int] | None = None,
     stem: Stem = "auto",
     seed: int = 0,
+    pretrained: bool = False,
 ) -> Network:
-    """Build a network with freshly drawn weights; an ordinary `nn.Module`.
+    """Build a network with freshly drawn weights, or with published ones; an ordinary `nn.Module`.
 
     It maps images `[batch, channels, height, width]`, normalised, to logits `[batch, classes]`; its
     `features`, `channels` and `strides` are those of a backbone (`network.Network`).
@@ -164,17 +165,29 @@ def create(
             left out.
         stem: as for `plan`.
         seed: decides the weights; torch's global generator is left as it was.
+        pretrained: begin with weights that were trained on ImageNet, fetched if need be: all but the last layer
+            (all of it, where `classes` is 1000), the first one adapted to the channels. Images are then to be
+            normalised as these weights want it: `MODELS[model].published` has mean and standard deviation, on a scale
+            of 0 to 1.
 
     Raises:
-        ModelError: the name is unknown, the line is wrong, the images do not fit, or the weights do not
-            fit into memory.
+        ModelError: the name is unknown, the line is wrong, the images do not fit, the weights do not fit into
+            memory, or there are no published ones.
+        WeightsError: published weights are damaged, or cannot be had.
 
     >>> create("resnet18", classes=10).fc
     Linear(in_features=512, out_features=10, bias=True)
     """
     size = find(model).input[1:] if size_px is None else size_px
     height, width = size if isinstance(size, tuple) else (size, size)
-    return build(plan(model, (channels, height, width), classes=classes, stem=stem), model, seed=seed)
+    network = build(plan(model, (channels, height, width), classes=classes, stem=stem), model, seed=seed)
+    if pretrained:
+        from striate.models import weights
+        from striate.models.transfer import transfer
+
+        given = weights.published(model, find(model))
+        transfer(network, given, whole=classes == find(model).classes)
+    return network
 
 
 def build(worked_out: Plan, model: str, *, seed: int = 0) -> Network:

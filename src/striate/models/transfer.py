@@ -29,7 +29,7 @@ class Transferred:
     fresh: tuple[str, ...]
 
 
-def transfer(network: nn.Module, weights: Mapping[str, Tensor]) -> Transferred:
+def transfer(network: nn.Module, weights: Mapping[str, Tensor], *, whole: bool = False) -> Transferred:
     """Load weights into a network: all of its body, and what else has the same name and shape, but for its last layer.
 
     The body is that of a `Network`, up to where feature maps become a vector, whether it stands alone or is the
@@ -40,6 +40,7 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor]) -> Transferred:
     Args:
         network: of `Network`, or a module with one as its `encoder`; it is changed.
         weights: a network's state.
+        whole: the last layer is taken as well, where it fits: outputs mean the same.
 
     Raises:
         ModelError: an entry of the body is missing, or has another shape; the first three are named.
@@ -63,7 +64,7 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor]) -> Transferred:
                 wrong.append(f"{plain} is missing")
             elif not fits:
                 wrong.append(f"{plain} has the shape {_shape(found)}, not {_shape(value)}")
-        if fits and not name.startswith(last):
+        if fits and (whole or not name.startswith(last)):
             taken[name] = found  # type: ignore[assignment]  # it fits
     if wrong:
         raise ModelError(f"these weights are of another network: {listing(wrong, most=3)}.")

@@ -37,6 +37,18 @@ def folder() -> Path:
     return cache_folder() / "weights"
 
 
+def published(model: str, architecture: Architecture) -> dict[str, Tensor]:
+    """Return an architecture's published weights, fetched if need be, under our names.
+
+    Raises:
+        ModelError: there are none.
+        WeightsError: they are damaged, or cannot be had.
+    """
+    if architecture.published is None:
+        raise ModelError(f"{model} has no published weights.")
+    return read(model, architecture, fetch(model, architecture.published))
+
+
 def find(published: Published) -> Path | None:
     """Return the file of published weights where it is on this machine, installed or fetched before, else None."""
     origin = published.origin

@@ -299,11 +299,10 @@ def load(folder: str | Path) -> Run:
 
 def _load_published(model: str) -> Run:
     """Load a network with published weights, as if it were a run."""
-    record, architecture = published_record(model), MODELS[model]
-    assert architecture.published
+    record = published_record(model)
     task = record.create_task()
     network = task.build(record.plan(), model, 0)
-    network.load_state_dict(weights.read(model, architecture, weights.fetch(model, architecture.published)))
+    network.load_state_dict(weights.published(model, MODELS[model]))
     return Run(Path(model), record, network.to(default_device()).eval(), task)
 
 

@@ -253,12 +253,11 @@ def test_json_is_json_whatever_the_terminal(colour_folders, tmp_path):
 
     striate("ascii", "train", str(folder), *QUICK, "--epochs", "1", "--out", "run")
     predict = ["predict", "run", str(folder / "🐱")]
-    for encoding in ("ascii", "cp1252", "utf-8"):
+    for encoding in ("ascii", "cp1252"):
         answer = json.loads(striate(encoding, *predict, "--json", "--top", "2"))
         assert {name for row in answer for name, _ in row["top"]} == {"café", "🐱"}
-    for encoding in ("ascii", "cp1252"):
         assert b"0.png" in striate(encoding, *predict)
-        striate(encoding, "predict", "--help")
+    striate("ascii", "predict", "--help")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")

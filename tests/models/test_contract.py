@@ -10,6 +10,7 @@ import sys
 import pytest
 import safetensors.torch
 import torch
+from tests.zoo import TRIED
 
 import striate as st
 from striate.errors import ModelError
@@ -25,7 +26,7 @@ LINES = (
 )
 
 
-@pytest.fixture(scope="module", params=[*MODELS, *LINES])
+@pytest.fixture(scope="module", params=[*TRIED, *LINES])
 def name(request) -> str:
     return request.param
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from tests.zoo import TRIED
 from torch import nn
 
 import striate as st
 from striate.errors import ModelError
 from striate.layers.upward import CheckerboardWarning, ConvTranspose2d
-from striate.models import MODELS
 from striate.models.decoders import Decoder, EncoderDecoder, Up, coarsest, fit_to
 
 LINES = (
@@ -24,21 +24,9 @@ LINES = (
     "conv 4@3x3 pad=1 | relu | conv 4@1x1 | gap | fc classes",
 )
 WAYS = list(itertools.product(("upsample", "transposed"), ("concat", "sum", "none")))
-LARGE = {
-    "vgg13",
-    "vgg16",
-    "vgg19",
-    "vgg13_bn",
-    "vgg16_bn",
-    "vgg19_bn",
-    "resnet101",
-    "resnet152",
-    "resnet34",
-    "resnet56",
-}
 
 
-@pytest.fixture(scope="module", params=[*(name for name in MODELS if name not in LARGE), *LINES])
+@pytest.fixture(scope="module", params=[*TRIED, *LINES])
 def encoder(request) -> nn.Module:
     """The body of every kind of network; of those that differ in depth alone, the small ones."""
     size = 32 if request.param in LINES else max(32, st.models.smallest_px(request.param))

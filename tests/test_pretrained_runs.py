@@ -29,7 +29,7 @@ def small_one(monkeypatch):
     published = Published(origin=origin, top1=0.5, mean=(0.2, 0.4, 0.6), std=(0.5,) * 3, interpolation="bicubic")
     made = st.models.Architecture(line=LINE, input=(3, 32, 32), source="", published=published)
     monkeypatch.setitem(MODELS, "small_one", made)
-    monkeypatch.setattr(pytest.importorskip("huggingface_hub").constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(pytest.importorskip("huggingface_hub.constants"), "HF_HUB_OFFLINE", True)
     path = weights.folder() / origin.name
     path.unlink(missing_ok=True)
     yield path

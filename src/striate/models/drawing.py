@@ -11,7 +11,7 @@ from itertools import groupby
 
 from striate.geometry import Axis, TransposedWindow, Window
 from striate.models.effects import Shape
-from striate.models.notation import pair_text
+from striate.models.notation import BLOCKS, pair_text
 from striate.models.plan import Plan, Step, straight
 
 _TALLEST = 150.0  # the tallest sheet
@@ -90,7 +90,7 @@ def _stacks(plan: Plan) -> Iterable[_Stack]:
         kernel = _window(group[0])
         words = [
             kind,
-            *([f"{kernel[0]}x{kernel[1]}"] if kernel and kind not in ("res", "bottleneck", "mbconv") else []),
+            *([f"{kernel[0]}x{kernel[1]}"] if kernel and kind not in BLOCKS else []),
         ]
         more = [*_stride(group[0]), *([f"×{len(group)}"] if len(group) > 1 else [])]
         yield _Stack(kind, shape, f"{' '.join(words)}\n{' '.join(more)}".rstrip(), kernel)

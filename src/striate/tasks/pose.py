@@ -173,8 +173,8 @@ class Pose:
             poses = torch.cat([targets.xyz_mm] * self.in_space + [_shares(targets)], 2)
             numbers.append(self._outputs(poses).cpu())
             known.append(torch.stack(axes, 2).flatten(1).cpu())
-        values = torch.cat(features.values).cpu().double().numpy()
-        set_layer(last, ridge_regression(values, torch.cat(numbers).double().numpy(), torch.cat(known).numpy()))
+        wanted, said = torch.cat(numbers).double().numpy(), torch.cat(known).numpy()
+        set_layer(last, ridge_regression(features.matrix(), wanted, said))
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
         """Return the mean pose, and that of the training image whose thumbnail is the most alike."""

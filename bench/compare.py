@@ -4,9 +4,9 @@ python bench/compare.py DATA --results FILE.jsonl --choices "NAME: OPTION=VALUE 
     [--cores 2] [OPTION=VALUE …]
 
 The options at the end are those of all trainings: an equal --epochs, or an equal budget of time (budget=5m), must be
-among them. Each training has one thread, so that as many as there are cores can run at once; compare what is measured
-with what is measured beside it. What is in the results is not trained again; the runs lie beside that file. At the
-end the table is printed: the mean over the seeds, and the standard deviation.
+among them. {seed} in DATA stands for the seed. Each training has one thread, so that as many as there are cores can
+run at once; compare what is measured with what is measured beside it. What is in the results is not trained again; the
+runs lie beside that file. At the end the table is printed: the mean over the seeds, and the standard deviation.
 """
 
 from __future__ import annotations
@@ -113,7 +113,11 @@ def main() -> None:
         seed, name = job
         options = common | choices[name] | {"seed": seed}
         place = given.results.parent / f"{given.results.stem}-{name.replace(' ', '-').replace(',', '')}-{seed}"
-        found = train(given.data, place, {key: value for key, value in options.items() if key != "data"})
+        found = train(
+            given.data.replace("{seed}", str(seed)),
+            place,
+            {key: value for key, value in options.items() if key != "data"},
+        )
         with lock, given.results.open("a") as file:
             rows.append({"choice": name, "options": options, **found})
             file.write(json.dumps(rows[-1]) + "\n")

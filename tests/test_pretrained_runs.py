@@ -11,10 +11,11 @@ import torch
 import striate as st
 from striate.cli import main
 from striate.data import cache
-from striate.errors import ConfigError, DataError, ModelError, WeightsError
+from striate.errors import ConfigError, DataError, Interrupted, ModelError, WeightsError
 from striate.models import MODELS, weights
 from striate.models.published import Hub, Package, Published
 from striate.runs import load, train
+from striate.training import loop
 from striate.training.config import TrainConfig
 from striate.training.optimisers import create_optimiser, rate_shares, set_rate
 from striate.training.state import train_mode
@@ -125,7 +126,7 @@ def test_a_probe_is_a_run_whose_backbone_is_as_it_was(colour_folders, tmp_path, 
         main(["train", str(folder), "--model", "small_one", "--probe", "--out", str(tmp_path / "run"), "--json"]) == 0
     )
     found = json.loads(capsys.readouterr().out)
-    assert (found["epochs"], found["metrics"]["accuracy"]) == (1, 1.0)  # random filters tell colours apart
+    assert (found["epochs"], found["metrics"]["accuracy"]) == (0, 1.0)  # random filters tell colours apart
     run = load(tmp_path / "run")
     assert run.record.status == "complete"
     ours = run.model.state_dict()
@@ -134,6 +135,56 @@ def test_a_probe_is_a_run_whose_backbone_is_as_it_was(colour_folders, tmp_path, 
     before = ours["classifier.0.weight"].clone()
     again = trained(folder, tmp_path, model="small_one", probe=True, out=str(tmp_path / "again"))
     assert torch.equal(before, again.model.state_dict()["classifier.0.weight"])
+
+
+def log_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_training_begins_with_a_fitted_last_layer_which_is_kept_where_nothing_better_comes(
+    colour_folders, tmp_path, small_one, capsys
+):
+    put(small_one)
+    data = colour_folders(images=20)
+    argv = ["train", str(data), "--model", "small_one", "--epochs", "2", "--lr", "1e-9", "--out", str(tmp_path / "run")]
+    assert main(argv) == 0
+    said = capsys.readouterr()
+    assert "last layer fitted to what the rest makes of 48 images" in said.err
+    assert "epoch, 0 of 2 (the last layer fitted, before training)" in said.out
+    assert [line["epoch"] for line in log_of(tmp_path / "run")] == [0, 1, 2]
+    run = load(tmp_path / "run")
+    assert (run.record.best_epoch, run.record.metrics["accuracy"]) == (0, 1.0)
+    probed = trained(data, tmp_path, model="small_one", probe=True, out=str(tmp_path / "probed")).model.state_dict()
+    assert all(torch.equal(value, probed[name]) for name, value in run.model.state_dict().items())
+
+
+def test_a_last_layer_is_drawn_where_that_is_asked_for_or_all_of_the_network_is(colour_folders, tmp_path, small_one):
+    put(small_one)
+    data = colour_folders()
+    for place, options in enumerate([{"last_layer": "drawn"}, {"pretrained": "none"}]):
+        out = tmp_path / str(place)
+        trained(data, tmp_path, model="small_one", out=str(out), **options)
+        assert [line["epoch"] for line in log_of(out)] == [1]
+
+
+def test_a_training_that_ends_in_its_first_epoch_leaves_the_probe_and_goes_on_as_if_nothing_had_been(
+    colour_folders, tmp_path, small_one, monkeypatch
+):
+    put(small_one)
+    data, options = colour_folders(images=20), {"model": "small_one", "batch_size": 8, "epochs": 2}
+    whole = trained(data, tmp_path, out=str(tmp_path / "whole"), **options)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_step", interrupted)
+        with pytest.raises(Interrupted, match="best weights so far, epoch 0, accuracy"):
+            trained(data, tmp_path, **options)
+    assert load(tmp_path / "run").record.best_epoch == 0
+    run = trained(data, tmp_path, resume=True, **options)
+    assert all(torch.equal(value, whole.model.state_dict()[name]) for name, value in run.model.state_dict().items())
+    assert [line["metrics"] for line in log_of(run.folder)] == [line["metrics"] for line in log_of(whole.folder)]
 
 
 def test_grey_images_sum_the_first_layer_and_take_the_mean_of_the_channels(tmp_path, picture, small_one):
@@ -172,7 +223,9 @@ def test_rates_grow_in_equal_ratios_from_the_first_layer_to_the_last():
 
 def test_frozen_norms_keep_their_statistics_while_others_learn(colour_folders, tmp_path, small_one):
     state = put(small_one)
-    ours = trained(colour_folders(), tmp_path, model="small_one", freeze="norms", lr=0.05).model.state_dict()
+    ours = trained(
+        colour_folders(), tmp_path, model="small_one", freeze="norms", lr=0.05, last_layer="drawn"
+    ).model.state_dict()
     for name, value in state.items():
         if name.startswith(("features.1.", "features.5.")):
             assert torch.equal(ours[name], value), name
@@ -181,7 +234,9 @@ def test_frozen_norms_keep_their_statistics_while_others_learn(colour_folders, t
 
 def test_the_first_elements_can_be_frozen(colour_folders, tmp_path, small_one):
     state = put(small_one)
-    ours = trained(colour_folders(), tmp_path, model="small_one", freeze=2, lr=0.05).model.state_dict()
+    ours = trained(
+        colour_folders(), tmp_path, model="small_one", freeze=2, lr=0.05, last_layer="drawn"
+    ).model.state_dict()
     assert torch.equal(ours["features.0.weight"], state["features.0.weight"])
     assert torch.equal(ours["features.1.running_mean"], state["features.1.running_mean"])
     assert not torch.equal(ours["features.4.weight"], state["features.4.weight"])

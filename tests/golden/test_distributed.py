@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 from PIL import Image
 
+from striate import models
 from striate.data.batches import own_share
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,6 +143,20 @@ def images_of_steps(log: Path, processes: int) -> dict[int, list[float]]:
             noted = json.loads(line)
             steps.setdefault(noted["step"], []).extend(noted["images"])
     return {step: sorted(images) for step, images in sorted(steps.items())}
+
+
+def test_two_processes_begin_with_the_last_layer_that_one_would_fit(data, tmp_path):
+    weights = tmp_path / "first.safetensors"
+    weights.write_bytes(safetensors.torch.save(models.create(LINE, classes=3, size_px=12, seed=3).state_dict()))
+    logs = []
+    for processes in (1, 2):
+        options = OPTIONS | {"out": str(tmp_path / str(processes)), "epochs": 1, "pretrained": str(weights)}
+        in_processes(processes, "training", data=str(data), options=options, log=str(tmp_path / f"log{processes}"))
+        text = (tmp_path / str(processes) / "metrics.jsonl").read_text()
+        logs.append([json.loads(line)["metrics"] for line in text.splitlines()])
+    assert len(logs[0]) == len(logs[1]) == 2
+    for one, two in zip(*logs, strict=True):
+        assert one["loss"] == pytest.approx(two["loss"], rel=1e-3)
 
 
 def test_saved_by_two_and_gone_on_with_by_one_and_back_it_is_one_training(data, tmp_path):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from striate.cli.output import Data, JsonFlag, print_baselines, print_json
 from striate.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from striate.runs.record import RunRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +32,17 @@ class Command:
         record = run.record
         print(run.task.describe(record.metrics))
         print_baselines(run.task, record.baselines)
-        images = f"{record.data[record.metrics_split]:,} {record.metrics_split} images"
-        if record.epochs == 1:
-            print(f"on the {images}")
-        elif record.metrics_split == "val":
-            print(f"on the {images} that also chose the best epoch, {record.best_epoch} of {record.epochs}")
-        else:
-            print(f"on the {images}, with the weights of epoch {record.best_epoch} of {record.epochs}")
-        print(f"{record.seconds:.1f} s in all; {record.images_per_s:,.0f} images/s while training")
+        print(f"on the {record.data[record.metrics_split]:,} {record.metrics_split} images{_chosen(record)}")
+        speed = f"; {record.images_per_s:,.0f} images/s while training" if record.images_per_s else ""
+        print(f"{record.seconds:.1f} s in all{speed}")
         print(f"saved: {run.folder}")
         print(f"next:  striate predict {shlex.quote(str(run.folder))} IMAGE")
+
+
+def _chosen(record: RunRecord) -> str:
+    """Say which epoch the weights are of, where there was a choice, and what chose it."""
+    if record.candidates < 2:
+        return ""
+    chose = " that also chose the best epoch, " if record.metrics_split == "val" else ", with the weights of epoch "
+    before = "" if record.best_epoch else " (the last layer fitted, before training)"
+    return f"{chose}{record.best_epoch} of {record.epochs}{before}"

@@ -19,7 +19,6 @@ from striate.data.dataset import SplitName
 from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store
 from striate.errors import (
-    ConfigError,
     DataError,
     Interrupted,
     NotFiniteError,
@@ -32,7 +31,7 @@ from striate.models.plan import Plan
 from striate.progress import progress_bar, say
 from striate.runs.folder import check_unchanged, run_folder
 from striate.runs.prepare import Prepared, build_network, decode_splits, label_digests, prepare, split_json
-from striate.runs.probe import probe
+from striate.runs.probe import Fitted, fit_last_layer
 from striate.runs.record import WEIGHTS, RunRecord, environment
 from striate.runs.run import Run, default_device, load, restore_tensors
 from striate.runs.settle import Feeds, Settled, settle
@@ -113,11 +112,15 @@ class _Training:
         model = build_network(prepared, config, device)
         _announce(record, model, prepared.plan, world)
         feeds = Feeds.of(prepared, config, world, stores, record.preprocessing, device)
-        if config.probe:
-            self._probe(model, record, feeds, splits)
+        fitted = None
+        if saved is None or config.probe:
+            fitted = fit_last_layer(model, prepared.task, feeds, given=prepared.start is not None)
+        if config.probe and fitted:
+            self._keep_probe(model, record, feeds, splits, fitted)
             return
         settled = settle(model, prepared, feeds, began=self.began, known=record.choices)
-        record = replace(record, choices=settled.choices())
+        was_fitted = fitted is not None or bool(record.choices.get("fitted"))
+        record = replace(record, choices=settled.choices() | {"fitted": was_fitted})
         writer = RunWriter(self.folder, record, prepared.task, settled.length, began=self.began, first=world.first)
         state = start(settled.engine.precision.lay_out(model), config)
         with threads(settled.engine.precision.threads):
@@ -131,22 +134,18 @@ class _Training:
             elif old is not None:
                 say(f"{self.folder}: there is no checkpoint yet; begins again")
             writer.open(splits) if old is None else writer.write_record()
-            self._follow(state, settled, feeds, writer)
+            self._follow(state, settled, feeds, writer, fitted)
 
-    def _probe(self, model: nn.Module, record: RunRecord, feeds: Feeds, splits: str) -> None:
-        """Fit the last layer in place of training: one epoch without a step."""
-        if self.world.size > 1:
-            raise ConfigError("probe: one process does it all; start it without torchrun.")
+    def _keep_probe(self, model: nn.Module, record: RunRecord, feeds: Feeds, splits: str, fitted: Fitted) -> None:
+        """Make a run of a network whose last layer was fitted, without a step of training."""
         precision = Precision(channels_last=False)
-        record = replace(record, choices={"precision": asdict(precision), "steps_per_epoch": 1})
+        record = replace(record, choices={"precision": asdict(precision), "steps_per_epoch": 1, "fitted": True})
         length = Length(self.config, 1, 1)
-        writer = RunWriter(self.folder, record, self.prepared.task, length, began=self.began, first=True)
+        writer = RunWriter(self.folder, record, self.prepared.task, length, began=self.began, first=self.world.first)
         writer.open(splits)
-        model = precision.lay_out(model)
-        result, baselines = probe(model, self.prepared.task, feeds)
-        writer.keep(result, start(model, self.config))
-        if feeds.last == "val":
-            self._finish(writer, "val", result.metrics, baselines)
+        writer.keep(fitted.result, start(precision.lay_out(model), self.config))
+        if feeds.last == "val" and self.world.size == 1:
+            self._finish(writer, "val", fitted.result.metrics, fitted.baselines)
         else:
             self._measure(model, feeds, writer)
 
@@ -181,10 +180,14 @@ class _Training:
             labels=label_digests(stores),
         )
 
-    def _follow(self, state: TrainState, settled: Settled, feeds: Feeds, writer: RunWriter) -> None:
+    def _follow(
+        self, state: TrainState, settled: Settled, feeds: Feeds, writer: RunWriter, fitted: Fitted | None
+    ) -> None:
         """Train, keep the best of it, and measure that; whatever happens, leave a run that can be gone on with."""
         go_on = f"to go on: the same command with --resume --out {self.folder}"
         try:
+            if fitted:
+                writer.keep(fitted.result, state)
             self._epochs(state, settled, feeds, writer)
             self._measure(state.best, feeds, writer)
         except KeyboardInterrupt as interrupt:

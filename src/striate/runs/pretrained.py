@@ -57,7 +57,7 @@ def find_start(config: TrainConfig, natural_px: int) -> Start | None:
     path = Path(wanted)
     if path.is_dir():
         record = RunRecord.read(path)
-        if not record.best_epoch:
+        if record.best_epoch is None:
             raise RunError(f"{path}: its training has not come to the end of an epoch, so it has no weights yet.")
         return Start(wanted, weights.read_safetensors(path / WEIGHTS), record)
     if not path.exists():

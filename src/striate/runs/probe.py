@@ -1,34 +1,63 @@
-"""A linear probe: the network looks once at every picture, as it is, and its last layer is fitted exactly."""
+"""A linear probe: the network looks at pictures as it is, and its last layer is fitted exactly to what it sees.
+
+That may be all (`--probe`), or what training begins with (`--last-layer`): first the head, then everything, as Kumar et
+al. 2022 do it ("Fine-tuning can distort pretrained features and underperform out-of-distribution").
+"""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from striate.data.augment import POLICIES
 from striate.data.batches import epoch_order
-from striate.progress import progress_bar
+from striate.errors import ConfigError
+from striate.progress import progress_bar, say
 from striate.runs.settle import Feeds
-from striate.tasks.base import Batch, Features, Task
+from striate.tasks.base import Features, Task
+from striate.training.config import TrainConfig
 from striate.training.loop import EpochResult, measure
 
 _TWICE_UP_TO = 1_000  # images are looked at once more, augmented, where there are few
+_BEFORE_TRAINING = 2_000  # images are enough to begin with
+_BUDGET_SHARE = 0.1  # of a training's budget may pass with looking
 
 
-def probe(network: nn.Module, task: Task, feeds: Feeds) -> tuple[EpochResult, dict[str, dict[str, Any]]]:
-    """Fit the last layer of a network to what reaches it, all else as it is.
+@dataclass(frozen=True)
+class Fitted:
+    """What a network is with its last layer fitted.
 
-    Returns:
-        That as an epoch of training, and the figures of the task's baselines on the same validation images.
+    Attributes:
+        result: its figures, as epoch 0.
+        baselines: the figures of the task's baselines on this process's validation images.
+    """
+
+    result: EpochResult
+    baselines: dict[str, dict[str, Any]]
+
+
+def fit_last_layer(network: nn.Module, task: Task, feeds: Feeds, *, given: bool) -> Fitted | None:
+    """Fit the last layer of a network to what reaches it, all else as it is, where the options ask for that.
+
+    Args:
+        network: with its first weights; it is changed.
+        task: fits the layer.
+        feeds: the images, and the options.
+        given: whether the first weights are those of a network that has learned something.
 
     Raises:
-        ConfigError: the task has no last layer that could be fitted.
+        ConfigError: the last layer is to be fitted, but the network has none that could be.
     """
+    config, world = feeds.config, feeds.world
+    asked = config.probe or config.last_layer == "fitted"
+    if not asked and (config.last_layer == "drawn" or not given):
+        return None
     began = time.perf_counter()
     network.eval()
     seen: list[tuple[nn.Linear, Features]] = []
@@ -37,48 +66,72 @@ def probe(network: nn.Module, task: Task, feeds: Feeds) -> tuple[EpochResult, di
         seen.append((last, _look(network, last, feeds)))
         return seen[0][1]
 
-    task.fit_last_layer(network, look)
-    seconds = time.perf_counter() - began
+    try:
+        task.fit_last_layer(network, look)
+    except ConfigError:
+        if asked:
+            raise
+        return None
     last, features = seen[0]
-    loss_sum, count = 0.0, 0
+    with torch.no_grad():
+        for parameter in last.parameters():  # what the first process has found; the others found it, too, or nearly
+            parameter.mul_(float(world.first))
+        world.add_up([parameter.data for parameter in last.parameters()])
+    loss_sum, count, seconds = 0.0, 0, time.perf_counter() - began
     with torch.inference_mode():
         for values, targets in zip(features.values, features.targets, strict=True):
             loss, valid = task.loss(last(values), targets)
             loss_sum, count = loss_sum + float(loss), count + valid
-    metrics, baselines = measure(network, task, feeds.val())
+        metrics, baselines = measure(network, task, feeds.val())
+        world.add_up(metrics.sums())
     result = EpochResult(
-        epoch=1,
+        epoch=0,
         lr=0.0,
         train_loss=loss_sum / max(count, 1),
         metrics=metrics.compute(),
         images=len(features.groups),
         train_seconds=seconds,
     )
-    return result, {name: found.compute() for name, found in baselines.items()}
+    images = f"{len(np.unique(features.groups)):,} images"
+    say(f"last layer fitted to what the rest makes of {images}, in {seconds:.0f} s: {task.brief(result.metrics)}")
+    return Fitted(result, {name: found.compute() for name, found in baselines.items()})
+
+
+def _most(config: TrainConfig, images: int) -> tuple[int, float]:
+    """Return at how many images to look, and for how many seconds."""
+    if config.probe:
+        return images, math.inf
+    seconds = math.inf if config.budget_s is None else _BUDGET_SHARE * config.budget_s
+    return min(images, _BEFORE_TRAINING), seconds
 
 
 @torch.inference_mode()
 def _look(network: nn.Module, last: nn.Linear, feeds: Feeds) -> Features:
-    """Run the network over the training images, and collect what reaches its last layer."""
-    batches, policy = feeds.batches["train"], replace(feeds.policy, mix=0.0)
-    samples, seed = len(batches.store), feeds.config.seed
-    passes: list[Iterable[Batch]] = [batches.in_order()]
-    groups = [np.arange(samples)]
-    if samples <= _TWICE_UP_TO and (policy.moves or policy.colours):
-        passes.append(batches.shuffled(seed, 0, policy))
-        groups.append(epoch_order(samples, seed, 0))
-    features = Features(values=[], targets=[], groups=np.concatenate(groups))
+    """Run the network over training images, in random order, and collect what reaches its last layer."""
+    batches, seed, plain = feeds.batches["train"], feeds.config.seed, POLICIES["none"]
+    most, within_s = _most(feeds.config, len(batches.store))
+    chosen = np.sort(epoch_order(len(batches.store), seed, 0)[:most])
+    batches = replace(batches, store=batches.store.take(chosen), share=(0, 1))
+    policy, policies = replace(feeds.policy, mix=0.0), [plain]
+    if most <= _TWICE_UP_TO and (policy.moves or policy.colours):
+        policies.append(policy)
+    values: list[Tensor] = []
+    targets = []
 
     def collect(_: nn.Module, inputs: tuple[Tensor]) -> None:
-        features.values.append(inputs[0].float())
+        values.append(inputs[0].float())
 
+    began = time.perf_counter()
     handle = last.register_forward_pre_hook(collect)
     try:
-        with progress_bar("looking", len(features.groups)) as advance:
-            for batch in (batch for one in passes for batch in one):
+        with progress_bar("looking", most * len(policies)) as advance:
+            for batch in (batch for one in policies for batch in batches.shuffled(seed, 0, one)):
                 network(batch.images.contiguous())
-                features.targets.append(batch.targets)
+                targets.append(batch.targets)
                 advance(len(batch.images))
+                if time.perf_counter() - began > within_s:
+                    break
     finally:
         handle.remove()
-    return features
+    groups = np.tile(epoch_order(most, seed, 0), len(policies))[: sum(map(len, values))]
+    return Features(values=values, targets=targets, groups=groups)

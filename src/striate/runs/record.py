@@ -49,12 +49,13 @@ class RunRecord:
         learned: what the task found in the training targets.
         labels: a hash of the labels of every split, in the order of its images.
         choices: what was measured before it began: precision and the figures of all that were tried, the peak
-            learning rate, the number of steps.
+            learning rate, the number of steps, whether the last layer was fitted first.
         data: where the images were, and how many of them each split holds.
         environment: versions, operating system, device and threads.
         status: whether training ended, was interrupted, failed, or is still going on (or was killed).
         epochs: how many epochs have ended.
-        best_epoch: the one that the weights are of, by the validation images; 0 while there are none.
+        best_epoch: the one that the weights are of, by the validation images; 0: of the fitted last layer before
+            training; None while there are none.
         metrics: the weights' figures; of a whole training in float32, as `evaluate` measures, of one that was
             interrupted as training computed.
         baselines: what needs no network reaches on the images of `metrics`, once training has ended; by name.
@@ -79,12 +80,22 @@ class RunRecord:
     choices: dict[str, Any] = field(default_factory=dict)
     status: Literal["training", "complete", "interrupted", "failed"] = "training"
     epochs: int = 0
-    best_epoch: int = 0
+    best_epoch: int | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     baselines: dict[str, Any] = field(default_factory=dict)
     metrics_split: str = "val"
     seconds: float = 0.0
     images_per_s: float = 0.0
+
+    @property
+    def is_published(self) -> bool:
+        """Whether these are published weights, of which nobody here knows what they were trained on."""
+        return not self.labels
+
+    @property
+    def candidates(self) -> int:
+        """Among the weights of how many epochs the best were chosen, the fitted last layer before them included."""
+        return self.epochs + bool(self.choices.get("fitted"))
 
     @property
     def planned_epochs(self) -> int:
@@ -146,7 +157,7 @@ class RunRecord:
                 }
             )
             record.create_task()  # a damaged record may not have what its task needs
-            if record.best_epoch and not record.learned:
+            if record.best_epoch is not None and not record.learned:
                 raise RunError(f"{path}: damaged (learned is empty); train again.")
             return record
         except (FileNotFoundError, NotADirectoryError):

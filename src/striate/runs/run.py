@@ -235,7 +235,7 @@ class Run:
 
     def _part_from_training(self, store: Store, location: str, *, leave_out: bool) -> tuple[Store, dict[str, int]]:
         """Say, count and, if wanted, leave out what the network has seen of some images while it was trained."""
-        used = _read_split(self.folder) if self.record.epochs else {"train": {}, "val": {}}  # of a published one
+        used = {"train": {}, "val": {}} if self.record.is_published else _read_split(self.folder)
         fresh = store.without(set(used["train"].values()))
         trained_on = len(store) - len(fresh)
         if leave_out:
@@ -249,7 +249,8 @@ class Run:
             store = fresh
         elif trained_on:
             say(f"the network was trained on {_share(trained_on, store)}: this is no measure of how good it is")
-        chose_epoch = len(store) - len(store.without(set(used["val"].values()))) if self.record.epochs > 1 else 0
+        chosen_by = used["val"] if self.record.candidates > 1 else {}
+        chose_epoch = len(store) - len(store.without(set(chosen_by.values())))
         if chose_epoch:
             say(f"{_share(chose_epoch, store)} also chose the network's best epoch, which flatters a little")
         return store, {
@@ -276,7 +277,7 @@ def load(folder: str | Path) -> Run:
     if folder.name == RECORD:
         folder = folder.parent
     record = RunRecord.read(folder)
-    if not record.best_epoch:
+    if record.best_epoch is None:
         raise RunError(
             f"{folder}: its training has not come to the end of an epoch; go on with it: striate train … --resume "
             f"--out {folder}."

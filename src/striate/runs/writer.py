@@ -76,7 +76,7 @@ class RunWriter:
         self.best_digest = best["weights"]
         if self.best_digest != self._digest_of_weights():
             # of an epoch after this checkpoint: that will come again, and is better than what is known here
-            best, self.best_digest = {"epoch": 0, "metrics": {}}, ""
+            best, self.best_digest = {"epoch": None, "metrics": {}}, ""
         self.record = replace(
             self.record,
             metrics=best["metrics"],
@@ -98,8 +98,9 @@ class RunWriter:
         Raises:
             OutputError: the epoch cannot be written.
         """
-        self.images += result.images
-        self.train_seconds += result.train_seconds
+        if result.epoch:  # what comes before is no step
+            self.images += result.images
+            self.train_seconds += result.train_seconds
         self.lines.append(strict_json.dumps(asdict(result) | {"images_per_s": result.images_per_s}, indent=None))
         best = self.record.metrics
         if not best or self.task.score(result.metrics) > self.task.score(best):

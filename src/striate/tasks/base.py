@@ -101,7 +101,7 @@ class Features:
         groups: which picture each image, of all batches one after the other, is of.
     """
 
-    values: list[Float[Tensor, "images features"]]
+    values: list[Float[Tensor, "_ features"]]
     targets: list[Targets]
     groups: Int64[np.ndarray, " images"]
 

@@ -28,7 +28,9 @@ def last_layer(network: nn.Module) -> nn.Linear:
     """Return the fully connected layer that a network ends in; raises ConfigError where there is none."""
     found = network.get_submodule(network.plan.steps[-1].name) if isinstance(network, Network) else None
     if not isinstance(found, nn.Linear):
-        raise ConfigError("probe: only a fully connected last layer can be fitted, and here is none; leave it out.")
+        raise ConfigError(
+            "probe, last_layer: only a fully connected last layer can be fitted, and here is none; leave them out."
+        )
     return found
 
 

@@ -177,7 +177,9 @@ class Segmentation:
 
     def fit_last_layer(self, network: nn.Module, look: Callable[[nn.Linear], Features]) -> None:
         """Raise ConfigError: what is known of pixels comes from many maps."""
-        raise ConfigError("probe: a decoder has to be trained for segment; leave it out, or take --freeze backbone.")
+        raise ConfigError(
+            "probe, last_layer: a decoder has to be trained for segment; leave them out, or take --freeze backbone."
+        )
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         """Return the logarithms of the classes' shares of the training pixels: their commonest class everywhere."""

@@ -114,6 +114,10 @@ class LearningOptions(Options):
     probe: bool = False
     """Fit the last layer alone, exactly, to what the rest of the network makes of the images, in place of training."""
 
+    last_layer: Literal["auto", "drawn", "fitted"] = "auto"
+    """With which last layer training begins. fitted: as by --probe, of 2,000 images at most, which is measured, shown
+    and kept, should training not come to better. auto: fitted where first weights are given, if it can be."""
+
     early_lr: float = 1.0
     """Learning rate of the first layer as a share of that of the head, in equal ratios from layer to layer: above 0."""
 
@@ -158,6 +162,7 @@ class LearningOptions(Options):
                 self.freeze in ("none", "norms", "backbone") or is_whole(self.freeze, 1),
                 "none, norms, backbone, or a whole number, 1 or more",
             ),
+            ("last_layer", self.last_layer in ("auto", "drawn", "fitted"), "auto, drawn or fitted"),
             ("early_lr", is_number(self.early_lr) and self.early_lr > 0, "a positive number"),
             ("mix", self.mix == "auto" or (is_number(self.mix) and 0 <= float(self.mix) <= 1), "from 0 to 1, or auto"),
             (

@@ -26,7 +26,10 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """An epoch, counted from 1: its mean training loss, the figures of the validation images, its speed."""
+    """An epoch, counted from 1: its mean training loss, the figures of the validation images, its speed.
+
+    What the network was before training, with its last layer fitted, is epoch 0.
+    """
 
     epoch: int
     lr: float

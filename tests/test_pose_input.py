@@ -17,6 +17,7 @@ import torch
 
 import striate as st
 from striate.cli import main
+from striate.data.check import check_data
 from striate.errors import DataError, Interrupted, RunError
 from striate.runs import assembly
 from tests.made_dots import LINE, QUICK, point
@@ -84,9 +85,9 @@ def shrunk(document: dict[str, Any]) -> None:
         (moved, r"0.png: .* off the image, .* so are \d+ joints, in 8 samples. Is uv in other pixels"),
         (of_sample("uv", [[20, 20], [90, 5], [90, 6], [91, 7]]), r"3.png: l_hip is at .* Is uv in other pixels"),
         (lambda d: d.update(parents=[-1, 2, 1, 0]), r"joints.json: the parents of l_hip lead in a loop"),
-        (lambda d: d.pop("mirror"), r"mirror: l_hip, r_hip: there is none, .* would not swap them; add them to mirror"),
-        (lambda d: d.update(mirror=[]), r"mirror: l_hip, r_hip: there is none"),
-        (flat(lambda d: d.pop("mirror")), r"mirror: l_hip, r_hip: there is none"),
+        (lambda d: d.pop("mirror"), r"mirror: l_hip, r_hip: it is missing, .* would not swap them; add them to mirror"),
+        (lambda d: d.update(mirror=[]), r"mirror: l_hip, r_hip: it is missing"),
+        (flat(lambda d: d.pop("mirror")), r"mirror: l_hip, r_hip: it is missing"),
         (shrunk, r"joints.json: samples\[3\] \(3.png\): limbs are .* looks like cm, not mm"),
         (of_sample("unit", "m"), r"joints.json: samples\[3\] \(3.png\): its unit is \"m\""),
         (of_joint("xyz", [float("nan"), 0, 0]), r"joints.json: samples\[3\] \(3.png\): xyz of l_hip is \[NaN"),
@@ -130,7 +131,7 @@ def test_a_joint_that_was_never_taught_is_said_and_not_predicted(people, tmp_pat
 
     data = people(hide)
     run = st.train(data, st.TrainConfig(**QUICK | {"epochs": 1}, out=str(tmp_path / "run")))
-    assert "no training image shows head: the network will not tell where that is" in capsys.readouterr().err
+    assert "no training sample says where head is in space: the network will not tell" in capsys.readouterr().err
     found = run.predict(data / "0.png")[0]["joints"]
     assert {name: [key for key, place in joint.items() if place] for name, joint in found.items()} == {
         "pelvis": ["xyz_mm", "uv_px"],
@@ -142,6 +143,49 @@ def test_a_joint_that_was_never_taught_is_said_and_not_predicted(people, tmp_pat
     out = tmp_path / "poses"
     assert main(["predict", str(run.folder), str(data / "0.png"), "--overlay", "--out", str(out)]) == 0
     assert (out / "joints.csv").read_text().splitlines()[-1].endswith("head,,,,,")
+
+
+def hidden(*splits: str, shown: tuple[int, ...] = (1, 0, 0, 0)):
+    def hide(document: dict[str, Any]) -> None:
+        for entry in document["samples"]:
+            if entry["split"] in splits:
+                entry["visible"] = list(shown)
+
+    return hide
+
+
+def still(document: dict[str, Any]) -> None:
+    for entry in document["samples"]:
+        entry |= {key: document["samples"][0][key] for key in ("xyz", "uv")}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (hidden("val"), "val: no joint besides the root, pelvis, is visible in any of its samples"),
+        (hidden("train", "val"), r"train: no joint besides the root, pelvis, .* \(and 1 more; see striate check\)"),
+        (still, "train: every sample has the same pose; give samples of different poses"),
+    ],
+)
+def test_a_split_that_teaches_or_measures_nothing_is_refused(people, tmp_path, spoil, words):
+    data = people(spoil)
+    assert not check_data(data).ok
+    with pytest.raises(DataError, match=words):
+        st.train(data, st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_root_that_is_never_visible_is_where_it_is_by_definition(people, tmp_path):
+    data = people(hidden("train", "val", shown=(0, 1, 1, 1)))
+    assert check_data(data).ok
+    run = st.train(data, st.TrainConfig(**QUICK | {"epochs": 1}, out=str(tmp_path / "run")))
+    assert run.predict(data / "0.png")[0]["joints"]["pelvis"]["xyz_mm"] == pytest.approx([0, 0, 0], abs=1.0)
+
+
+def test_joints_that_training_never_shows_are_noted(people):
+    report = check_data(people(hidden("train", "val", shown=(1, 1, 1, 0))))
+    assert report.ok
+    assert [problem.where for problem in report.problems if problem.kind == "nothing-to-learn"] == ["head"]
 
 
 def test_data_whose_joints_come_in_another_order_are_measured_by_name(people, tmp_path):
@@ -220,7 +264,7 @@ def test_joints_off_the_image_are_refused_where_they_are_all_that_is_known(tmp_p
     assert not (tmp_path / "run").exists()
     space = point(tmp_path, "space", off=3)
     st.train(space, st.TrainConfig(**QUICK | {"epochs": 1}, out=str(tmp_path / "run")))
-    assert "of 1 such joints xyz counts, and their place in the image does not" in capsys.readouterr().err
+    assert "1 joints are off their image, of which only xyz is taught" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

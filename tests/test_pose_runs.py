@@ -160,7 +160,7 @@ def test_figures_train_for_poses_and_another_skeleton_is_refused(dots, dots_run,
         "figures:16", st.TrainConfig(**QUICK | {"task": "pose", "epochs": 1, "size": 32}, out=str(tmp_path / "run"))
     )
     assert run.record.metrics["mpjpe_mm"] > 0
-    with pytest.raises(DataError, match=r"its joints are red, blue; the network finds pelvis"):
+    with pytest.raises(DataError, match=r"does not know red, blue; pelvis, r_hip"):
         run.evaluate(dots)
     flat = point(tmp_path, "flat", in_space=False)
     with pytest.raises(DataError, match="its joints are in px, and the network finds them in mm"):

@@ -92,7 +92,7 @@ def test_weights_that_are_asked_for_and_out_of_reach_end_in_one_line(colour_fold
             r"freeze \(=9\) leaves nothing to learn: the network has 9 elements",
         ),
         ({"model": LINE + " | relu", "probe": True}, ConfigError, "only a fully connected last layer can be fitted"),
-        ({"model": LINE, "freeze": "head"}, ConfigError, "must be none, norms, backbone, or a whole number"),
+        ({"model": LINE, "freeze": "head"}, ConfigError, "must be auto, none, norms, backbone, or a whole number"),
         ({"model": LINE, "early_lr": 0.0}, ConfigError, "must be a positive number"),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, str) else "",
@@ -146,8 +146,8 @@ def test_training_begins_with_a_fitted_last_layer_which_is_kept_where_nothing_be
 ):
     put(small_one)
     data = colour_folders(images=20)
-    argv = ["train", str(data), "--model", "small_one", "--epochs", "2", "--lr", "1e-9", "--out", str(tmp_path / "run")]
-    assert main(argv) == 0
+    argv = ["train", str(data), "--model", "small_one", "--epochs", "2", "--out", str(tmp_path / "run")]
+    assert main([*argv, "--optimiser", "sgd", "--lr", "1e-20"]) == 0
     said = capsys.readouterr()
     assert "last layer fitted to what the rest makes of 48 images" in said.err
     assert "epoch, 0 of 2 (the last layer fitted, before training)" in said.out
@@ -276,3 +276,17 @@ def test_a_package_that_is_installed_gives_the_default_for_photos(tmp_path, pict
     assert (run.record.preprocessing.height_px, run.record.preprocessing.interpolation) == (80, "bicubic")
     assert isinstance(MODELS[run.record.model].published.origin, Package)
     assert "begins with weights of efficientnet_lite0 on ImageNet" in capsys.readouterr().err
+
+
+def test_published_weights_are_fine_tuned_by_the_recipe_that_measured_best_unless_said(
+    colour_folders, tmp_path, small_one
+):
+    put(small_one)
+    data = colour_folders()
+    config = trained(data, tmp_path, model="small_one").record.config
+    assert (config.optimiser, config.lr, config.freeze) == ("adamw", pytest.approx(0.0004), "norms")
+    said = {"optimiser": "sgd", "lr": 0.02, "freeze": "none"}
+    config = trained(data, tmp_path, model="small_one", out=str(tmp_path / "said"), **said).record.config
+    assert (config.optimiser, config.lr, config.freeze) == ("sgd", 0.02, "none")
+    config = trained(data, tmp_path, model="small_one", out=str(tmp_path / "drawn"), pretrained="none").record.config
+    assert (config.optimiser, config.lr, config.freeze) == ("sgd", "default", "none")

@@ -145,7 +145,7 @@ def test_clean_keypoints_of_several_people_an_image_are_ok(tmp_path, picture):
             "bbox": [left, 20, 60, 80],
             "num_keypoints": 3,
         }
-        | {"keypoints": [left + 30, 40, 2, left + 40, 35, 2, left + 20, 35, 2]}
+        | {"keypoints": [left + 30, 40 + number, 2, left + 40, 35, 2, left + 20, 35, 2]}
         for number, (image, left) in enumerate((image, left) for image in (1, 2) for left in (10, 110))
     ]
     document = {

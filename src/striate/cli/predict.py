@@ -14,7 +14,7 @@ import tyro
 
 from striate import atomic, strict_json
 from striate.cli.output import JsonFlag, RunFolder, print_json, print_table
-from striate.errors import ConfigError, InputError
+from striate.errors import ConfigError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -119,10 +119,10 @@ def _collect(
 
 @contextmanager
 def _all_or_none(folder: Path) -> Iterator[None]:
-    """Empty a folder again where a block cannot use what it was given; an interrupt leaves what is done."""
+    """Empty a folder again where a block does not come to its end."""
     try:
         yield
-    except InputError:
+    except BaseException:  # an interrupt as well
         for path in folder.glob("[!.]*"):
             path.unlink()
         raise

@@ -129,7 +129,7 @@ class Dataset:
             if len(indices) == 0:
                 raise DataError(
                     f"{self.location}: {len(self.samples)} images are too few to set some aside for {name}; "
-                    "add images, two or more a class."
+                    f"add images, two or more{' a class' if self.classes else ''}."
                 )
 
 

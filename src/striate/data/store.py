@@ -136,7 +136,7 @@ def _check_strays(labels: JointLabels, pictures: Pictures, sizes_px: Int64[np.nd
             f"{found}; so are {strays.sum():,} joints, in {strays.any(axis=1).sum():,} samples. Is uv in other pixels, "
             "before pictures were cut or resized? Correct it, or say null for what they do not show."
         )
-    say(f"{found}; of {strays.sum():,} such joints xyz counts, and their place in the image does not")
+    say(f"{found}; {strays.sum():,} joints are off their image, of which only xyz is taught")
 
 
 def undecoded_store(samples: Samples, form: Form, *, max_pixels: int = MAX_PIXELS) -> Store:

@@ -98,9 +98,8 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
     if config.fit != "auto" and config.fit not in task.fits:
         raise ConfigError(f"fit (={config.fit}) must be {' or '.join(task.fits)} for {dataset.task}.")
     batch_size = config.images_a_step(task.batch_size)
-    if config.optimiser == "auto":
-        config = replace(config, optimiser=task.optimiser)
     start = find_start(config, min(natural[:2]))
+    config = _recipe(config, task, start)
     record = start.record if start else None
     name, form, scale = choose_form(natural, task, config, record)
     inner = task.inner((form.channels, *(window_px(task, config, form) or (form.height_px, form.width_px))))
@@ -122,6 +121,18 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
         start=start,
         config=config,
     )
+
+
+def _recipe(config: TrainConfig, task: Task, start: Start | None) -> TrainConfig:
+    """Settle how weights follow gradients, where that is left to us: docs/pretraining.md has the figures."""
+    published = start is not None and start.record is not None and start.record.is_published
+    if config.optimiser == "auto":
+        config = replace(config, optimiser="adamw" if published else task.optimiser)
+    if config.freeze == "auto":
+        config = replace(config, freeze="norms" if published else "none")
+    if config.lr == "default" and published:
+        config = replace(config, lr=config.peak(None))
+    return config
 
 
 def _of_channels(known: tuple[float, ...], channels: int) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from striate.data.augment import POLICIES
 from striate.data.batches import epoch_order
 from striate.errors import ConfigError
+from striate.models.network import Network
 from striate.progress import progress_bar, say
 from striate.runs.settle import Feeds
 from striate.tasks.base import Features, Task
@@ -60,20 +61,17 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Feeds, *, given: bool)
         return None
     began = time.perf_counter()
     network.eval()
-    seen: list[tuple[nn.Linear, Features]] = []
-
-    def look(last: nn.Linear) -> Features:
-        seen.append((last, _look(network, last, feeds)))
-        return seen[0][1]
-
-    try:
-        task.fit_last_layer(network, look)
-    except ConfigError:
+    last = last_layer(network)
+    if last is None:
         if asked:
-            raise
+            raise ConfigError(
+                "probe, last_layer: only a fully connected last layer can be fitted, and here is none; leave them out, "
+                "or take --freeze backbone."
+            )
         return None
-    last, features = seen[0]
+    features = _look(network, last, feeds)
     with torch.no_grad():
+        last.load_state_dict(task.fit_linear(features).state_dict())
         for parameter in last.parameters():  # what the first process has found; the others found it, too, or nearly
             parameter.mul_(float(world.first))
         world.add_up([parameter.data for parameter in last.parameters()])
@@ -92,6 +90,8 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Feeds, *, given: bool)
         images=len(features.groups),
         train_seconds=seconds,
     )
+    if not given:
+        say("all weights below the last layer are as they were drawn: see --pretrained")
     images = f"{len(np.unique(features.groups)):,} images"
     say(f"last layer fitted to what the rest makes of {images}, in {seconds:.0f} s: {task.brief(result.metrics)}")
     return Fitted(result, {name: found.compute() for name, found in baselines.items()})
@@ -103,6 +103,12 @@ def _most(config: TrainConfig, images: int) -> tuple[int, float]:
         return images, math.inf
     seconds = math.inf if config.budget_s is None else _BUDGET_SHARE * config.budget_s
     return min(images, _BEFORE_TRAINING), seconds
+
+
+def last_layer(network: nn.Module) -> nn.Linear | None:
+    """Return the fully connected layer that a network ends in, where it does."""
+    found = network.get_submodule(network.plan.steps[-1].name) if isinstance(network, Network) else None
+    return found if isinstance(found, nn.Linear) else None
 
 
 @torch.inference_mode()

@@ -368,10 +368,16 @@ def _with_joints_of(dataset: Dataset, known: Skeleton | None) -> Dataset:
         return dataset
     given, where = labels.skeleton, dataset.location
     if given.unit != known.unit:
-        raise DataError(f"{where}: its joints are in {given.unit}, and the network finds them in {known.unit}.")
+        raise DataError(
+            f"{where}: its joints are in {given.unit}, and the network finds them in {known.unit}; "
+            "measure it on data like those of its training."
+        )
     if set(given.joints) != set(known.joints):
-        theirs, ours = (listing(joints, most=20) for joints in (given.joints, known.joints))
-        raise DataError(f"{where}: its joints are {theirs}; the network finds {ours}.")
+        strange = [joint for joint in given.joints if joint not in known.joints]
+        missing = [joint for joint in known.joints if joint not in given.joints]
+        parts = [f"the network does not know {listing(strange)}"] if strange else []
+        parts += [f"{listing(missing)} of the network's joints are not there"] if missing else []
+        raise DataError(f"{where}: {'; '.join(parts)}; give data with the joints of its training.")
     theirs, ours = given.joints[given.root], known.joints[known.root]
     if given.unit == "mm" and theirs != ours:
         raise DataError(

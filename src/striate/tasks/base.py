@@ -17,7 +17,19 @@ from striate.data.targets import Batch, Targets
 from striate.models.effects import Shape
 from striate.models.plan import Plan
 
-__all__ = ["Batch", "Chosen", "Features", "Metrics", "Origin", "PredictOptions", "Prediction", "Targets", "Task"]
+__all__ = [
+    "Batch",
+    "Chosen",
+    "Features",
+    "Metrics",
+    "Origin",
+    "PredictOptions",
+    "Prediction",
+    "Question",
+    "Targets",
+    "Task",
+    "Verdict",
+]
 
 Chosen = Callable[[Int64[np.ndarray, " chosen"]], Iterable[Float[Tensor, "batch channels height width"]]]
 """Gives the normalised images of the samples that have some places in an order, and reads no others."""
@@ -30,6 +42,10 @@ class Metrics(Protocol):
     @property
     def targets(self) -> int:
         """How many valid targets have been counted: figures want one at least."""
+
+    @property
+    def confusion(self) -> Tensor | None:
+        """How many of each class (down) were called what (across); None where there are no classes."""
 
     def update(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> None:
         """Count a batch's outputs against its targets."""
@@ -111,6 +127,38 @@ class Features:
         return matrix
 
 
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Something that a network says of one picture, as a number that can be followed back to where it comes from.
+
+    Attributes:
+        name: a class, or a joint.
+        value: that number, differentiable, from the network's outputs.
+        signed: whether only what makes it greater speaks for it; else what makes it less as well.
+    """
+
+    name: str
+    value: Callable[[Float[Tensor, "1 ..."]], Float[Tensor, ""]]
+    signed: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of one sample.
+
+    Attributes:
+        error: how wrong it is: greater is worse.
+        wrong: whether it is wrong at all.
+        sure: the probability that the network gave its answer; None where it gives none.
+        words: what was said, and what is true.
+    """
+
+    error: float
+    wrong: bool
+    sure: float | None
+    words: str
+
+
 @runtime_checkable
 class Task(Protocol):
     """What differs between tasks: the network's head, loss, metrics, and what a prediction is.
@@ -161,16 +209,20 @@ class Task(Protocol):
     def loss(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, int]:
         """Return the sum of the losses of all valid targets, differentiable, and how many there are."""
 
-    def fit_last_layer(self, network: nn.Module, look: Callable[[nn.Linear], Features]) -> None:
-        """Give a network from `build` the last layer that fits best, all else as it is.
+    def read(self, found: Float[Tensor, "batch channels ..."], targets: Targets) -> tuple[Tensor, Targets]:
+        """Return what a linear model is to read of a layer's output, [samples, features], and what it is to say."""
 
-        Args:
-            network: it is changed.
-            look: returns what reaches that layer.
+    def fit_linear(self, features: Features) -> nn.Linear:
+        """Fit the linear model that says best what is true of features."""
 
-        Raises:
-            ConfigError: it has no such layer.
-        """
+    def questions(self, outputs: Float[Tensor, "1 ..."]) -> list[Question]:
+        """Return what can be asked about the outputs for one picture, the most telling first."""
+
+    def verdicts(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> list[Verdict]:
+        """Say of each sample how far its outputs are right."""
+
+    def answers(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, Tensor] | None:
+        """Return logits, [answers, classes], and the true classes; None where outputs have no probability."""
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         """Return what stands in for the network's outputs where nothing is learned from images, by name.

@@ -19,9 +19,19 @@ from striate.data.labels import Fit, Vocabulary
 from striate.errors import ConfigError, ModelError
 from striate.models.effects import Shape
 from striate.models.plan import Plan
-from striate.tasks.base import Chosen, Features, Metrics, Origin, Prediction, PredictOptions, Targets
+from striate.tasks.base import (
+    Chosen,
+    Features,
+    Metrics,
+    Origin,
+    Prediction,
+    PredictOptions,
+    Question,
+    Targets,
+    Verdict,
+)
 from striate.tasks.baselines import log_shares
-from striate.tasks.linear import last_layer, logistic_regression, set_layer
+from striate.tasks.linear import as_layer, logistic_regression
 
 _TOP = 5
 _Z_95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
@@ -83,12 +93,44 @@ class Classification:
         loss = F.cross_entropy(outputs, targets, reduction="sum", label_smoothing=self.label_smoothing)
         return loss, len(targets)
 
-    def fit_last_layer(self, network: nn.Module, look: Callable[[nn.Linear], Features]) -> None:
-        """Fit it by logistic regression."""
-        last = last_layer(network)
-        features = look(last)
+    def read(self, found: Float[Tensor, "batch channels ..."], targets: Targets) -> tuple[Tensor, Targets]:
+        """Return the mean over all places of each image."""
+        return found.flatten(2).mean(2) if found.ndim > 2 else found, targets
+
+    def fit_linear(self, features: Features) -> nn.Linear:
+        """Fit logistic regression."""
         classes = torch.cat([targets for targets in features.targets if isinstance(targets, Tensor)])
-        set_layer(last, logistic_regression(features.matrix(), classes.cpu().numpy(), self.outputs, features.groups))
+        return as_layer(logistic_regression(features.matrix(), classes.cpu().numpy(), self.outputs, features.groups))
+
+    def questions(self, outputs: Float[Tensor, "1 classes"]) -> list[Question]:
+        """Ask for the logit of each class, the likeliest first."""
+
+        def ask(index: int) -> Question:
+            return Question(name=self.classes[index], value=lambda logits: logits[0, index])
+
+        return [ask(int(index)) for index in outputs[0].argsort(descending=True)]
+
+    def verdicts(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> list[Verdict]:
+        """Say what each image was called, how surely, and what it is; the error is its cross-entropy."""
+        assert isinstance(targets, Tensor)
+        losses = F.cross_entropy(outputs.double(), targets, reduction="none")
+        sure, called = outputs.double().softmax(1).max(1)
+        return [
+            Verdict(
+                error=loss,
+                wrong=taken != true,
+                sure=probability,
+                words=f"called {self.classes[taken]} ({probability:.0%} sure), is {self.classes[true]}",
+            )
+            for loss, probability, taken, true in zip(
+                losses.tolist(), sure.tolist(), called.tolist(), targets.tolist(), strict=True
+            )
+        ]
+
+    def answers(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> tuple[Tensor, Tensor]:
+        """Return logits and classes as they are."""
+        assert isinstance(targets, Tensor)
+        return outputs, targets
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
         """Return the logarithms of the classes' shares of the training images: their commonest class for every one."""
@@ -173,32 +215,30 @@ class ClassPrediction:
 
 
 class ClassificationMetrics:
-    """Counts for each class, top-5 hits and the summed loss: all that the figures are computed from."""
+    """A confusion matrix, true classes down and predicted ones across, top-5 hits, and the summed loss."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
-        counts = torch.zeros(3, len(classes), dtype=torch.int64)
-        self.samples, self.called, self.hits = counts  # of the class; called the class; both
+        self.confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)
         self.top5_hits = torch.zeros((), dtype=torch.int64)
         self.loss_sum = torch.zeros((), dtype=torch.float64)
 
     @property
     def targets(self) -> int:
         """How many images have been counted."""
-        return int(self.samples.sum())
+        return int(self.confusion.sum())
 
     def sums(self) -> list[Tensor]:
         """Return all counts, and the summed loss."""
-        return [self.samples, self.called, self.hits, self.top5_hits, self.loss_sum]
+        return [self.confusion, self.top5_hits, self.loss_sum]
 
     def update(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> None:
         """Count a batch of logits against the indices of its classes."""
         assert isinstance(targets, Tensor)
         logits, targets = outputs.double().cpu(), targets.cpu()
         classes, called = len(self.classes), logits.argmax(1)
-        self.samples += torch.bincount(targets, minlength=classes)
-        self.called += torch.bincount(called, minlength=classes)
-        self.hits += torch.bincount(targets[targets == called], minlength=classes)
+        pairs = torch.bincount(targets * classes + called, minlength=classes**2)
+        self.confusion += pairs.view(classes, classes)
         top5 = logits.topk(min(5, classes)).indices
         self.top5_hits += (top5 == targets[:, None]).sum()
         self.loss_sum += F.cross_entropy(logits, targets, reduction="sum")
@@ -208,7 +248,7 @@ class ClassificationMetrics:
 
         With five classes or fewer every image's class is among the first five: top-5 accuracy is 1.
         """
-        samples, hits = self.targets, int(self.hits.sum())
+        samples, hits = self.targets, int(self.confusion.diagonal().sum())
         return {
             "accuracy": hits / samples,
             "accuracy_interval": list(wilson_interval(hits, samples)),
@@ -223,7 +263,8 @@ class ClassificationMetrics:
         were called this class, the share that is. None where there are no such images.
         """
         rows = []
-        counts = zip(self.classes, self.samples.tolist(), self.called.tolist(), self.hits.tolist(), strict=True)
+        sums = (self.confusion.sum(1), self.confusion.sum(0), self.confusion.diagonal())
+        counts = zip(self.classes, *(part.tolist() for part in sums), strict=True)
         for name, samples, called, hits in counts:
             rows.append(
                 {

@@ -37,6 +37,8 @@ class JointMetrics:
         skeleton: the joints; its unit says whether places are in mm, or in pixels.
     """
 
+    confusion: Tensor | None = None
+
     def __init__(self, skeleton: Skeleton) -> None:
         count = len(skeleton.joints)
         self.joints = skeleton.joints
@@ -44,18 +46,19 @@ class JointMetrics:
         self.rated = [joint for joint in range(count) if not (self.in_space and joint == skeleton.root)]
         self.counts = torch.zeros(count, dtype=torch.int64)
         self.within = torch.zeros(_STEPS + 1, count, dtype=torch.int64)
+        self.compared = torch.zeros(count, dtype=torch.int64)  # with a limit; a single point in an image has none
         self.distances = torch.zeros(count, dtype=torch.float64)
         self.aligned = torch.zeros(2, count, dtype=torch.float64)  # distances, and of how many
         self.loss = torch.zeros(2, dtype=torch.float64)
 
     @property
     def targets(self) -> int:
-        """How many visible joints have been counted."""
-        return int(self.counts.sum())
+        """How many visible joints have been counted, but for the root in space, which is right by construction."""
+        return int(self.counts[self.rated].sum())
 
     def sums(self) -> list[Tensor]:
         """Return all counts and sums."""
-        return [self.counts, self.within, self.distances, self.aligned, self.loss]
+        return [self.counts, self.within, self.compared, self.distances, self.aligned, self.loss]
 
     def count(
         self, found: Float[Tensor, "batch joints axes"], true: Places, loss: Float[Tensor, ""], targets: int
@@ -67,7 +70,9 @@ class JointMetrics:
         steps = torch.arange(_STEPS + 1, dtype=torch.float64)[:, None, None] / _STEPS
         self.counts += visible.sum(0)
         self.distances += torch.where(visible, distance, 0).sum(0)
-        self.within += ((distance <= steps * limit[:, None]) & visible).sum(1)
+        compared = visible & (limit > 0)[:, None]
+        self.compared += compared.sum(0)
+        self.within += ((distance <= steps * limit[:, None]) & compared).sum(1)
         fixed = (visible.sum(1) >= _LEAST_JOINTS) & found.isfinite().all(2).all(1)
         if self.in_space and fixed.any():
             left = (procrustes(found[fixed], points[fixed], visible[fixed]) - points[fixed]).norm(dim=2)
@@ -99,7 +104,7 @@ class JointMetrics:
     def _figures(self, joints: list[int], rated: list[int]) -> dict[str, float | None]:
         """Return the figures of some joints, and the shares of those of them that are rated."""
         mean = _ratio(self.distances[joints].sum(), self.counts[joints].sum())
-        count = self.counts[rated].sum()
+        count = self.compared[rated].sum()
         share = _ratio(self.within[-1, rated].sum(), count)
         auc = _ratio(self.within[:, rated].sum(), count * len(self.within))
         if not self.in_space:

@@ -14,9 +14,6 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import nn
 
-from striate.errors import ConfigError
-from striate.models.network import Network
-
 Matrix = Float64[np.ndarray, "samples features"]
 Layer = tuple[Float64[np.ndarray, "outputs features"], Float64[np.ndarray, " outputs"]]
 
@@ -24,21 +21,14 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # times half the squared length of th
 _FOLDS = 5
 
 
-def last_layer(network: nn.Module) -> nn.Linear:
-    """Return the fully connected layer that a network ends in; raises ConfigError where there is none."""
-    found = network.get_submodule(network.plan.steps[-1].name) if isinstance(network, Network) else None
-    if not isinstance(found, nn.Linear):
-        raise ConfigError(
-            "probe, last_layer: only a fully connected last layer can be fitted, and here is none; leave them out."
-        )
-    return found
-
-
-def set_layer(layer: nn.Linear, found: Layer) -> None:
-    """Give a layer weights and bias."""
+def as_layer(found: Layer) -> nn.Linear:
+    """Return a fully connected layer of weights and bias."""
+    weights, bias = map(torch.from_numpy, found)
+    layer = nn.Linear(weights.shape[1], weights.shape[0])
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(found[0]))
-        layer.bias.copy_(torch.from_numpy(found[1]))
+        layer.weight.copy_(weights)
+        layer.bias.copy_(bias)
+    return layer
 
 
 @dataclass(frozen=True)

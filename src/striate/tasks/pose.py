@@ -19,15 +19,16 @@ from striate.models.effects import Shape
 from striate.models.heatmaps import HeatmapNetwork
 from striate.models.plan import Plan
 from striate.progress import say
-from striate.tasks.base import Chosen, Features, Metrics, Origin, Prediction, PredictOptions
+from striate.tasks.base import Chosen, Features, Metrics, Origin, Prediction, PredictOptions, Question, Verdict
 from striate.tasks.heads import Head
 from striate.tasks.joint_metrics import JointMetrics, Places
-from striate.tasks.linear import last_layer, ridge_regression, set_layer
+from striate.tasks.linear import as_layer, ridge_regression
 from striate.tasks.skeletons import JointPrediction
 
 _IN_IMAGE = 0.5  # weight of a place in the image, beside that in space
 _THUMBNAIL_PX = 16
 _MOST_NEIGHBOURS = 5000
+_GRID = 4  # cells of maps, down and across, that a linear model reads
 
 
 class Pose:
@@ -113,10 +114,12 @@ class Pose:
         visible = torch.cat([self.counted(part) for part in poses]).cpu()
         within = torch.cat([_within(part) for part in poses]).cpu()
         uv = torch.cat([_shares(part) for part in poses]).double().cpu()
-        if untaught := [name for name, count in zip(self.skeleton.joints, visible.sum(0), strict=True) if not count]:
-            if len(untaught) == self.joints:
+        others = [joint for joint in range(self.joints) if not (self.in_space and joint == self.skeleton.root)]
+        if untaught := [self.skeleton.joints[joint] for joint in others if not visible[:, joint].any()]:
+            if len(untaught) == len(others):
                 raise DataError("no training image shows a joint; give places, within the images, of some.")
-            say(f"no training image shows {listing(untaught)}: the network will not tell where that is")
+            where = "in space" if self.in_space else "in the image"
+            say(f"no training sample says where {listing(untaught)} is {where}: the network will not tell")
         self.learned = {"visible": visible.sum(0).tolist(), "placed": within.sum(0).tolist()}
         self.learned |= _spread("uv", uv, within)
         places = torch.where(within[..., None], uv, torch.tensor(self.learned["mean_uv"]))
@@ -162,10 +165,12 @@ class Pose:
         mean, deviation = self._stats("uv", outputs)
         return mean + deviation * given
 
-    def fit_last_layer(self, network: nn.Module, look: Callable[[nn.Linear], Features]) -> None:
-        """Fit it by ridge regression, each number by the images that it is known of."""
-        last = last_layer(network)
-        features = look(last)
+    def read(self, found: Float[Tensor, "batch channels ..."], targets: Targets) -> tuple[Tensor, Targets]:
+        """Return the means over the cells of a grid of 4x4: joints are in places."""
+        return F.adaptive_avg_pool2d(found, _GRID).flatten(1) if found.ndim == 4 else found, targets
+
+    def fit_linear(self, features: Features) -> nn.Linear:
+        """Fit ridge regression, each number by the images that it is known of."""
         numbers, known = [], []
         for targets in features.targets:
             assert isinstance(targets, JointTargets)
@@ -174,7 +179,44 @@ class Pose:
             numbers.append(self._outputs(poses).cpu())
             known.append(torch.stack(axes, 2).flatten(1).cpu())
         wanted, said = torch.cat(numbers).double().numpy(), torch.cat(known).numpy()
-        set_layer(last, ridge_regression(features.matrix(), wanted, said))
+        return as_layer(ridge_regression(features.matrix(), wanted, said))
+
+    def questions(self, outputs: Float[Tensor, "1 numbers"]) -> list[Question]:
+        """Ask for each joint how far it is from its mean place, the farthest first."""
+        unit: Literal["mm", "uv"] = "mm" if self.in_space else "uv"
+        mean, deviation = self._stats(unit, outputs)
+
+        def far(numbers: Float[Tensor, "1 numbers"], joint: int) -> Float[Tensor, ""]:
+            place = self.millimetres(numbers) if self.in_space else self.places(numbers)
+            return ((place[0, joint] - mean[joint]) / deviation[joint].clamp(min=1e-9)).square().sum()
+
+        def ask(joint: int) -> Question:
+            return Question(name=self.skeleton.joints[joint], value=lambda numbers: far(numbers, joint), signed=False)
+
+        moving = [joint for joint in range(self.joints) if not (self.in_space and joint == self.skeleton.root)]
+        return [ask(joint) for joint in sorted(moving, key=lambda joint: -float(far(outputs.detach(), joint)))]
+
+    def verdicts(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> list[Verdict]:
+        """Say how far the joints that count are off, on average, and which one most."""
+        assert isinstance(targets, JointTargets)
+        if self.in_space:
+            off, unit = (self.millimetres(outputs) - targets.xyz_mm).norm(dim=2), "mm"
+        else:
+            off, unit = (_pixels(self.places(outputs), targets.image_px) - targets.uv_px).norm(dim=2), "px"
+        found = []
+        for distances, counts in zip(off.cpu(), self.counted(targets).cpu(), strict=True):
+            if not counts.any():
+                found.append(Verdict(error=0.0, wrong=False, sure=None, words="no joint is known"))
+                continue
+            mean, worst = float(distances[counts].mean()), int(torch.where(counts, distances, -1.0).argmax())
+            words = (
+                f"{mean:.0f} {unit} off on average; {self.skeleton.joints[worst]} {float(distances[worst]):.0f} {unit}"
+            )
+            found.append(Verdict(error=mean, wrong=True, sure=None, words=words))
+        return found
+
+    def answers(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> None:
+        """Return None: places come without a probability."""
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
         """Return the mean pose, and that of the training image whose thumbnail is the most alike."""
@@ -233,6 +275,7 @@ class Pose:
         uv = _pixels(self.places(outputs), (images.shape[2], images.shape[3])).cpu().double().numpy()
         uv[:, ~shown] = np.nan
         if xyz is not None:
+            taught[self.skeleton.root] = True  # the others are relative to it
             xyz[:, ~taught] = np.nan
         found: list[Prediction] = []
         for place, origin in enumerate(origins):

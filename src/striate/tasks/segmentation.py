@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
@@ -21,10 +21,13 @@ from striate.models.effects import Shape
 from striate.models.network import feature_strides
 from striate.models.plan import Plan
 from striate.models.sliding import likeliest_classes, strips_by_windows
-from striate.tasks.base import Chosen, Features, Metrics, Origin, Prediction, PredictOptions
+from striate.tasks.base import Chosen, Features, Metrics, Origin, Prediction, PredictOptions, Question, Verdict
 from striate.tasks.baselines import log_shares
-from striate.tasks.boundaries import border_counts
+from striate.tasks.linear import as_layer, logistic_regression
+from striate.tasks.map_metrics import SegmentationMetrics
 from striate.tasks.maps import ClassMap
+
+_PLACES = 400  # of a picture that a linear model reads, or that calibration counts
 
 
 class Segmentation:
@@ -175,11 +178,59 @@ class Segmentation:
             loss = loss + self.dice * (labelled.sum((1, 2)) * (1 - dice(outputs, targets))).sum()
         return loss, int(labelled.sum())
 
-    def fit_last_layer(self, network: nn.Module, look: Callable[[nn.Linear], Features]) -> None:
-        """Raise ConfigError: what is known of pixels comes from many maps."""
-        raise ConfigError(
-            "probe, last_layer: a decoder has to be trained for segment; leave them out, or take --freeze backbone."
-        )
+    def read(self, found: Float[Tensor, "batch channels ..."], targets: Targets) -> tuple[Tensor, Targets]:
+        """Return what maps hold at some places with a label, evenly spread over each picture, and these labels."""
+        assert isinstance(targets, Tensor)
+        maps = found if found.ndim == 4 else found[:, :, None, None]
+        _, height, width = targets.shape
+        rows = _middles(maps.shape[2], height, targets.device)
+        columns = _middles(maps.shape[3], width, targets.device)
+        labels = targets[:, rows][:, :, columns].flatten(1)
+        values = maps.flatten(2).transpose(1, 2)
+        every = max(1, labels.shape[1] // _PLACES)
+        values, labels = values[:, ::every].flatten(0, 1), labels[:, ::every].flatten()
+        kept = labels != NO_LABEL
+        return values[kept], labels[kept][:, None, None]
+
+    def fit_linear(self, features: Features) -> nn.Linear:
+        """Fit logistic regression of single places."""
+        classes = torch.cat([targets.flatten() for targets in features.targets if isinstance(targets, Tensor)])
+        return as_layer(logistic_regression(features.matrix(), classes.cpu().numpy(), self.outputs, features.groups))
+
+    def questions(self, outputs: Float[Tensor, "1 classes height width"]) -> list[Question]:
+        """Ask for each class that is seen, the largest first: its mean score where it is seen."""
+        called = outputs[0].argmax(0)
+        areas = torch.bincount(called.flatten(), minlength=self.outputs)
+        order = [int(index) for index in areas.argsort(descending=True) if areas[index]]
+
+        def ask(index: int) -> Question:
+            where = called == index
+            return Question(name=self.classes[index], value=lambda scores: scores[0, index][where].mean())
+
+        return [ask(index) for index in order]
+
+    def verdicts(self, outputs: Float[Tensor, "batch classes height width"], targets: Targets) -> list[Verdict]:
+        """Say how many of each picture's pixels are right, and which class was missed most."""
+        assert isinstance(targets, Tensor)
+        sure, called = outputs.softmax(1).max(1)
+        found = []
+        for one_sure, one_called, one in zip(sure, called, targets, strict=True):
+            labelled = one != NO_LABEL
+            wrong = labelled & (one_called != one)
+            share = float(wrong.sum()) / max(1, int(labelled.sum()))
+            words = f"{1 - share:.0%} of the pixels are right"
+            if wrong.any():
+                pair = torch.mode(one[wrong] * self.outputs + one_called[wrong]).values
+                true, taken = divmod(int(pair), self.outputs)
+                words += f"; most often {self.classes[true]} was called {self.classes[taken]}"
+            found.append(Verdict(error=share, wrong=bool(wrong.any()), sure=float(one_sure.mean()), words=words))
+        return found
+
+    def answers(self, outputs: Float[Tensor, "batch classes height width"], targets: Targets) -> tuple[Tensor, Tensor]:
+        """Return scores and classes of some pixels, evenly spread over each picture."""
+        scores, classes = self.read(outputs, targets)
+        assert isinstance(classes, Tensor)
+        return scores, classes.flatten()
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         """Return the logarithms of the classes' shares of the training pixels: their commonest class everywhere."""
@@ -238,6 +289,11 @@ class Segmentation:
         return found
 
 
+def _middles(count: int, side: int, device: torch.device) -> Int[Tensor, " count"]:
+    """Return which pixels lie in the middle of the equal parts of a side."""
+    return ((torch.arange(count, device=device) + 0.5) * side / count).long()
+
+
 def dice(
     outputs: Float[Tensor, "batch classes height width"], targets: Int[Tensor, "batch height width"]
 ) -> Float[Tensor, " batch"]:
@@ -255,84 +311,3 @@ def dice(
     coefficient = 2 * both / (probabilities.sum((2, 3)) + sizes).clamp(min=1e-6)
     found: Tensor = torch.where(shown, coefficient, 0).sum(1) / shown.sum(1).clamp(min=1)
     return torch.where(shown.any(1), found, 1.0)
-
-
-class SegmentationMetrics:
-    """A confusion matrix, true classes down and predicted ones across, border pixels, and the summed cross-entropy."""
-
-    def __init__(self, classes: Sequence[str]) -> None:
-        self.classes = tuple(classes)
-        self.confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)
-        self.borders = torch.zeros(4, len(classes), dtype=torch.int64)
-        self.loss_sum = torch.zeros((), dtype=torch.float64)
-
-    @property
-    def targets(self) -> int:
-        """How many pixels with a label have been counted."""
-        return int(self.confusion.sum())
-
-    def sums(self) -> list[Tensor]:
-        """Return all counts, and the summed loss."""
-        return [self.confusion, self.borders, self.loss_sum]
-
-    def update(self, outputs: Float[Tensor, "batch classes height width"], targets: Targets) -> None:
-        """Count a batch of scores against the classes of its pixels."""
-        assert isinstance(targets, Tensor)
-        count = len(self.classes)
-        called, labelled = outputs.argmax(1), targets != NO_LABEL
-        pairs = targets[labelled] * count + called[labelled]
-        self.confusion += torch.bincount(pairs, minlength=count * count).view(count, count).cpu()
-        self.borders += border_counts(called, targets, count).cpu()
-        loss = F.cross_entropy(outputs, targets, ignore_index=NO_LABEL, reduction="none")
-        self.loss_sum += loss.sum(dtype=torch.float64).cpu()
-
-    def compute(self) -> dict[str, Any]:
-        """Return mean IoU, pixel accuracy, the classes' mean accuracy, mean boundary F1, and mean cross-entropy.
-
-        Means are over the classes that are in the masks.
-        """
-        rows = [row for row in self.rows() if row["pixels"]]
-        return {
-            "mean_iou": _mean(row["iou"] for row in rows),
-            "pixel_accuracy": int(self.confusion.diagonal().sum()) / max(self.targets, 1),
-            "class_accuracy": _mean(row["accuracy"] for row in rows),
-            "boundary_f1": _mean(row["boundary_f1"] for row in rows),
-            "loss": float(self.loss_sum) / max(self.targets, 1),
-        }
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return each class's pixels, IoU, accuracy (recall), precision and boundary F1; None where there is nothing.
-
-        IoU: hits / (pixels of the class + pixels called so - hits).
-        """
-        hits, true, called = self.confusion.diagonal(), self.confusion.sum(1), self.confusion.sum(0)
-        found, found_near, wanted, wanted_near = self.borders
-        return [
-            {
-                "class": name,
-                "pixels": int(true[place]),
-                "iou": _share(hits[place], true[place] + called[place] - hits[place]),
-                "accuracy": _share(hits[place], true[place]),
-                "precision": _share(hits[place], called[place]),
-                "boundary_f1": _f1(_share(found_near[place], found[place]), _share(wanted_near[place], wanted[place])),
-            }
-            for place, name in enumerate(self.classes)
-        ]
-
-
-def _share(part: Tensor, whole: Tensor) -> float | None:
-    return int(part) / int(whole) if int(whole) else None
-
-
-def _f1(precision: float | None, recall: float | None) -> float | None:
-    """Return their harmonic mean: 0 where one of the borders is missing, None where both are."""
-    if precision is None and recall is None:
-        return None
-    if not precision or not recall:
-        return 0.0
-    return 2 * precision * recall / (precision + recall)
-
-
-def _mean(shares: Iterable[float | None]) -> float:
-    known = [share for share in shares if share is not None]
-    return sum(known) / len(known) if known else 0.0

@@ -83,11 +83,12 @@ class LearningOptions(Options):
     """
 
     optimiser: OptimiserName | Literal["auto"] = "auto"
-    """Gradient descent with Nesterov momentum, or AdamW. auto: sgd; of poses adamw."""
+    """Gradient descent with Nesterov momentum, or AdamW. auto: sgd; of poses, and with ImageNet's
+    weights, adamw."""
 
     lr: float | Literal["default", "auto"] = "default"
     """Peak of the learning rate: above 0. default: 0.05 for sgd, 0.002 for adamw, a fifth of that for trainings of
-    fewer than 100 steps. auto: from a range test, as striate find-lr makes it."""
+    fewer than 100 steps, and with ImageNet's weights. auto: from a range test, as striate find-lr makes it."""
 
     momentum: float = 0.9
     """Nesterov momentum, of adamw its first beta: at least 0, below 1."""
@@ -107,9 +108,9 @@ class LearningOptions(Options):
     ema: float = 0.0
     """Decay of the moving average of the weights, which is then what is measured and kept. 0: none."""
 
-    freeze: int | Literal["none", "norms", "backbone"] = "none"
+    freeze: int | Literal["auto", "none", "norms", "backbone"] = "auto"
     """What stays as it is of a network that does not begin from scratch: the batch norms of its backbone, all of that,
-    or its first elements, so many of them."""
+    or its first elements, so many of them. auto: with ImageNet's weights norms, else none."""
 
     probe: bool = False
     """Fit the last layer alone, exactly, to what the rest of the network makes of the images, in place of training."""
@@ -159,8 +160,8 @@ class LearningOptions(Options):
             ("ema", is_number(self.ema) and 0 <= self.ema < 1, "at least 0 and below 1"),
             (
                 "freeze",
-                self.freeze in ("none", "norms", "backbone") or is_whole(self.freeze, 1),
-                "none, norms, backbone, or a whole number, 1 or more",
+                self.freeze in ("auto", "none", "norms", "backbone") or is_whole(self.freeze, 1),
+                "auto, none, norms, backbone, or a whole number, 1 or more",
             ),
             ("last_layer", self.last_layer in ("auto", "drawn", "fitted"), "auto, drawn or fitted"),
             ("early_lr", is_number(self.early_lr) and self.early_lr > 0, "a positive number"),
@@ -182,15 +183,16 @@ class LearningOptions(Options):
         """The pull of weights towards zero."""
         return _DECAY[self.method] if isinstance(self.weight_decay, str) else self.weight_decay
 
-    def peak(self, steps: int) -> float:
+    def peak(self, steps: int | None) -> float:
         """Return the peak of the learning rate that these options give a training of so many steps.
 
         Of small sets: 40 pictures in 12 steps were learnt at 0.003 to 0.02 by 5 of 5 seeds, at 0.05 by one or three;
-        the running statistics of batch norms cannot follow the weights in so few steps.
+        the running statistics of batch norms cannot follow the weights in so few steps. None: of one that begins with
+        published weights, however long.
         """
         if not isinstance(self.lr, str):
             return self.lr
-        return _PEAK[self.method] / (1 if steps >= _FEW_STEPS else 5)
+        return _PEAK[self.method] / (1 if steps is not None and steps >= _FEW_STEPS else 5)
 
 
 @dataclass(frozen=True, kw_only=True)

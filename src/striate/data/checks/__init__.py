@@ -40,6 +40,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[Problem]], ...] = (
 
 JOINT_CHECKS: tuple[Callable[[Dataset, JointLabels], Iterator[Problem]], ...] = (
     joints.without_place,
+    joints.untaught,
     joints.limbs,
     sides.pairs,
     sides.same_place,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float32
 
 from striate.data.checks.looking import Evidence
 from striate.data.checks.problem import Problem
@@ -55,6 +56,51 @@ def without_place(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
             what=f"{name} of {joints} is no number, and the joint counts as visible",
             fix=f"give {name}, or say that it is not visible",
         )
+
+
+def untaught(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
+    """Find splits that show no joint besides the root, or the same pose alone; and joints that training never shows."""
+    skeleton = labels.skeleton
+    in_space = skeleton.unit == "mm"
+    others = [joint for joint in range(len(skeleton.joints)) if not (in_space and joint == skeleton.root)]
+    root = f" besides the root, {skeleton.joints[skeleton.root]}," if in_space else ""
+    for split, rows in dataset.splits.items():
+        shown = labels.visible[rows][:, others].any(axis=0)
+        if not shown.any():
+            yield Problem(
+                kind="nothing-to-learn",
+                where=split,
+                what=f"no joint{root} is visible in any of its samples",
+                fix="say which joints are visible",
+            )
+        elif split == "train":
+            for joint in np.array(others)[~shown]:
+                yield Problem(
+                    kind="nothing-to-learn",
+                    where=skeleton.joints[joint],
+                    what="no training sample shows it, so a network will not tell where it is",
+                    fix="label it in some",
+                    severity="note",
+                )
+            places = np.where(
+                labels.visible[rows][..., None], labels.xyz_mm[rows] if in_space else labels.uv_px[rows], np.nan
+            )
+            if _never_move(places):
+                yield Problem(
+                    kind="nothing-to-learn",
+                    where=split,
+                    what="every sample has the same pose",
+                    fix="give samples of different poses",
+                )
+
+
+def _never_move(places: Float32[np.ndarray, "samples joints axes"]) -> bool:
+    """Tell whether every joint is in one place wherever it is known."""
+    low, high = (
+        np.where(np.isnan(places), np.inf, places).min(axis=0),
+        np.where(np.isnan(places), -np.inf, places).max(axis=0),
+    )
+    return bool((high - low <= 1e-3).all())  # of what is never known it is below zero
 
 
 def limbs(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:

@@ -38,7 +38,7 @@ def pairs(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
     ]
     if alone:
         named = "; ".join(f"{joints[joint]}, {joints[other]}" for joint, other in alone)
-        lacking = "these pairs are not there" if skeleton.mirror else "there is none, and names have sides"
+        lacking = "these pairs are missing" if skeleton.mirror else "it is missing, though names have sides"
         yield _wrong_pair(f"{mirror}: {named}", f"{lacking}: a mirror image would not swap them", "add them to mirror")
 
 

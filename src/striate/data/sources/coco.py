@@ -158,6 +158,9 @@ def _read(file: Path) -> _People:
         entries = document.get(key)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries) or not entries:
             hint = "" if key in document else nearest(key, document)
+            if isinstance(entries, list) and entries:
+                wrong = next(index for index, entry in enumerate(entries) if not isinstance(entry, dict))
+                hint = f", and entry {wrong} (from 0) is none"
             raise DataError(f"{key!r} must be a list of one object or more{hint}.")
     category = _category(document["categories"])
     skeleton = _skeleton(category)
@@ -278,8 +281,8 @@ def _boxes(
     rows = np.flatnonzero(cropped).tolist()
 
     def no_box(row: int) -> str:
-        found = people[rows[row]].get("bbox")
-        return f"{_where(people[rows[row]])}: bbox is {found!r}; wanted: [x, y, width, height], in the image."
+        found = repr(people[rows[row]]["bbox"]) if "bbox" in people[rows[row]] else "missing"
+        return f"{_where(people[rows[row]])}: bbox is {found}; wanted: [x, y, width, height], in the image."
 
     given = number_rows([people[row].get("bbox") for row in rows], 4, no_box)
     half = given[:, 2:] / 2 * _ENLARGED

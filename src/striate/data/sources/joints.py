@@ -114,8 +114,15 @@ def _check_keys(file: Path, document: _Document) -> None:
 def _skeleton(document: _Document) -> Skeleton:
     """Return the joints and how they hang together."""
     joints, parents, pairs = document["joints"], document["parents"], document.get("mirror") or []
-    if not _is_list_of(str, joints):
+    if not _is_list_of(str, joints) or not joints:
         raise DataError("joints must be a list of names.")
+    for name in joints:
+        if not name.strip() or not name.isprintable():
+            raise DataError(f"joints has the name {name!r}; wanted: names that can be printed.")
+        if joints.count(name) > 1:
+            raise DataError(
+                f"joints must be a list of different names, and {name!r} is there {joints.count(name)} times."
+            )
     if not _is_list_of(int, parents):
         raise DataError("parents must be a list of indices into joints, from 0, with -1 for the root.")
     if not isinstance(pairs, list) or not all(_is_list_of(str, pair) and len(pair) == 2 for pair in pairs):

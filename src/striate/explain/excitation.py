@@ -1,0 +1,100 @@
+"""What excites a channel: the patches of many images to which it answers most (Zeiler and Fergus 2014, figure 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from striate.explain.taps import layers_of, tapped, untouched
+from striate.models.transfer import body_of
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A place in an image that excites a channel.
+
+    Attributes:
+        image: which one, in the order of the images.
+        value: what the channel gives there.
+        box: what it sees there, in pixels of the image: left, top, right, bottom, cut at its borders; None: all of it.
+    """
+
+    image: int
+    value: float
+    box: tuple[int, int, int, int] | None
+
+
+def most_exciting(
+    network: nn.Module,
+    layer: str,
+    channels: Sequence[int],
+    batches: Iterable[Float[Tensor, "batch channels height width"]],
+    *,
+    count: int = 8,
+    advance: Callable[[int], None] = lambda images: None,
+) -> dict[int, list[Patch]]:
+    """Return for some channels of a layer the patches that excite them most, of each image one at most.
+
+    Args:
+        network: is as it was afterwards.
+        layer: gives maps.
+        channels: which ones.
+        batches: normalised images; one batch is in memory at a time.
+        count: patches a channel.
+        advance: called with each batch's number of images.
+    """
+    kept: list[tuple[Tensor, Tensor, Tensor]] = []  # value, image, place: channels x at most `count`
+    seen, columns, size_px = 0, 1, (1, 1)
+    with untouched(network), tapped(network, [layer]) as found, torch.inference_mode():
+        for images in batches:
+            network(images)
+            maps = found[layer][:, list(channels)].float().cpu()
+            columns, size_px = maps.shape[3], (images.shape[2], images.shape[3])
+            values, places = maps.flatten(2).max(2)  # batch x channels
+            order = torch.arange(seen, seen + len(images))[:, None].expand_as(places)
+            kept.append((values.T, order.T, places.T))
+            merged = [torch.cat(parts, 1) for parts in zip(*kept, strict=True)]
+            best = merged[0].topk(min(count, merged[0].shape[1]), 1).indices
+            kept = [(merged[0].gather(1, best), merged[1].gather(1, best), merged[2].gather(1, best))]
+            seen += len(images)
+            advance(len(images))
+    if not kept:
+        return {channel: [] for channel in channels}
+    return {
+        channel: [
+            Patch(int(image), float(value), seen_box(network, layer, divmod(int(place), columns), size_px))
+            for value, image, place in zip(*(part[row] for part in kept[0]), strict=True)
+        ]
+        for row, channel in enumerate(channels)
+    }
+
+
+def seen_box(
+    network: nn.Module, layer: str, place: tuple[int, int], size_px: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
+    """Return what a unit of a layer sees of an image: left, top, right, bottom, cut at its borders; None: all.
+
+    Args:
+        network: with the layer.
+        layer: gives maps.
+        place: row and column of the unit.
+        size_px: height and width of the image.
+    """
+    body, prefix = body_of(network)
+    names = [prefix + step.name for step in body.plan.steps]
+    fields = body.plan.receptive_fields()[names.index(layer)]
+    assert layer in layers_of(network)
+    if fields is None:
+        return None
+    ends = []
+    for unit, field, side in zip(place, fields, size_px, strict=True):
+        middle = field.offset + unit * field.jump
+        reach = Fraction(field.size - 1, 2)
+        ends.append((max(0, int(middle - reach)), min(side, int(middle + reach) + 1)))
+    (top, bottom), (left, right) = ends
+    return left, top, right, bottom

@@ -1,0 +1,113 @@
+"""A layer as the matrix that it is: which entries are not zero, and by how much it can stretch an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg
+from jaxtyping import Float, UInt8
+from torch import nn
+
+from striate.errors import ModelError
+from striate.layers.matrix import LinearMap, as_matrix
+
+_MOST_PLACES = 30_000_000  # rows times columns
+_MOST_FOR_ALL = 1_200  # rows or columns: of larger matrices the largest singular values alone are found
+_LARGEST = 40
+_SIDE_PX = 420
+
+
+@dataclass(frozen=True)
+class LayerMatrix:
+    """A layer for inputs of one shape.
+
+    Attributes:
+        input: [channels, height, width] that the matrix is for.
+        shape: rows (outputs) and columns (inputs).
+        entries: how many of them are not zero.
+        weights: how many numbers the layer has learned, which all of them are made of.
+        pattern: the matrix as a picture: blue below zero, red above, paper where there is nothing.
+        transposed: its transpose: what back-propagation, and transposed convolution, multiply by.
+        singular: the singular values, the largest first; of large matrices the 40 largest ones.
+    """
+
+    input: tuple[int, ...]
+    shape: tuple[int, int]
+    entries: int
+    weights: int
+    pattern: UInt8[np.ndarray, "height width 3"]
+    transposed: UInt8[np.ndarray, "_ _ 3"]
+    singular: Float[np.ndarray, " values"]
+
+
+def layer_matrix(layer: nn.Module, channels: int, side: int = 8) -> LayerMatrix:
+    """Write a layer as a matrix, for images small enough that one can see it.
+
+    Args:
+        layer: a linear one: convolution, transposed convolution, average pooling, padding, upsampling, fully connected.
+        channels: of its input.
+        side: of that, in places, at most; less where the matrix would be too large.
+
+    Raises:
+        ModelError: the layer is not linear, or too large to be drawn.
+    """
+    shape = _shape(layer, channels, side)
+    matrix, operator = as_matrix(layer, shape), LinearMap(layer, shape)
+    rows, columns = matrix.shape
+    if min(rows, columns) <= _MOST_FOR_ALL:
+        singular = np.linalg.svd(operator @ np.eye(columns, dtype=matrix.dtype), compute_uv=False)
+    else:
+        found = scipy.sparse.linalg.svds(operator, k=_LARGEST, return_singular_vectors=False, random_state=0)
+        singular = np.sort(found)[::-1]
+    pattern = _draw(matrix)
+    return LayerMatrix(
+        input=shape,
+        shape=(rows, columns),
+        entries=int(matrix.nnz),
+        weights=sum(parameter.numel() for parameter in layer.parameters() if parameter.ndim > 1),
+        pattern=pattern,
+        transposed=np.ascontiguousarray(pattern.transpose(1, 0, 2)),
+        singular=singular.astype(np.float64),
+    )
+
+
+def _shape(layer: nn.Module, channels: int, side: int) -> tuple[int, ...]:
+    """Find the largest input, up to a side, whose matrix is not too large."""
+    shapes = [(layer.in_features,)] if isinstance(layer, nn.Linear) else [(channels, n, n) for n in range(1, side + 1)]
+    best: tuple[int, ...] | None = None
+    problem: ModelError | None = None
+    for shape in shapes:
+        try:
+            rows, columns = LinearMap(layer, shape).shape
+        except ModelError as error:  # not linear, or smaller than its kernel
+            problem = error
+            continue
+        if rows * columns > _MOST_PLACES:
+            break
+        best = shape
+    if best is None:
+        reason = problem or f"it is larger than {_MOST_PLACES:,} entries, however small the image"
+        raise ModelError(f"{type(layer).__name__} cannot be drawn as a matrix: {reason}")
+    return best
+
+
+def _draw(matrix: scipy.sparse.csr_array) -> UInt8[np.ndarray, "height width 3"]:
+    """Draw entries as points, or as larger squares; several that fall on one point give the strongest."""
+    rows, columns = matrix.shape
+    scale = max(rows, columns) / _SIDE_PX
+    enlarge = max(1, int(1 / scale))
+    height, width = (max(1, round(side / max(scale, 1))) for side in (rows, columns))
+    found = matrix.tocoo()
+    strength = np.zeros((height, width))
+    row = np.minimum(height - 1, found.row * height // rows)
+    column = np.minimum(width - 1, found.col * width // columns)
+    order = np.argsort(np.abs(found.data))  # of several on one point the last one stays
+    strength[row[order], column[order]] = found.data[order]
+    share = np.clip(np.abs(strength) / max(float(np.abs(found.data).max(initial=0.0)), 1e-12), 0, 1) ** 0.5
+    share = np.where(strength == 0, 0, 0.25 + 0.75 * share)[..., None]
+    full = np.where(strength[..., None] > 0, np.array([196, 48, 43]), np.array([31, 95, 168]))
+    picture = np.round((1 - share) * np.array([246, 246, 243]) + share * full).astype(np.uint8)
+    larger: UInt8[np.ndarray, "height width 3"] = picture.repeat(enlarge, 0).repeat(enlarge, 1)
+    return larger

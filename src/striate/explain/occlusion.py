@@ -1,0 +1,54 @@
+"""Where, the slow check: what becomes of a statement when a part of the image is covered.
+
+Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from striate.explain.taps import untouched
+from striate.progress import progress_bar
+from striate.tasks.base import Question
+
+_AT_ONCE = 16
+
+
+def occlusion(
+    network: nn.Module,
+    image: Float[Tensor, "1 channels height width"],
+    question: Question,
+    *,
+    cells: int = 8,
+) -> Float[Tensor, "rows columns"]:
+    """Return, for each place of a grid, by how much the number that is asked about falls when it is covered.
+
+    What covers it is the mean colour of the training images, twice as large as a cell of the grid. Of a question that
+    is not signed, by how much it changes.
+
+    Args:
+        network: is as it was afterwards.
+        image: normalised.
+        question: says which number.
+        cells: of the grid, along the shorter side.
+    """
+    height, width = image.shape[2:]
+    side = max(1, min(height, width) // cells)
+    rows, columns = -(-height // side), -(-width // side)
+    places = [(row, column) for row in range(rows) for column in range(columns)]
+    falls = torch.zeros(rows, columns)
+    with untouched(network), torch.inference_mode(), progress_bar("covering", len(places)) as advance:
+        whole = float(question.value(network(image)))
+        for begin in range(0, len(places), _AT_ONCE):
+            some = places[begin : begin + _AT_ONCE]
+            covered = image.repeat(len(some), 1, 1, 1)
+            for one, (row, column) in zip(covered, some, strict=True):
+                top, left = row * side - side // 2, column * side - side // 2
+                one[:, max(0, top) : top + 2 * side, max(0, left) : left + 2 * side] = 0
+            outputs = network(covered)
+            for place, (row, column) in enumerate(some):
+                falls[row, column] = whole - float(question.value(outputs[place : place + 1]))
+            advance(len(some))
+    return falls.relu() if question.signed else falls.abs()

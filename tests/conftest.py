@@ -32,7 +32,7 @@ import pytest  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import striate as st  # noqa: E402
-from striate.runs import Run  # noqa: E402
+from striate.runs import Run, assembly  # noqa: E402
 from tests import made_dots  # noqa: E402
 
 # The same cases every time, so that a change is judged by itself; HYPOTHESIS_PROFILE=search looks for new ones.
@@ -47,6 +47,18 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     os.environ["STRIATE_CACHE"] = str(folder)
     return folder
+
+
+@pytest.fixture
+def reports() -> None:
+    """Have trainings write their reports in a test."""
+
+
+@pytest.fixture(autouse=True)
+def _no_reports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have trainings write none in all others, for the time that it takes."""
+    if "reports" not in request.fixturenames:
+        monkeypatch.setattr(assembly, "report_on", lambda run: None)
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

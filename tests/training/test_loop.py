@@ -232,7 +232,13 @@ def test_an_epochs_line_says_losses_figures_speed_and_time_left(capsys):
     length = Length(TrainConfig(epochs=20), steps_per_epoch=10, steps=200)
     lines = EpochLines(length, Progress(steps=30, epochs=3), Classification(Vocabulary(classes=("a", "b"))).brief)
     result = EpochResult(
-        epoch=3, lr=0.1, train_loss=0.5, metrics={"loss": 0.25, "accuracy": 0.9}, images=5000, train_seconds=2.0
+        epoch=3,
+        lr=0.1,
+        train_loss=0.5,
+        gradient_norm=0.1,
+        metrics={"loss": 0.25, "accuracy": 0.9},
+        images=5000,
+        train_seconds=2.0,
     )
     lines.end_epoch(result)
     line = capsys.readouterr().err

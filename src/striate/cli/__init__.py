@@ -29,6 +29,8 @@ COMMANDS = {
     "find-lr": "find a learning rate with a range test",
     "evaluate": "measure a trained network on labelled images",
     "predict": "name the classes of images with a trained network",
+    "report": "write a page about a run: curves, mistakes, what it has learned",
+    "explain": "show where a network looks in pictures, and what its layers see",
     "data": "show how data are read, and what augmentation makes of them",
     "check": "say all that is wrong with data",
     "cache": "show or clear the decoded pictures that are kept on disk",

@@ -65,7 +65,7 @@ class Command:
     def run(self) -> None:
         """Predict, and print or write what was found."""
         from striate.runs import load
-        from striate.runs.run import image_paths
+        from striate.runs.inputs import image_paths
 
         path = Path(self.out) if self.out else None
         into = path if path and not path.suffix else None

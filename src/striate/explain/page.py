@@ -97,6 +97,10 @@ class Page:
         """Write a paragraph: `big`, or a `note`."""
         self._parts.append(f'<p class="{kind}">{escape(sentence)}</p>' if kind else f"<p>{escape(sentence)}</p>")
 
+    def legend(self, content: str) -> None:
+        """Put in what says the colours of charts."""
+        self._parts.append(content)
+
     def figures(self, figures: Sequence[str], kind: str = "") -> None:
         """Put figures side by side, as many as there is room for: `small` ones, or `wide` ones below each other."""
         shown = [figure for figure in figures if figure]

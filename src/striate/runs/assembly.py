@@ -24,6 +24,7 @@ from striate.errors import (
     NotFiniteError,
     OutputError,
     RunError,
+    StriateError,
     TrainingError,
     WorkerError,
 )
@@ -33,6 +34,7 @@ from striate.runs.folder import check_unchanged, run_folder
 from striate.runs.prepare import Prepared, build_network, decode_splits, label_digests, prepare, split_json
 from striate.runs.probe import Fitted, fit_last_layer
 from striate.runs.record import WEIGHTS, RunRecord, environment
+from striate.runs.report import write_report
 from striate.runs.run import Run, default_device, load, restore_tensors
 from striate.runs.settle import Feeds, Settled, settle
 from striate.runs.writer import RunWriter
@@ -66,7 +68,18 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
             if old is None or old.status != "complete":
                 _Training(prepared, config, world, folder, began).run(old)
             world.agree(None)  # the files are written
-        return load(folder)
+        run = load(folder)
+        if world.first:
+            report_on(run)
+        return run
+
+
+def report_on(run: Run) -> None:
+    """Write a run's report, the quick parts of it; where that fails the run is none the worse, and it is said."""
+    try:
+        write_report(run.folder, run.record, run.task, run.model, thorough=False)
+    except (StriateError, OSError) as error:
+        say(f"no report could be written: {error}")
 
 
 @contextmanager

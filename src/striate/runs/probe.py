@@ -85,6 +85,7 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Feeds, *, given: bool)
     result = EpochResult(
         epoch=0,
         lr=0.0,
+        gradient_norm=0.0,
         train_loss=loss_sum / max(count, 1),
         metrics=metrics.compute(),
         images=len(features.groups),

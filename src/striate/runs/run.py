@@ -5,26 +5,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import safetensors.torch
 import torch
+from jaxtyping import Float
 from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
 
 from striate.data import Dataset, open_data
 from striate.data.batches import Batches, renumbered
-from striate.data.dataset import Samples
 from striate.data.decode import decode, open_image, upright_size
-from striate.data.files import find_images
 from striate.data.fitting import Form, fit_box
-from striate.data.labels import ClassLabels, JointLabels, Skeleton
 from striate.data.pictures import ImageFiles, naming
 from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store, open_store, undecoded_store
@@ -32,12 +29,17 @@ from striate.errors import ConfigError, DataError, RunError, listing, nearest
 from striate.machine import fits_into_memory, keep_freed_memory
 from striate.models import MODELS, weights
 from striate.progress import progress_bar, say
+from striate.runs.gallery import unlabelled
+from striate.runs.inputs import image_paths, with_joints_of
 from striate.runs.prepare import tile_px
 from striate.runs.pretrained import published_record
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import SPLIT, TENSORS, WEIGHTS, RunRecord
 from striate.tasks.base import Origin, Prediction, PredictOptions, Task
 from striate.training.loop import measure
+
+if TYPE_CHECKING:
+    from striate.runs.explaining import Explanation
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Run:
                 f"{dataset.location}: the network has no class {unknown[0]!r}{nearest(unknown[0], self.classes)}; "
                 f"it knows: {listing(self.classes, most=10)}."
             )
-        dataset = _with_joints_of(dataset, self.record.skeleton)
+        dataset = with_joints_of(dataset, self.record.skeleton)
         chosen = dataset.split(dataset.published) if dataset.published else dataset.samples
         samples = chosen if split == "auto" else dataset.split(split)
         # what training decoded is found in the cache; what is not is decoded on the way
@@ -203,12 +205,7 @@ class Run:
             box = fit_box(*size_px(place), preprocessing.form)
             return Origin(size_px=size_px(place), scale=(box.scale_x, box.scale_y), offset=(box.offset_x, box.offset_y))
 
-        samples = Samples(
-            names=tuple(map(str, files.paths)),
-            pictures=files,
-            labels=ClassLabels(np.zeros(len(files), dtype=np.int64)),  # of no use
-        )
-        store = undecoded_store(samples, preprocessing.form, max_pixels=max_pixels)
+        store = undecoded_store(unlabelled(files.paths), preprocessing.form, max_pixels=max_pixels)
         place = 0
         for batch in self._batches(store, preprocessing).in_order():
             origins = map(origin, range(place, place + len(batch.images)))  # read where the task wants them
@@ -216,6 +213,60 @@ class Run:
                 found = self.task.predict(self.model, batch.images, origins, options, advance)
             yield from zip(files.paths[place : place + len(found)], found, strict=True)
             place += len(found)
+
+    def report(self, *, data: str | None = None) -> Path:
+        """Write `report.html` into the run's folder, one file that needs no other; returns where it is.
+
+        Args:
+            data: where its data are now; None: where they were. Without them the page says what is left out.
+        """
+        from striate.runs.report import write_report
+
+        if self.record.is_published:
+            raise RunError(f"{self.folder}: published weights are no run of yours, so there is nothing to report.")
+        return write_report(self.folder, self.record, self.task, self.model, data=data)
+
+    def explain(
+        self, image: str | Path, *, of: str | None = None, layer: str | None = None, data: str | None = None
+    ) -> Explanation:
+        """Explain an image file: arrays, and `figures()` of them.
+
+        Args:
+            image: a file.
+            of: a class or a joint; None: what the network says most.
+            layer: whose maps are looked at; None: the last one that has any.
+            data: where its training images are now; None: where they were. Without them nothing is compared.
+
+        Raises:
+            DataError: the file cannot be read.
+            ModelError: there is no such layer.
+            ConfigError: it gives no maps, or there is no such class or joint.
+        """
+        from striate.runs.explaining import Explainer, training_images
+
+        gallery = training_images(self.record, self.model, data)
+        explainer = Explainer(self.record, self.task, self.model, gallery, layer=layer, of=of)
+        return explainer.explain(str(image), explainer.images([Path(image)])[0])
+
+    def embed(self, images: str | Path | Iterable[str | Path]) -> Float[np.ndarray, "images features"]:
+        """Return image files as vectors: what the network's last layer reads.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        from striate.explain.embedding import embed
+        from striate.runs.representation import depths
+
+        layers = depths(self.model)
+        if not layers:
+            raise RunError(f"{self.folder}: the network is one layer, so there is nothing between images and answers.")
+        paths = image_paths(images)
+        with progress_bar("embedding", len(paths)) as advance:
+            store = undecoded_store(
+                unlabelled(paths), self.record.preprocessing.form, max_pixels=self.record.config.max_pixels
+            )
+            batches = self._batches(store, self.record.preprocessing).in_order()
+            return embed(self.model, layers[-1:], (batch.images for batch in batches), advance)[layers[-1]]
 
     def overlay(self, path: Path, prediction: Prediction) -> Image.Image:
         """Draw a prediction upon the picture that it is of; raises DataError where that cannot be read."""
@@ -321,31 +372,6 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def image_paths(images: str | Path | Iterable[str | Path]) -> list[Path]:
-    """Return files themselves, and the images of folders; says which files of a folder are none.
-
-    Raises:
-        DataError: a file is missing, or a folder holds no image.
-    """
-    given = [images] if isinstance(images, str | Path) else list(images)
-    return [path for place in given for path in _images_at(Path(place))]
-
-
-def _images_at(place: Path) -> list[Path]:
-    try:
-        found = place.stat()
-    except OSError as error:
-        raise DataError(f"{place}: cannot be read ({error.strerror}).") from None
-    if stat.S_ISDIR(found.st_mode):
-        images, others = find_images(place)
-        if not images:
-            raise DataError(f"{place}: no image in this folder.")
-        if others:
-            say(f"passed over, no images: {listing(others)}")
-        return images
-    return [place]
-
-
 def _read_split(folder: Path) -> dict[str, dict[str, str]]:
     """Read which images a run was trained on and chosen by: split -> name -> content hash."""
     path = folder / SPLIT
@@ -356,34 +382,6 @@ def _read_split(folder: Path) -> dict[str, dict[str, str]]:
         raise RunError(
             f"{path}: missing or damaged ({error}); what the network was trained on is unknown, train again."
         ) from None
-
-
-def _with_joints_of(dataset: Dataset, known: Skeleton | None) -> Dataset:
-    """Return data with a network's joints in its order; raises DataError where these are others.
-
-    What hangs on what, and what a mirror image swaps, changes neither places nor figures.
-    """
-    labels = dataset.samples.labels
-    if known is None or not isinstance(labels, JointLabels):
-        return dataset
-    given, where = labels.skeleton, dataset.location
-    if given.unit != known.unit:
-        raise DataError(
-            f"{where}: its joints are in {given.unit}, and the network finds them in {known.unit}; "
-            "measure it on data like those of its training."
-        )
-    if set(given.joints) != set(known.joints):
-        strange = [joint for joint in given.joints if joint not in known.joints]
-        missing = [joint for joint in known.joints if joint not in given.joints]
-        parts = [f"the network does not know {listing(strange)}"] if strange else []
-        parts += [f"{listing(missing)} of the network's joints are not there"] if missing else []
-        raise DataError(f"{where}: {'; '.join(parts)}; give data with the joints of its training.")
-    theirs, ours = given.joints[given.root], known.joints[known.root]
-    if given.unit == "mm" and theirs != ours:
-        raise DataError(
-            f"{where}: its joints are relative to {theirs}, and the network's to {ours}; give that parent -1."
-        )
-    return replace(dataset, samples=replace(dataset.samples, labels=labels.in_order_of(known)), skeleton=known)
 
 
 def _share(count: int, store: Store) -> str:

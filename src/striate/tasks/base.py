@@ -175,6 +175,7 @@ class Task(Protocol):
         learned: what was found in the training targets, JSON; travels with the weights.
         tensors: likewise, what is too long for that.
         table: what a table of its predictions is called, in a folder of them.
+        headline: the figure that counts most, by its name in the metrics.
         per: what `rows` of its metrics are called in JSON.
     """
 
@@ -188,6 +189,7 @@ class Task(Protocol):
     learned: dict[str, Any]
     tensors: dict[str, Tensor]
     table: str
+    headline: str
     per: str
 
     def inner(self, shape: Shape) -> Shape:

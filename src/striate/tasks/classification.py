@@ -53,6 +53,7 @@ class Classification:
     crop_px = None
     draws = False
     table = "classes.csv"
+    headline = "accuracy"
     per = "per_class"
 
     def __init__(

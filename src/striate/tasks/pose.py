@@ -64,6 +64,7 @@ class Pose:
         self.joints = len(self.skeleton.joints)
         self.numbers = 5 if self.in_space else 2
         self.outputs = self.joints * self.numbers
+        self.headline = "mpjpe_mm" if self.in_space else "mean_px"
         self.learned = self._checked(learned) if learned else {}
         self.head: Head = head
         self._tensors: dict[str, Tensor] = {}
@@ -235,7 +236,7 @@ class Pose:
 
     def score(self, figures: dict[str, Any]) -> tuple[float, ...]:
         """Rank by mean distance; of two that are equal, by loss."""
-        return -figures["mpjpe_mm" if self.in_space else "mean_px"], -figures["loss"]
+        return -figures[self.headline], -figures["loss"]
 
     def brief(self, figures: dict[str, Any]) -> str:
         """Say the mean distance."""

@@ -54,6 +54,7 @@ class Segmentation:
     crop_px = 256
     draws = True
     table = "areas.csv"
+    headline = "mean_iou"
     per = "per_class"
 
     def __init__(
@@ -178,7 +179,7 @@ class Segmentation:
             loss = loss + self.dice * (labelled.sum((1, 2)) * (1 - dice(outputs, targets))).sum()
         return loss, int(labelled.sum())
 
-    def read(self, found: Float[Tensor, "batch channels ..."], targets: Targets) -> tuple[Tensor, Targets]:
+    def read(self, found: Float[Tensor, "batch channels ..."], targets: Targets) -> tuple[Tensor, Tensor]:
         """Return what maps hold at some places with a label, evenly spread over each picture, and these labels."""
         assert isinstance(targets, Tensor)
         maps = found if found.ndim == 4 else found[:, :, None, None]
@@ -229,7 +230,6 @@ class Segmentation:
     def answers(self, outputs: Float[Tensor, "batch classes height width"], targets: Targets) -> tuple[Tensor, Tensor]:
         """Return scores and classes of some pixels, evenly spread over each picture."""
         scores, classes = self.read(outputs, targets)
-        assert isinstance(classes, Tensor)
         return scores, classes.flatten()
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch ..."]]:

@@ -26,7 +26,8 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """An epoch, counted from 1: its mean training loss, the figures of the validation images, its speed.
+    """An epoch, counted from 1: its mean training loss, how long its gradients were on average, the figures of the
+    validation images, its speed.
 
     What the network was before training, with its last layer fitted, is epoch 0.
     """
@@ -34,6 +35,7 @@ class EpochResult:
     epoch: int
     lr: float
     train_loss: float
+    gradient_norm: float
     metrics: dict[str, Any]
     images: int
     train_seconds: float
@@ -119,6 +121,7 @@ def _end_epoch(
         epoch=progress.epochs + 1,
         lr=engine.rate(max(progress.steps - 1, 0)),
         train_loss=progress.loss_sum / max(progress.targets, 1),
+        gradient_norm=progress.norm_sum / max(progress.batches, 1),
         images=progress.images,
         train_seconds=progress.seconds,
         metrics=metrics,

@@ -24,6 +24,7 @@ class Progress:
         batches: of the epoch that is under way.
         loss_sum: of the steps of the epoch that is under way.
         targets: that this sum is over.
+        norm_sum: of the lengths of its gradients.
         images: seen in this epoch.
         seconds: that its steps have taken.
         parts: into how many a batch is cut to fit into memory.
@@ -35,6 +36,7 @@ class Progress:
     batches: int = 0
     loss_sum: float = 0.0
     targets: int = 0
+    norm_sum: float = 0.0
     images: int = 0
     seconds: float = 0.0
     parts: int = 1
@@ -49,6 +51,7 @@ class Progress:
         """Count an epoch, and begin the next one's sums."""
         self.epochs += 1
         self.batches, self.loss_sum, self.targets, self.images, self.seconds = 0, 0.0, 0, 0, 0.0
+        self.norm_sum = 0.0
 
 
 @dataclass

@@ -93,6 +93,7 @@ def train_step(state: TrainState, engine: Engine, batch: Batch) -> StepResult:
         torch._foreach_mul_(gradients, min(1.0, longest / max(norm, 1e-30)) / targets)
         state.optimiser.step()
     state.progress.count_step()
+    state.progress.norm_sum += norm
     state.progress.skipped = 0
     if state.average is not None:
         update_average(state.average, state.model, engine.config.ema, state.progress.steps)

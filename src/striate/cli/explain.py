@@ -1,0 +1,78 @@
+"""striate explain RUN IMAGE|FOLDER…."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from striate import atomic
+from striate.cli.output import JsonFlag, RunFolder, print_json
+from striate.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Show where a network looks in pictures, what its layers see there, and what it takes to be alike; or a layer."""
+
+    run_folder: RunFolder
+    images: Annotated[
+        tyro.conf.Positional[tuple[str, ...]],
+        tyro.conf.arg(
+            metavar="IMAGE|FOLDER…",
+            help="Image files, or folders of them; none with --matrix.",
+            help_behavior_hint="",
+        ),
+    ] = ()
+    of: str | None = None
+    """A class or a joint that is asked about. Left out: what the network says most."""
+    layer: str | None = None
+    """A layer, as striate inspect RUN names them. Left out: the last one that has maps."""
+    matrix: bool = False
+    """Draw --layer as the matrix that it is."""
+    data: str | None = None
+    """Where its training images are now, should they have moved."""
+    out: str = "auto"
+    """The page to write, a new .html. auto: explain.html, with a number where that is taken."""
+    json: JsonFlag = False
+
+    def __post_init__(self) -> None:
+        if self.out != "auto" and Path(self.out).suffix.lower() != ".html":
+            raise ConfigError(f"out (={self.out}) must end in .html.")
+        if self.matrix and self.layer is None:
+            raise ConfigError("matrix: name the --layer that is to be drawn.")
+        if self.matrix == bool(self.images):
+            raise ConfigError("wanted: images to explain, or --layer NAME --matrix.")
+
+    def run(self) -> None:
+        """Explain, write the page, and say where it is."""
+        from striate.runs import load
+        from striate.runs.explaining import Explainer, training_images
+        from striate.runs.inputs import image_paths
+        from striate.runs.matrix_page import matrix_page
+
+        out = Path(self.out) if self.out != "auto" else _free("explain")
+        atomic.check_writable(out)
+        run = load(self.run_folder)
+        if self.layer and self.matrix:
+            page = matrix_page(run.model, self.layer)
+        else:
+            paths = image_paths(self.images)
+            gallery = training_images(run.record, run.model, self.data)
+            explainer = Explainer(run.record, run.task, run.model, gallery, layer=self.layer, of=self.of)
+            images = explainer.images(paths)
+            page = explainer.page([explainer.explain(str(path), one) for path, one in zip(paths, images, strict=True)])
+        atomic.write(out, page.html())
+        if self.json:
+            print_json({"page": str(out)})
+        else:
+            print(f"{out}: open it in a browser")
+
+
+def _free(stem: str) -> Path:
+    """Return a page's name that is not taken."""
+    names = (Path(f"{stem}-{number}.html" if number > 1 else f"{stem}.html") for number in itertools.count(1))
+    return next(name for name in names if not name.exists())

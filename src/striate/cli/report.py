@@ -1,0 +1,27 @@
+"""striate report RUN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from striate.cli.output import JsonFlag, RunFolder, print_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Write report.html into a run: how it was trained, how good it is, what it gets wrong, what it has learned."""
+
+    run_folder: RunFolder
+    data: str | None = None
+    """Where its data are now, should they have moved."""
+    json: JsonFlag = False
+
+    def run(self) -> None:
+        """Write it, and say where."""
+        from striate.runs import load
+
+        path = load(self.run_folder).report(data=self.data)
+        if self.json:
+            print_json({"report": str(path)})
+        else:
+            print(f"{path}: open it in a browser")

@@ -1,0 +1,67 @@
+"""What a run is given: picture files, and labelled data whose joints come in another order."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from striate.data import Dataset
+from striate.data.files import find_images
+from striate.data.labels import JointLabels, Skeleton
+from striate.errors import DataError, listing
+from striate.progress import say
+
+
+def image_paths(images: str | Path | Iterable[str | Path]) -> list[Path]:
+    """Return files themselves, and the images of folders; says which files of a folder are none.
+
+    Raises:
+        DataError: a file is missing, or a folder holds no image.
+    """
+    given = [images] if isinstance(images, str | Path) else list(images)
+    return [path for place in given for path in _images_at(Path(place))]
+
+
+def _images_at(place: Path) -> list[Path]:
+    try:
+        found = place.stat()
+    except OSError as error:
+        raise DataError(f"{place}: cannot be read ({error.strerror}).") from None
+    if stat.S_ISDIR(found.st_mode):
+        images, others = find_images(place)
+        if not images:
+            raise DataError(f"{place}: no image in this folder.")
+        if others:
+            say(f"passed over, no images: {listing(others)}")
+        return images
+    return [place]
+
+
+def with_joints_of(dataset: Dataset, known: Skeleton | None) -> Dataset:
+    """Return data with a network's joints in its order; raises DataError where these are others.
+
+    What hangs on what, and what a mirror image swaps, changes neither places nor figures.
+    """
+    labels = dataset.samples.labels
+    if known is None or not isinstance(labels, JointLabels):
+        return dataset
+    given, where = labels.skeleton, dataset.location
+    if given.unit != known.unit:
+        raise DataError(
+            f"{where}: its joints are in {given.unit}, and the network finds them in {known.unit}; "
+            "measure it on data like those of its training."
+        )
+    if set(given.joints) != set(known.joints):
+        strange = [joint for joint in given.joints if joint not in known.joints]
+        missing = [joint for joint in known.joints if joint not in given.joints]
+        parts = [f"the network does not know {listing(strange)}"] if strange else []
+        parts += [f"{listing(missing)} of the network's joints are not there"] if missing else []
+        raise DataError(f"{where}: {'; '.join(parts)}; give data with the joints of its training.")
+    theirs, ours = given.joints[given.root], known.joints[known.root]
+    if given.unit == "mm" and theirs != ours:
+        raise DataError(
+            f"{where}: its joints are relative to {theirs}, and the network's to {ours}; give that parent -1."
+        )
+    return replace(dataset, samples=replace(dataset.samples, labels=labels.in_order_of(known)), skeleton=known)

@@ -1,0 +1,305 @@
+"""`report.html`: what was trained on what, how good it is, what it gets wrong, and what it has learned."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from striate import atomic
+from striate.data.check import check_data
+from striate.data.dataset import SplitName
+from striate.data.labels import ClassLabels
+from striate.errors import InputError
+from striate.explain import charts
+from striate.explain.calibration import calibrate
+from striate.explain.filters import as_pictures as filter_pictures
+from striate.explain.filters import first_filters
+from striate.explain.grad_cam import grad_cam
+from striate.explain.page import Page, chart_figure, picture_figure
+from striate.explain.pictures import fitted, sheet, upon
+from striate.explain.taps import map_layers
+from striate.progress import progress_bar
+from striate.runs.gallery import Gallery, Pixels, as_pictures, predict_image
+from striate.runs.record import LOG, RunRecord
+from striate.runs.representation import add_representation
+from striate.tasks.base import Batch, Metrics, Task, Verdict
+
+REPORT = "report.html"
+
+_MOST_MEASURED = 1_000  # images that verdicts are about
+_MOST_CHECKED = 2_000  # pictures that are looked at again for the card of the data
+_SHOWN = 6  # mistakes
+_SIDE_PX = 240
+_ANSWERS = 50_000  # that calibration counts
+
+
+def write_report(
+    folder: Path, record: RunRecord, task: Task, network: nn.Module, *, data: str | None = None, thorough: bool = True
+) -> Path:
+    """Write a run's report into its folder, one file that needs no other; returns where it is.
+
+    Args:
+        folder: of the run.
+        record: what it says.
+        task: what outputs mean.
+        network: with its weights; it is as it was afterwards.
+        data: where its data are now; None: where they were.
+        thorough: look at the representation, and check the data again, which takes longer than all else.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    page = Page(f"{record.data['location']} · {record.model}", _lead(record))
+    _summary(page, task, record)
+    _curves(page, folder, task)
+    try:
+        gallery: Gallery | None = Gallery.of(record, next(network.parameters()).device, data)
+    except InputError as error:
+        gallery = None
+        page.section("Its pictures", f"They are not at hand, so what follows needs none of them: {error}")
+    if gallery:
+        split: SplitName = "test" if record.metrics_split == "test" else "val"
+        found = _look(gallery, split, task, network)
+        _figures(page, task, found)
+        _sureness(page, found)
+        _mistakes(page, gallery, split, task, network, found)
+        _data_card(page, gallery, thorough=thorough)
+    _first_layer(page, network)
+    if gallery and thorough:
+        add_representation(page, gallery, task, network)
+    elif gallery:
+        page.text("striate report RUN adds what the network makes of its images, layer by layer.", "note")
+    _how(page, record)
+    atomic.write(folder / REPORT, page.html())
+    return folder / REPORT
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the network says of measured images.
+
+    Attributes:
+        chosen: their places in their split.
+        verdicts: of each.
+        metrics: summed.
+        logits: of answers, some; None where there are no probabilities.
+        classes: what is true of these.
+    """
+
+    chosen: list[int]
+    verdicts: list[Verdict]
+    metrics: Metrics
+    logits: Tensor | None
+    classes: Tensor | None
+
+
+def _look(gallery: Gallery, split: SplitName, task: Task, network: nn.Module) -> _Found:
+    chosen = gallery.some(split, _MOST_MEASURED)
+    verdicts: list[Verdict] = []
+    metrics, logits, classes = task.metrics(), [], []
+    batches = gallery.batches(split, chosen, min(32, task.batch_size))
+    with torch.inference_mode(), progress_bar("looking", len(chosen)) as advance:
+        for batch in batches.in_order():
+            outputs = network(batch.images).float()
+            metrics.update(outputs, batch.targets)
+            verdicts += task.verdicts(outputs, batch.targets)
+            if answers := task.answers(outputs, batch.targets):
+                logits.append(answers[0].cpu())
+                classes.append(answers[1].cpu())
+            advance(len(batch.images))
+    if not logits:
+        return _Found(chosen.tolist(), verdicts, metrics, None, None)
+    every = max(1, sum(map(len, logits)) // _ANSWERS)
+    return _Found(chosen.tolist(), verdicts, metrics, torch.cat(logits)[::every], torch.cat(classes)[::every])
+
+
+def _lead(record: RunRecord) -> str:
+    form = record.preprocessing
+    counts = ", ".join(f"{count:,} {split}" for split, count in record.data.items() if split != "location")
+    colour = "grey" if form.channels == 1 else "colour"
+    return f"Trained to {record.task} on {counts} images, {form.width_px}x{form.height_px} pixels, in {colour}."
+
+
+def _summary(page: Page, task: Task, record: RunRecord) -> None:
+    page.text(task.describe(record.metrics) if record.metrics else "It has no figures yet.", "big")
+    for name, figures in record.baselines.items():
+        page.text(f"To compare, {name}, which needs no network: {task.describe(figures)}.", "note")
+    whose = "test images, which training never saw" if record.metrics_split == "test" else "validation images"
+    chose = "" if record.metrics_split == "test" or record.candidates < 2 else ", which also chose the best epoch"
+    state = "" if record.status == "complete" else f" Training did not end: {record.status}."
+    minutes = record.seconds / 60
+    page.text(
+        f"Measured on the {whose}{chose}. {record.epochs} epochs in {minutes:.1f} minutes; the weights are those of "
+        f"epoch {record.best_epoch}.{state}",
+        "note",
+    )
+
+
+def _curves(page: Page, folder: Path, task: Task) -> None:
+    try:
+        rows = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+    except (OSError, ValueError):
+        return
+    trained = [row for row in rows if row["epoch"]]
+    if len(rows) < 2 or not trained:
+        return
+    page.section("How it learned", "An epoch is one pass over all training images.")
+
+    def of(key: str, some: list[dict[str, Any]]) -> charts.Curve:
+        kept = [row for row in some if row.get(key) is not None]
+        return [float(row["epoch"]) for row in kept], [float(row[key]) for row in kept]
+
+    val = [row | row["metrics"] for row in rows]
+    name = task.headline
+    share = all(0 <= row[name] <= 1 for row in val)
+    page.figures(
+        [
+            chart_figure(
+                charts.line_chart(
+                    {"training images": of("train_loss", trained), "validation images": of("loss", val)},
+                    x_label="epoch",
+                    y_label="loss",
+                ),
+                "The loss is what training makes smaller. Where the two part, the network begins to know its training "
+                "images by heart.",
+            ),
+            chart_figure(
+                charts.line_chart({name: of(name, val)}, x_label="epoch", y_label=name, share=share),
+                "The figure that counts, on the validation images; the best epoch's weights are kept.",
+            ),
+            chart_figure(
+                charts.line_chart({"learning rate": of("lr", trained)}, x_label="epoch", y_label="learning rate"),
+                "How large the steps are, at the end of each epoch.",
+            ),
+            chart_figure(
+                charts.line_chart(
+                    {"gradient": of("gradient_norm", trained)}, x_label="epoch", y_label="length of the gradient"
+                ),
+                "How steep the loss is, on average; peaks are where training was shaken.",
+            ),
+        ]
+    )
+
+
+def _figures(page: Page, task: Task, found: _Found) -> None:
+    rows = found.metrics.rows()
+    page.section(f"By {'joint' if 'joint' in rows[0] else 'class'}", f"On {len(found.chosen):,} images.")
+    confusion = found.metrics.confusion
+    if confusion is not None:
+        names = [str(row["class"]) for row in rows]
+        drawn = charts.confusion_matrix(confusion.numpy(), names) if len(names) <= 100 else ""
+        caption = "Each row is what is there, each column what the network called it; right answers are blue."
+        page.figures([chart_figure(drawn, caption)], "wide" if len(names) > 12 else "")
+    columns = [name for name in rows[0] if not name.endswith("_interval")]
+    shown = rows if len(rows) <= 40 else sorted(rows, key=lambda row: str(row[columns[2]]))[:40]
+    header = [name.replace("_", " ") for name in columns]
+    page.table(header, [[_cell(name, row[name]) for name in columns] for row in shown], numbers=len(columns) - 1)
+
+
+def _sureness(page: Page, found: _Found) -> None:
+    if found.logits is None or found.classes is None or not len(found.classes):
+        return
+    calibration = calibrate(found.logits, found.classes)
+    surer = "surer than it should be" if calibration.temperature > 1 else "less sure than it could be"
+    page.section(
+        "How far its probabilities can be trusted",
+        f"On average they are off by {calibration.error:.1%} (the expected calibration error). The network is {surer}: "
+        f"divided by a temperature of {calibration.temperature:.2f}, its logits would be off by "
+        f"{calibration.error_after:.1%}, on these images, on which that temperature was found.",
+    )
+    caption = "Of the answers given with some probability, so many were right; on the dashed line it keeps its word."
+    page.figures([chart_figure(charts.reliability_diagram(calibration), caption)])
+
+
+def _mistakes(page: Page, gallery: Gallery, split: SplitName, task: Task, network: nn.Module, found: _Found) -> None:
+    order = np.argsort([-verdict.error for verdict in found.verdicts], kind="stable")
+    worst = [int(place) for place in order if found.verdicts[place].wrong][:_SHOWN]
+    if worst:
+        page.section(
+            "Its worst mistakes",
+            "Left the picture with what was found, right what the network looked at for that: yellow counts most.",
+        )
+        page.figures([_looked_at(gallery, split, task, network, found, place) for place in worst])
+    sure = [verdict.sure for verdict in found.verdicts]
+    if known := [place for place, one in enumerate(sure) if one is not None]:
+        page.section("Where it is least sure", "Pictures such as these are worth a look, and a label, most.")
+        least = sorted(known, key=lambda place: sure[place] or 0.0)[:_SHOWN]
+        page.figures([_looked_at(gallery, split, task, network, found, place) for place in least])
+
+
+def _looked_at(gallery: Gallery, split: SplitName, task: Task, network: nn.Module, found: _Found, place: int) -> str:
+    batch: Batch = gallery.batch(split, [found.chosen[place]])
+    picture = as_pictures(batch.images, gallery.record.preprocessing)[0]
+    drawn = np.asarray(predict_image(task, network, batch.images).overlay(picture).convert("RGB"))
+    shown = [fitted(drawn, _SIDE_PX)]
+    with torch.no_grad():  # what is asked goes into gradients
+        questions = task.questions(network(batch.images).float())
+    if layers := map_layers(network):
+        shown.append(fitted(upon(picture, grad_cam(network, layers[-1], batch.images, questions[0]).numpy()), _SIDE_PX))
+    name = Path(gallery.name(split, found.chosen[place])).name
+    return picture_figure(sheet(shown, columns=2), f"{name}: {found.verdicts[place].words}", name=name)
+
+
+def _data_card(page: Page, gallery: Gallery, *, thorough: bool) -> None:
+    dataset, record = gallery.dataset, gallery.record
+    page.section("Its data", f"{record.vocabulary.size}, from {record.data['location']}.")
+    splits = list(dataset.splits)
+    labels = dataset.samples.labels
+    if isinstance(labels, ClassLabels):
+        counts = [
+            np.bincount(labels.targets[dataset.splits[split]], minlength=len(dataset.classes)) for split in splits
+        ]
+        rows = [[name, *(f"{count[place]:,}" for count in counts)] for place, name in enumerate(dataset.classes)]
+        page.table(["class", *splits], rows[:40], numbers=len(splits))
+    chosen = [int(place) for place in gallery.some("train", 12)]
+    pictures = [fitted(picture, 120) for picture in gallery.pictures("train", chosen)]
+    page.figures(
+        [picture_figure(sheet(pictures, columns=6), "Some training images, as the network gets them.")], "wide"
+    )
+    if not thorough or len(dataset.samples) > _MOST_CHECKED:
+        page.text("striate check says what is wrong with the data, if anything.", "note")
+        return
+    report = check_data(dataset.location, **record.config.reading())
+    kinds: dict[str, int] = {}
+    for problem in report.problems:
+        kinds[f"{problem.severity}: {problem.kind}"] = kinds.get(f"{problem.severity}: {problem.kind}", 0) + 1
+    said = ", ".join(f"{kind} ({count:,})" for kind, count in kinds.items()) or "nothing"
+    page.text(f"What striate check found in them: {said}.")
+
+
+def _first_layer(page: Page, network: nn.Module) -> None:
+    try:
+        weights = first_filters(network)
+    except InputError:
+        return
+    page.section(
+        "What its first layer looks for",
+        f"{len(weights)} filters of {weights.shape[2]}x{weights.shape[3]} pixels: edges, colours, or still the noise "
+        "that they began with. Grey is nothing.",
+    )
+    scaled: list[Pixels] = [fitted(picture, 44) for picture in filter_pictures(weights)[:128]]
+    page.figures([picture_figure(sheet(scaled, columns=16), "The filters.", exact=True)], "wide")
+
+
+def _how(page: Page, record: RunRecord) -> None:
+    page.section("How it came to be")
+    given = {
+        name: value for name, value in vars(record.config).items() if value != getattr(type(record.config)(), name)
+    }
+    rows = [["network", record.line], *([name, str(value)] for name, value in given.items())]
+    rows += [[name, str(value)] for name, value in record.environment.items()]
+    page.table(["", ""], rows)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.1f}" if name.endswith(("_mm", "_px")) else f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,143 @@
+"""What depth does to images: where they lie at each layer, and what a linear model can read there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from striate.data.dataset import SplitName
+from striate.explain import charts
+from striate.explain.embedding import Projection, embed, project
+from striate.explain.page import Page, chart_figure
+from striate.explain.pictures import fitted
+from striate.explain.taps import layers_of, map_layers, tapped, untouched
+from striate.progress import progress_bar
+from striate.runs.gallery import Gallery
+from striate.tasks.base import Features, Task
+
+_TRAIN, _VAL = 400, 200  # images that linear models learn from, and are measured on
+_POINTS = 240  # images in the plane
+_THUMBNAIL_PX = 48
+_DEPTHS = 5
+
+
+def add_representation(page: Page, gallery: Gallery, task: Task, network: nn.Module, how: Projection = "pca") -> None:
+    """Show images in a plane at some depths, and what a linear model reads there."""
+    layers = depths(network)
+    if len(layers) < 2:
+        return
+    split: SplitName = "val"
+    figures = probe_depths(gallery, split, task, network, layers)
+    page.section(
+        "From pixels to meaning",
+        "The network makes something new of an image at each layer: a representation, which its last layer only has to "
+        "read. How good that is at some depth is seen by having a linear model read it there.",
+    )
+    name = task.headline
+    values = [row[name] for row in figures]
+    reached = ", ".join(f"{layer} {task.brief(row)}" for layer, row in zip(layers, figures, strict=True))
+    caption = f"What a linear model of each layer reaches: {reached}."
+    curve = charts.line_chart(
+        {name: ([float(depth) for depth in range(1, len(layers) + 1)], values)},
+        x_label="depth (of the layers shown)",
+        y_label=name,
+        share=all(0 <= value <= 1 for value in values),
+    )
+    page.figures([chart_figure(curve, caption)])
+    chosen = gallery.some(split, _POINTS)
+    with progress_bar("embedding", len(chosen)) as advance:
+        vectors = embed(network, layers, gallery.images(split, chosen), advance)
+    pictures = [fitted(picture, _THUMBNAIL_PX) for picture in gallery.pictures(split, chosen.tolist())]
+    first = page.keep(pictures)
+    groups, names = _groups(gallery, split, chosen.tolist())
+    said = [
+        f"{gallery.name(split, place)}{f': {names[group]}' if names else ''}"
+        for place, group in zip(chosen.tolist(), groups, strict=True)
+    ]
+    drawn = []
+    for layer in layers:
+        places, shown = project(vectors[layer], how)
+        share = "" if shown is None else f" ({shown:.0%} of what differs is seen)"
+        drawn.append(chart_figure(charts.scatter(places, groups, names, said, first), f"{layer}{share}"))
+    page.text(
+        "The same images as points, layer by layer: those that the network takes to be alike lie together. Point at "
+        "one to see it."
+    )
+    if names:
+        page.legend(charts.legend(names))
+    page.figures(drawn)
+
+
+def depths(network: nn.Module) -> list[str]:
+    """Return some layers from the first feature map to the vector that the last layer reads."""
+    layers, maps = list(layers_of(network)), map_layers(network)
+    before_last = [name for name in layers[:-1] if len(layers_of(network)[name].output) == 1][-1:]
+    found = [*maps, *(name for name in before_last if name not in maps)]
+    keep = np.unique(np.linspace(0, len(found) - 1, min(_DEPTHS, len(found))).round().astype(int))
+    return [found[place] for place in keep]
+
+
+def probe_depths(
+    gallery: Gallery, split: SplitName, task: Task, network: nn.Module, layers: list[str]
+) -> list[dict[str, float]]:
+    """Return the figures that linear models reach which read the output of some layers."""
+    learned = _features(gallery, "train", _TRAIN, task, network, layers)
+    measured = _features(gallery, split, _VAL, task, network, layers)
+    figures = []
+    for layer in layers:
+        linear = task.fit_linear(learned[layer]).to(gallery.device)
+        metrics = task.metrics()
+        with torch.inference_mode():
+            for values, targets in zip(measured[layer].values, measured[layer].targets, strict=True):
+                outputs = linear(values)
+                places = targets.ndim - 1 if isinstance(targets, Tensor) else 0
+                metrics.update(outputs.reshape(*outputs.shape, *[1] * places), targets)
+        figures.append(metrics.compute())
+    return figures
+
+
+def _features(
+    gallery: Gallery, split: SplitName, most: int, task: Task, network: nn.Module, layers: list[str]
+) -> dict[str, Features]:
+    """Return what linear models are to read, of each layer."""
+    chosen = gallery.some(split, most)
+    found: dict[str, Features] = {
+        layer: Features(values=[], targets=[], groups=np.arange(len(chosen))) for layer in layers
+    }
+    with _looking(network, layers) as outputs, progress_bar("reading", len(chosen)) as advance:
+        for batch in gallery.batches(split, chosen).in_order():
+            network(batch.images)
+            for layer in layers:
+                values, targets = task.read(outputs[layer].float(), batch.targets)
+                found[layer].values.append(values)
+                found[layer].targets.append(targets)
+            advance(len(batch.images))
+    return {layer: _grouped(features) for layer, features in found.items()}
+
+
+def _grouped(features: Features) -> Features:
+    """Number the samples: those of images that are read in several places belong together, batch by batch."""
+    counts = [len(values) for values in features.values]
+    if sum(counts) == len(features.groups):
+        return features
+    return Features(
+        values=features.values, targets=features.targets, groups=np.arange(sum(counts)) // max(1, sum(counts) // 50)
+    )
+
+
+@contextmanager
+def _looking(network: nn.Module, layers: list[str]) -> Iterator[dict[str, Tensor]]:
+    with untouched(network), torch.inference_mode(), tapped(network, layers) as outputs:
+        yield outputs
+
+
+def _groups(gallery: Gallery, split: SplitName, places: list[int]) -> tuple[list[int], list[str]]:
+    """Return what colours points: classes, where each image has one."""
+    targets = gallery.batch(split, places).targets
+    if isinstance(targets, Tensor) and targets.ndim == 1:
+        return targets.tolist(), list(gallery.dataset.classes)
+    return [0] * len(places), []

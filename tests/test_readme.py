@@ -45,12 +45,25 @@ def test_commands_and_python_run_as_written(colour_folders, picture, tmp_path, m
     colour_folders("flowers")
     colour_folders("more_photos", seed=99, images=2)
     picture().save("photo.jpg")
-    assert run_commands(README, capsys) == 7
+    assert run_commands(README, capsys) == 9
     assert (tmp_path / "predictions.csv").read_text().count("\n") == 1 + 1 + 6
     capsys.readouterr()
     (code,) = blocks("python")
     exec(compile(code, "README.md", "exec"), {})
     assert "accuracy" in capsys.readouterr().out
+
+
+def test_the_tour_runs_as_written_and_draws_its_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "tour.md").read_text()
+    assert run_commands(page, capsys) == 4
+    for code in blocks("python", page):
+        exec(compile(code, "tour.md", "exec"), {})
+    shown = re.findall(r"!\[[^]]*\]\(tour/([^)]+)\)", page)
+    assert len(shown) == 6
+    for name in shown:
+        with Image.open(tmp_path / "tour" / name) as drawn, Image.open(ROOT / "docs" / "tour" / name) as kept:
+            assert drawn.size == kept.size
 
 
 def test_the_page_on_training_runs_as_written(colour_folders, tmp_path, monkeypatch, capsys):

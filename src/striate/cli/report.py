@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from striate.cli.output import JsonFlag, RunFolder, print_json
+
+Projection = Literal["pca", "tsne"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,13 +17,15 @@ class Command:
     run_folder: RunFolder
     data: str | None = None
     """Where its data are now, should they have moved."""
+    projection: Projection = "pca"
+    """How images are put into a plane: principal components, or t-SNE, which needs scikit-learn."""
     json: JsonFlag = False
 
     def run(self) -> None:
         """Write it, and say where."""
         from striate.runs import load
 
-        path = load(self.run_folder).report(data=self.data)
+        path = load(self.run_folder).report(data=self.data, projection=self.projection)
         if self.json:
             print_json({"report": str(path)})
         else:

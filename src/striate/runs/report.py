@@ -18,6 +18,7 @@ from striate.data.labels import ClassLabels
 from striate.errors import InputError
 from striate.explain import charts
 from striate.explain.calibration import calibrate
+from striate.explain.embedding import Projection
 from striate.explain.filters import as_pictures as filter_pictures
 from striate.explain.filters import first_filters
 from striate.explain.grad_cam import grad_cam
@@ -40,7 +41,14 @@ _ANSWERS = 50_000  # that calibration counts
 
 
 def write_report(
-    folder: Path, record: RunRecord, task: Task, network: nn.Module, *, data: str | None = None, thorough: bool = True
+    folder: Path,
+    record: RunRecord,
+    task: Task,
+    network: nn.Module,
+    *,
+    data: str | None = None,
+    thorough: bool = True,
+    projection: Projection = "pca",
 ) -> Path:
     """Write a run's report into its folder, one file that needs no other; returns where it is.
 
@@ -51,6 +59,7 @@ def write_report(
         network: with its weights; it is as it was afterwards.
         data: where its data are now; None: where they were.
         thorough: look at the representation, and check the data again, which takes longer than all else.
+        projection: how that puts images into a plane.
 
     Raises:
         OutputError: it cannot be written.
@@ -72,7 +81,7 @@ def write_report(
         _data_card(page, gallery, thorough=thorough)
     _first_layer(page, network)
     if gallery and thorough:
-        add_representation(page, gallery, task, network)
+        add_representation(page, gallery, task, network, projection)
     elif gallery:
         page.text("striate report RUN adds what the network makes of its images, layer by layer.", "note")
     _how(page, record)

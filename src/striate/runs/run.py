@@ -214,17 +214,21 @@ class Run:
             yield from zip(files.paths[place : place + len(found)], found, strict=True)
             place += len(found)
 
-    def report(self, *, data: str | None = None) -> Path:
+    def report(self, *, data: str | None = None, projection: Literal["pca", "tsne"] = "pca") -> Path:
         """Write `report.html` into the run's folder, one file that needs no other; returns where it is.
 
         Args:
             data: where its data are now; None: where they were. Without them the page says what is left out.
+            projection: how images are put into a plane.
+
+        Raises:
+            ConfigError: t-SNE is asked for, and scikit-learn is not installed.
         """
         from striate.runs.report import write_report
 
         if self.record.is_published:
             raise RunError(f"{self.folder}: published weights are no run of yours, so there is nothing to report.")
-        return write_report(self.folder, self.record, self.task, self.model, data=data)
+        return write_report(self.folder, self.record, self.task, self.model, data=data, projection=projection)
 
     def explain(
         self, image: str | Path, *, of: str | None = None, layer: str | None = None, data: str | None = None

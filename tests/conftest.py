@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from jaxtyping import install_import_hook
 
+WAYS_OF_LOOKING = (  # not charts and pages: their numbers may be whole
+    "calibration",
+    "embedding",
+    "excitation",
+    "feature_maps",
+    "filters",
+    "grad_cam",
+    "layer_matrix",
+    "occlusion",
+    "pictures",
+    "taps",
+)
+
 _hook = install_import_hook(
     # not training.config: its own checks are what a user meets
     [
@@ -14,6 +27,7 @@ _hook = install_import_hook(
         "striate.training.loop",
         "striate.training.display",
         "striate.training.schedules",
+        *(f"striate.explain.{way}" for way in WAYS_OF_LOOKING),
         "striate.runs",
     ],
     "beartype.beartype",

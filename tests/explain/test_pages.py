@@ -77,8 +77,15 @@ def test_the_end_of_a_training_leaves_a_report(colour_folders, tmp_path, reports
 
 
 def test_a_report_without_its_data_says_so(colour_run, tmp_path, capsys):
-    assert main(["report", str(colour_run.folder), "--data", str(tmp_path / "gone"), "--json"]) == 0
-    path = Path(json.loads(capsys.readouterr().out)["report"])
+    assert main(["report", str(colour_run.folder), "--data", str(tmp_path / "gone"), "--json"]) == 2
+    assert not (colour_run.folder / "report.html").exists()
+    record = json.loads((colour_run.folder / "run.json").read_text())
+    record["data"]["location"] = str(tmp_path / "gone")
+    (colour_run.folder / "run.json").write_text(json.dumps(record))
+    assert main(["report", str(colour_run.folder), "--json"]) == 0
+    said = capsys.readouterr()
+    assert "its pictures are not at hand, so the report is without them" in said.err
+    path = Path(json.loads(said.out)["report"])
     text = path.read_text()
     assert "They are not at hand" in text
     assert "How it learned" in text
@@ -120,7 +127,7 @@ def test_explain_writes_a_page(colour_run, colour_folders, tmp_path, capsys, mon
         (["IMAGE", "--of", "gren"], "of (=gren) is none of the network's (did you mean green?)"),
         (["IMAGE", "--layer", "gap"], "layer (=gap) gives no maps; those that do: "),
         (["nothing.png"], "nothing.png: cannot be read"),
-        ([], "wanted: images to explain, or --layer NAME --matrix."),
+        ([], "wanted: images to explain, or --layer NAME --matrix"),
         (["--layer", "relu", "--matrix"], "ReLU cannot be drawn as a matrix"),
         (["--matrix"], "matrix: name the --layer that is to be drawn"),
         (["IMAGE", "--out", "page.txt"], "out (=page.txt) must end in .html"),

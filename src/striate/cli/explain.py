@@ -45,7 +45,7 @@ class Command:
         if self.matrix and self.layer is None:
             raise ConfigError("matrix: name the --layer that is to be drawn.")
         if self.matrix == bool(self.images):
-            raise ConfigError("wanted: images to explain, or --layer NAME --matrix.")
+            raise ConfigError("wanted: images to explain, or --layer NAME --matrix, and not both.")
 
     def run(self) -> None:
         """Explain, write the page, and say where it is."""
@@ -61,7 +61,7 @@ class Command:
             page = matrix_page(run.model, self.layer)
         else:
             paths = image_paths(self.images)
-            gallery = training_images(run.record, run.model, self.data)
+            gallery = training_images(run.folder, run.record, run.model, self.data)
             explainer = Explainer(run.record, run.task, run.model, gallery, layer=self.layer, of=self.of)
             images = explainer.images(paths)
             page = explainer.page([explainer.explain(str(path), one) for path, one in zip(paths, images, strict=True)])

@@ -171,7 +171,10 @@ class _Frame:
     def axes(self, x_label: str, y_label: str, y_form: str, x_form: str = "{:g}") -> list[str]:
         """Draw both, with round numbers and labels."""
         parts = []
-        for value in _ticks(*self.y):
+        y_ticks = _ticks(*self.y)
+        if y_form == "{:.0%}" and len(y_ticks) > 1 and y_ticks[1] - y_ticks[0] < 0.01:
+            y_form = "{:.1%}"
+        for value in y_ticks:
             left, down = self.at(self.x[0], value)
             right = self.width - _RIGHT
             parts.append(f'<line class="grid" x1="{left}" y1="{down}" x2="{right}" y2="{down}"/>')

@@ -21,7 +21,7 @@ def embed(
     layers: Sequence[str],
     batches: Iterable[Float[Tensor, "batch channels height width"]],
     advance: Callable[[int], None] = lambda images: None,
-) -> dict[str, Float[np.ndarray, "images features"]]:
+) -> dict[str, Float[np.ndarray, "_ _"]]:
     """Return what layers make of images, a vector an image: of maps the mean over all places.
 
     Args:

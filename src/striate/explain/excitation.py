@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from striate.explain.taps import layers_of, tapped, untouched
+from striate.explain.taps import tapped, untouched
 from striate.models.transfer import body_of
 
 
@@ -88,13 +88,14 @@ def seen_box(
     body, prefix = body_of(network)
     names = [prefix + step.name for step in body.plan.steps]
     fields = body.plan.receptive_fields()[names.index(layer)]
-    assert layer in layers_of(network)
+    reduce = int(getattr(network, "reduce", 1))  # by how much images are made smaller on their way to the body
     if fields is None:
         return None
     ends = []
     for unit, field, side in zip(place, fields, size_px, strict=True):
         middle = field.offset + unit * field.jump
         reach = Fraction(field.size - 1, 2)
-        ends.append((max(0, int(middle - reach)), min(side, int(middle + reach) + 1)))
+        first, last = int(middle - reach) * reduce, (int(middle + reach) + 1) * reduce
+        ends.append((max(0, first), min(side, last)))
     (top, bottom), (left, right) = ends
     return left, top, right, bottom

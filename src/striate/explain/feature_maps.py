@@ -12,8 +12,8 @@ from striate.explain.taps import tapped, untouched
 
 
 def feature_maps(
-    network: nn.Module, layers: Sequence[str], image: Float[Tensor, "1 channels height width"]
-) -> dict[str, Float[Tensor, "channels rows columns"]]:
+    network: nn.Module, layers: Sequence[str], image: Float[Tensor, "1 _ height width"]
+) -> dict[str, Float[Tensor, "_ _ _"]]:
     """Return what layers give for an image, by name; the network is as it was afterwards."""
     with untouched(network), tapped(network, layers) as found, torch.inference_mode():
         network(image)

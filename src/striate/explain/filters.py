@@ -6,21 +6,19 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import nn
 
-from striate.errors import ModelError
 
-
-def first_filters(network: nn.Module) -> Float[np.ndarray, "filters channels height width"]:
-    """Return the weights of the first convolution; raises ModelError where there is none that sees images."""
+def first_filters(network: nn.Module) -> Float[np.ndarray, "filters channels height width"] | None:
+    """Return the weights of the first convolution; None where there is none."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             weights: Float[np.ndarray, "filters channels height width"] = module.weight.detach().float().cpu().numpy()
             return weights
-    raise ModelError("the network has no convolution, so it has no filters to show.")
+    return None
 
 
 def as_pictures(
     weights: Float[np.ndarray, "filters channels height width"],
-) -> list[UInt8[np.ndarray, "height width 3"]]:
+) -> list[UInt8[np.ndarray, "_ _ 3"]]:
     """Return each filter as a picture: grey is nothing, its strongest weight is full colour.
 
     Of other than one or three channels the mean over them is shown.

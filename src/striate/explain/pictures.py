@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-Pixels = UInt8[np.ndarray, "height width 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 
 # of viridis (van der Walt and Smith 2015), which grows evenly in lightness
 _HEXES = ("440154", "472c7a", "3b518b", "2c718e", "21908d", "27ad81", "5cc863", "aadc32", "fde725")
@@ -19,7 +19,7 @@ _COVER = 0.55  # of the picture, by the colours of a map
 PAPER = (246, 246, 243)
 
 
-def colours_of(values: Float[np.ndarray, "height width"]) -> Pixels:
+def colours_of(values: Float[np.ndarray, "rows columns"]) -> Pixels:
     """Colour a map: its least value dark violet, its greatest yellow; one that is the same everywhere is dark."""
     low, high = float(values.min()), float(values.max())
     share = (values - low) / (high - low) if high > low else np.zeros_like(values)
@@ -29,10 +29,10 @@ def colours_of(values: Float[np.ndarray, "height width"]) -> Pixels:
     return colours
 
 
-def enlarged(values: Float[np.ndarray, "rows columns"], height: int, width: int) -> Float[np.ndarray, "height width"]:
+def enlarged(values: Float[np.ndarray, "rows columns"], height: int, width: int) -> Float[np.ndarray, "_ _"]:
     """Enlarge a map smoothly to a picture's size."""
     found = Image.fromarray(values.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
-    larger: Float[np.ndarray, "height width"] = np.maximum(np.asarray(found, dtype=np.float64), 0.0)
+    larger: Float[np.ndarray, "_ _"] = np.maximum(np.asarray(found, dtype=np.float64), 0.0)
     return larger
 
 

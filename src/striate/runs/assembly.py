@@ -24,7 +24,6 @@ from striate.errors import (
     NotFiniteError,
     OutputError,
     RunError,
-    StriateError,
     TrainingError,
     WorkerError,
 )
@@ -76,10 +75,11 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
 
 def report_on(run: Run) -> None:
     """Write a run's report, the quick parts of it; where that fails the run is none the worse, and it is said."""
+    say("writing report.html")
     try:
         write_report(run.folder, run.record, run.task, run.model, thorough=False)
-    except (StriateError, OSError) as error:
-        say(f"no report could be written: {error}")
+    except Exception as error:  # whatever it is, the network is trained and kept
+        say(f"no report could be written: {error or type(error).__name__}")
 
 
 @contextmanager
@@ -122,6 +122,8 @@ class _Training:
             if old is None
             else replace(old, config=config, environment=environment(device), status="training")
         )
+        if saved is None:  # it begins again, whatever was written
+            record = replace(record, metrics={}, best_epoch=None, epochs=0)
         model = build_network(prepared, config, device)
         _announce(record, model, prepared.plan, world)
         feeds = Feeds.of(prepared, config, world, stores, record.preprocessing, device)

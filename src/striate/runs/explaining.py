@@ -22,13 +22,14 @@ from striate.explain.grad_cam import grad_cam
 from striate.explain.occlusion import occlusion
 from striate.explain.page import Page, picture_figure
 from striate.explain.pictures import colours_of, fitted, framed, sheet, upon
-from striate.explain.taps import find_layer, layers_of, map_layers
+from striate.explain.taps import find_layer, layers_of, map_layers, untouched
 from striate.progress import progress_bar, say
 from striate.runs.gallery import Gallery, Pixels, as_pictures, predict_image, unlabelled
 from striate.runs.record import RunRecord
 from striate.runs.representation import depths
 from striate.tasks.base import Prediction, Question, Task
 
+_MOST = 12  # pictures at once
 _QUESTIONS = 3  # that are answered by default
 _CHANNELS = 6
 _PATCHES = 6  # a channel
@@ -61,7 +62,7 @@ class Explanation:
     where: dict[str, Float[np.ndarray, "rows columns"]]
     random: dict[str, Float[np.ndarray, "rows columns"]]
     covered: Float[np.ndarray, "_ _"]
-    maps: dict[str, Float[np.ndarray, "channels _ _"]]
+    maps: dict[str, Float[np.ndarray, "_ _ _"]]
     like: list[tuple[str, float, Pixels]] = field(default_factory=list)
     patches: dict[int, list[tuple[str, Pixels]]] = field(default_factory=dict)
 
@@ -82,7 +83,7 @@ class Explanation:
         found.append(
             picture_figure(
                 fitted(upon(self.picture, self.covered), _SIDE_PX),
-                f"The slow check: how much less it is {first} when that place is covered.",
+                f"The slow check: how much what is said of {first} changes when that place is covered.",
             )
         )
         return found
@@ -129,6 +130,8 @@ class Explainer:
 
     def images(self, paths: Sequence[Path]) -> list[Tensor]:
         """Decode picture files; raises DataError where one cannot be read."""
+        if len(paths) > _MOST:
+            raise ConfigError(f"{len(paths):,} images are given; wanted: {_MOST} at most, as each takes a page.")
         form = self.record.preprocessing
         store = undecoded_store(unlabelled(paths), form.form, max_pixels=self.record.config.max_pixels)
         pixels = store.gather(np.arange(len(paths))).images
@@ -159,7 +162,7 @@ class Explainer:
         )
 
     def _questions(self, image: Tensor) -> list[Question]:
-        with torch.no_grad():  # what is asked goes into gradients
+        with untouched(self.network), torch.no_grad():  # what is asked goes into gradients
             outputs = self.network(image).float()
         questions = self.task.questions(outputs)
         if self.of is None:
@@ -216,7 +219,9 @@ class Explainer:
         for one in found:
             page.section(Path(one.name).name)
             page.figures(one.figures())
-            page.text("What its layers make of the picture: the channels that answer most, the strongest first.")
+            page.text(
+                "What its layers make of the picture: the channels that answer most; yellow is much, violet is nothing."
+            )
             page.figures([_channels(layer, maps) for layer, maps in one.maps.items()])
             if one.patches:
                 page.text(
@@ -227,12 +232,16 @@ class Explainer:
             if one.like:
                 pictures = sheet([fitted(picture, 110) for _, _, picture in one.like], columns=_PATCHES)
                 names = ", ".join(f"{Path(name).name} ({cosine:.2f})" for name, cosine, _ in one.like)
+                names += "; 1 is the same to it, 0 has nothing in common"
                 alike = f"The training images that it takes to be most alike: {names}."
                 page.figures([picture_figure(pictures, alike)], "wide")
         weights = first_filters(self.network)
-        page.section("What its first layer looks for")
-        filters = [fitted(picture, 44) for picture in filter_pictures(weights)[:128]]
-        page.figures([picture_figure(sheet(filters, columns=16), "Its filters; grey is nothing.", exact=True)], "wide")
+        if weights is not None:
+            page.section("What its first layer looks for")
+            filters = [fitted(picture, 44) for picture in filter_pictures(weights)[:128]]
+            page.figures(
+                [picture_figure(sheet(filters, columns=16), "Its filters; grey is nothing.", exact=True)], "wide"
+            )
         return page
 
 
@@ -260,12 +269,14 @@ def _exciting(channel: int, patches: list[tuple[str, Pixels]]) -> str:
     return picture_figure(sheet(pictures, columns=3), f"channel {channel}") if pictures else ""
 
 
-def training_images(record: RunRecord, network: nn.Module, data: str | None) -> Gallery | None:
-    """Open a run's data; None, and a line that says so, where they are not at hand."""
+def training_images(folder: Path, record: RunRecord, network: nn.Module, data: str | None) -> Gallery | None:
+    """Open a run's data; None, and a line that says so, where they are not at hand; raises DataError for `data`."""
     if record.is_published:
         return None
     try:
-        return Gallery.of(record, next(network.parameters()).device, data)
+        return Gallery.of(folder, record, next(network.parameters()).device, data)
     except InputError as error:
+        if data is not None:  # they were asked for
+            raise
         say(f"its training images are not at hand, so nothing is compared with them: {error}")
         return None

@@ -13,16 +13,18 @@ from torch import Tensor
 
 from striate.data import Dataset, open_data
 from striate.data.batches import Batches
-from striate.data.dataset import Samples, SplitName
+from striate.data.dataset import SPLIT_NAMES, Samples, SplitName
 from striate.data.labels import ClassLabels
 from striate.data.pictures import ImageFiles
 from striate.data.preprocessing import Preprocessing, evenly_spread
 from striate.data.store import Store, open_store
 from striate.errors import DataError
+from striate.explain.taps import untouched
+from striate.runs.inputs import read_split
 from striate.runs.record import RunRecord
 from striate.tasks.base import Batch, Origin, Prediction, PredictOptions, Task
 
-Pixels = UInt8[np.ndarray, "height width 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Gallery:
     device: torch.device
 
     @classmethod
-    def of(cls, record: RunRecord, device: torch.device, data: str | None = None) -> Gallery:
-        """Open the data of a training, or those that have moved elsewhere.
+    def of(cls, folder: Path, record: RunRecord, device: torch.device, data: str | None = None) -> Gallery:
+        """Open the data of a training, or those that have moved: the pictures of its `split.json`, by content.
 
         Raises:
             DataError: they are no longer there, or are other ones.
@@ -52,8 +54,14 @@ class Gallery:
         dataset = open_data(location, **record.config.reading() | {"task": record.task})
         if dataset.classes != record.classes or (dataset.skeleton or None) != record.skeleton:
             raise DataError(f"{location}: it has other classes than the run's; give the data that it was trained on.")
-        stores = {
-            split: open_store(
+        stores: dict[SplitName, Store] = {}
+        used = read_split(folder)
+        for split in SPLIT_NAMES:
+            if split not in used:
+                continue
+            if split not in dataset.splits:
+                raise DataError(f"{location}: there is no {split} there; give the data that the run was trained on.")
+            store = open_store(
                 dataset.split(split),
                 record.preprocessing.form,
                 name=dataset.name,
@@ -61,8 +69,11 @@ class Gallery:
                 keep="none",
                 max_pixels=record.config.max_pixels,
             )
-            for split in dataset.splits
-        }
+            known = set(used[split].values())
+            kept = np.array([place for place, digest in enumerate(store.digests) if digest in known], dtype=np.int64)
+            if not len(kept):
+                raise DataError(f"{location}: none of the run's {split} images is there; give those it was trained on.")
+            stores[split] = store.take(kept)
         return cls(record, dataset, stores, device)
 
     def some(self, split: SplitName, most: int) -> Int64[np.ndarray, " chosen"]:
@@ -88,7 +99,11 @@ class Gallery:
 
     def pictures(self, split: SplitName, places: list[int]) -> list[Pixels]:
         """Return some samples' images as pictures."""
-        return as_pictures(self.batch(split, places).images, self.record.preprocessing)
+        return [
+            picture
+            for images in self.images(split, np.array(places))
+            for picture in as_pictures(images, self.record.preprocessing)
+        ]
 
     def name(self, split: SplitName, place: int) -> str:
         """Return what a sample's file is called."""
@@ -112,5 +127,5 @@ def as_pictures(images: Float[Tensor, "batch channels height width"], form: Prep
 def predict_image(task: Task, network: torch.nn.Module, image: Float[Tensor, "1 channels height width"]) -> Prediction:
     """Predict one normalised image, as it is."""
     origin = Origin(size_px=(image.shape[2], image.shape[3]), scale=(1.0, 1.0), offset=(0.0, 0.0))
-    with torch.inference_mode():
+    with untouched(network), torch.inference_mode():
         return task.predict(network, image, [origin], PredictOptions(), lambda share: None)[0]

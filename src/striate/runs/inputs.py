@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,8 +11,9 @@ from pathlib import Path
 from striate.data import Dataset
 from striate.data.files import find_images
 from striate.data.labels import JointLabels, Skeleton
-from striate.errors import DataError, listing
+from striate.errors import DataError, RunError, listing
 from striate.progress import say
+from striate.runs.record import SPLIT
 
 
 def image_paths(images: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -65,3 +67,15 @@ def with_joints_of(dataset: Dataset, known: Skeleton | None) -> Dataset:
             f"{where}: its joints are relative to {theirs}, and the network's to {ours}; give that parent -1."
         )
     return replace(dataset, samples=replace(dataset.samples, labels=labels.in_order_of(known)), skeleton=known)
+
+
+def read_split(folder: Path) -> dict[str, dict[str, str]]:
+    """Read which images a run was trained on and chosen by: split -> name -> content hash."""
+    path = folder / SPLIT
+    try:
+        split = json.loads(path.read_bytes())
+        return {part: dict(split[part]) for part in ("train", "val")} | {part: dict(split[part]) for part in split}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path}: missing or damaged ({error}); what the network was trained on is unknown, train again."
+        ) from None

@@ -27,10 +27,12 @@ def matrix_page(network: nn.Module, name: str) -> Page:
         f"{step.element}, for an input of {size}: {rows:,} outputs from {columns:,} inputs.",
     )
     filled = found.entries / (rows * columns)
-    shared = (
-        f"All of these are made of {found.weights:,} weights: a convolution is a matrix whose rows repeat the same few "
-        "numbers, each moved along by a place (Toeplitz blocks)."
-    )
+    shared = "They follow from the layer's shape alone."
+    if found.weights:
+        shared = (
+            f"All of these are made of {found.weights:,} weights: a convolution is a matrix whose rows repeat the same "
+            "few numbers, each moved along by a place (Toeplitz blocks)."
+        )
     page.text(
         f"Of {rows * columns:,} entries {found.entries:,} are not zero ({filled:.1%}). "
         f"{shared if found.weights < found.entries else 'Each is a weight of its own.'}"
@@ -45,8 +47,8 @@ def matrix_page(network: nn.Module, name: str) -> Page:
             ),
             chart_figure(
                 bar_chart(found.singular.tolist(), x_label="number", y_label="singular value"),
-                f"Its singular values, the largest {found.singular[0]:.2f}: so much it can lengthen an image at most. "
-                "What meets the smallest ones is lost.",
+                f"Its singular values{'' if len(found.singular) == min(rows, columns) else ', the largest ones'}: by "
+                f"{found.singular[0]:.2f} it can lengthen an image at most.",
             ),
         ]
     )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from striate.data.augment import POLICIES
 from striate.data.batches import epoch_order
-from striate.errors import ConfigError
+from striate.errors import ConfigError, DataError, NotFiniteError
 from striate.models.network import Network
 from striate.progress import progress_bar, say
 from striate.runs.settle import Feeds
@@ -26,7 +26,8 @@ from striate.training.config import TrainConfig
 from striate.training.loop import EpochResult, measure
 
 _TWICE_UP_TO = 1_000  # images are looked at once more, augmented, where there are few
-_BEFORE_TRAINING = 2_000  # images are enough to begin with
+_BEFORE_TRAINING, _IN_A_BUDGET = 1_000, 400  # images are enough to begin with
+_MOST_OUTPUTS = 100  # that are fitted before training, unless asked for: more take minutes
 _BUDGET_SHARE = 0.1  # of a training's budget may pass with looking
 
 
@@ -62,14 +63,16 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Feeds, *, given: bool)
     began = time.perf_counter()
     network.eval()
     last = last_layer(network)
-    if last is None:
+    if last is None or (task.outputs > _MOST_OUTPUTS and not asked):
         if asked:
             raise ConfigError(
                 "probe, last_layer: only a fully connected last layer can be fitted, and here is none; leave them out, "
                 "or take --freeze backbone."
             )
         return None
-    features = _look(network, last, feeds)
+    features = _look(network, task, last, feeds)
+    if not all(bool(values.isfinite().all()) for values in features.values):
+        raise NotFiniteError("what reaches the last layer is not finite: its weights, or the images, are at fault.")
     with torch.no_grad():
         last.load_state_dict(task.fit_linear(features).state_dict())
         for parameter in last.parameters():  # what the first process has found; the others found it, too, or nearly
@@ -82,6 +85,8 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Feeds, *, given: bool)
             loss_sum, count = loss_sum + float(loss), count + valid
         metrics, baselines = measure(network, task, feeds.val())
         world.add_up(metrics.sums())
+    if not metrics.targets:
+        raise DataError("no validation image shows anything that counts, so there is nothing to measure.")
     result = EpochResult(
         epoch=0,
         lr=0.0,
@@ -103,7 +108,7 @@ def _most(config: TrainConfig, images: int) -> tuple[int, float]:
     if config.probe:
         return images, math.inf
     seconds = math.inf if config.budget_s is None else _BUDGET_SHARE * config.budget_s
-    return min(images, _BEFORE_TRAINING), seconds
+    return min(images, _BEFORE_TRAINING if config.budget_s is None else _IN_A_BUDGET), seconds
 
 
 def last_layer(network: nn.Module) -> nn.Linear | None:
@@ -113,12 +118,13 @@ def last_layer(network: nn.Module) -> nn.Linear | None:
 
 
 @torch.inference_mode()
-def _look(network: nn.Module, last: nn.Linear, feeds: Feeds) -> Features:
+def _look(network: nn.Module, task: Task, last: nn.Linear, feeds: Feeds) -> Features:
     """Run the network over training images, in random order, and collect what reaches its last layer."""
     batches, seed, plain = feeds.batches["train"], feeds.config.seed, POLICIES["none"]
     most, within_s = _most(feeds.config, len(batches.store))
     chosen = np.sort(epoch_order(len(batches.store), seed, 0)[:most])
-    batches = replace(batches, store=batches.store.take(chosen), share=(0, 1))
+    size = min(batches.batch_size, task.batch_size)
+    batches = replace(batches, store=batches.store.take(chosen), share=(0, 1), batch_size=size)
     policy, policies = replace(feeds.policy, mix=0.0), [plain]
     if most <= _TWICE_UP_TO and (policy.moves or policy.colours):
         policies.append(policy)

@@ -24,8 +24,8 @@ from striate.explain.filters import first_filters
 from striate.explain.grad_cam import grad_cam
 from striate.explain.page import Page, chart_figure, picture_figure
 from striate.explain.pictures import fitted, sheet, upon
-from striate.explain.taps import map_layers
-from striate.progress import progress_bar
+from striate.explain.taps import map_layers, untouched
+from striate.progress import progress_bar, say
 from striate.runs.gallery import Gallery, Pixels, as_pictures, predict_image
 from striate.runs.record import LOG, RunRecord
 from striate.runs.representation import add_representation
@@ -33,9 +33,10 @@ from striate.tasks.base import Batch, Metrics, Task, Verdict
 
 REPORT = "report.html"
 
-_MOST_MEASURED = 1_000  # images that verdicts are about
+_MOST_MEASURED, _MEASURED_AT_ONCE = 1_000, 200  # images that verdicts are about; at the end of a training
 _MOST_CHECKED = 2_000  # pictures that are looked at again for the card of the data
 _SHOWN = 6  # mistakes
+_ROWS = 40  # of a table
 _SIDE_PX = 240
 _ANSWERS = 50_000  # that calibration counts
 
@@ -68,13 +69,17 @@ def write_report(
     _summary(page, task, record)
     _curves(page, folder, task)
     try:
-        gallery: Gallery | None = Gallery.of(record, next(network.parameters()).device, data)
+        gallery: Gallery | None = Gallery.of(folder, record, next(network.parameters()).device, data)
     except InputError as error:
+        if data is not None:  # they were asked for
+            raise
         gallery = None
+        say(f"its pictures are not at hand, so the report is without them: {error}")
         page.section("Its pictures", f"They are not at hand, so what follows needs none of them: {error}")
     if gallery:
         split: SplitName = "test" if record.metrics_split == "test" else "val"
-        found = _look(gallery, split, task, network)
+        with untouched(network):
+            found = _look(gallery, split, task, network, _MOST_MEASURED if thorough else _MEASURED_AT_ONCE)
         _figures(page, task, found)
         _sureness(page, found)
         _mistakes(page, gallery, split, task, network, found)
@@ -108,8 +113,8 @@ class _Found:
     classes: Tensor | None
 
 
-def _look(gallery: Gallery, split: SplitName, task: Task, network: nn.Module) -> _Found:
-    chosen = gallery.some(split, _MOST_MEASURED)
+def _look(gallery: Gallery, split: SplitName, task: Task, network: nn.Module, most: int) -> _Found:
+    chosen = gallery.some(split, most)
     verdicts: list[Verdict] = []
     metrics, logits, classes = task.metrics(), [], []
     batches = gallery.batches(split, chosen, min(32, task.batch_size))
@@ -144,8 +149,8 @@ def _summary(page: Page, task: Task, record: RunRecord) -> None:
     state = "" if record.status == "complete" else f" Training did not end: {record.status}."
     minutes = record.seconds / 60
     page.text(
-        f"Measured on the {whose}{chose}. {record.epochs} epochs in {minutes:.1f} minutes; the weights are those of "
-        f"epoch {record.best_epoch}.{state}",
+        f"Measured on the {whose}{chose}. Epochs: {record.epochs}, in {minutes:.1f} minutes; the weights are those of "
+        f"epoch {record.best_epoch}{'' if record.best_epoch else ', the last layer fitted to the rest'}.{state}",
         "note",
     )
 
@@ -206,7 +211,9 @@ def _figures(page: Page, task: Task, found: _Found) -> None:
         caption = "Each row is what is there, each column what the network called it; right answers are blue."
         page.figures([chart_figure(drawn, caption)], "wide" if len(names) > 12 else "")
     columns = [name for name in rows[0] if not name.endswith("_interval")]
-    shown = rows if len(rows) <= 40 else sorted(rows, key=lambda row: str(row[columns[2]]))[:40]
+    shown = rows[:_ROWS]
+    if len(rows) > _ROWS:
+        page.text(f"The first {_ROWS} of {len(rows):,}; striate evaluate prints all.", "note")
     header = [name.replace("_", " ") for name in columns]
     page.table(header, [[_cell(name, row[name]) for name in columns] for row in shown], numbers=len(columns) - 1)
 
@@ -218,11 +225,18 @@ def _sureness(page: Page, found: _Found) -> None:
     surer = "surer than it should be" if calibration.temperature > 1 else "less sure than it could be"
     page.section(
         "How far its probabilities can be trusted",
-        f"On average they are off by {calibration.error:.1%} (the expected calibration error). The network is {surer}: "
-        f"divided by a temperature of {calibration.temperature:.2f}, its logits would be off by "
-        f"{calibration.error_after:.1%}, on these images, on which that temperature was found.",
+        f"Where it says 90 %, 90 of 100 answers should be right. On average it is off by {calibration.error:.1%} (the "
+        f"expected calibration error): the network is {surer}.",
     )
-    caption = "Of the answers given with some probability, so many were right; on the dashed line it keeps its word."
+    page.text(
+        f"Dividing what goes into its probabilities, the logits, by {calibration.temperature:.2f} (the temperature, "
+        f"found on these very images) would leave them off by {calibration.error_after:.1%}.",
+        "note",
+    )
+    caption = (
+        "Of the answers given with some probability, so many were right; on the dashed line it keeps its word. Pale "
+        "bars are of few answers."
+    )
     page.figures([chart_figure(charts.reliability_diagram(calibration), caption)])
 
 
@@ -247,10 +261,12 @@ def _looked_at(gallery: Gallery, split: SplitName, task: Task, network: nn.Modul
     picture = as_pictures(batch.images, gallery.record.preprocessing)[0]
     drawn = np.asarray(predict_image(task, network, batch.images).overlay(picture).convert("RGB"))
     shown = [fitted(drawn, _SIDE_PX)]
-    with torch.no_grad():  # what is asked goes into gradients
+    with untouched(network), torch.no_grad():  # what is asked goes into gradients
         questions = task.questions(network(batch.images).float())
     if layers := map_layers(network):
-        shown.append(fitted(upon(picture, grad_cam(network, layers[-1], batch.images, questions[0]).numpy()), _SIDE_PX))
+        shown.append(
+            fitted(upon(picture, grad_cam(network, layers[-1], batch.images, questions[0]).cpu().numpy()), _SIDE_PX)
+        )
     name = Path(gallery.name(split, found.chosen[place])).name
     return picture_figure(sheet(shown, columns=2), f"{name}: {found.verdicts[place].words}", name=name)
 
@@ -265,7 +281,7 @@ def _data_card(page: Page, gallery: Gallery, *, thorough: bool) -> None:
             np.bincount(labels.targets[dataset.splits[split]], minlength=len(dataset.classes)) for split in splits
         ]
         rows = [[name, *(f"{count[place]:,}" for count in counts)] for place, name in enumerate(dataset.classes)]
-        page.table(["class", *splits], rows[:40], numbers=len(splits))
+        page.table(["class", *splits], rows[:_ROWS], numbers=len(splits))
     chosen = [int(place) for place in gallery.some("train", 12)]
     pictures = [fitted(picture, 120) for picture in gallery.pictures("train", chosen)]
     page.figures(
@@ -283,9 +299,8 @@ def _data_card(page: Page, gallery: Gallery, *, thorough: bool) -> None:
 
 
 def _first_layer(page: Page, network: nn.Module) -> None:
-    try:
-        weights = first_filters(network)
-    except InputError:
+    weights = first_filters(network)
+    if weights is None:
         return
     page.section(
         "What its first layer looks for",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.data.dataset import SplitName
+from striate.data.labels import ClassLabels
 from striate.explain import charts
 from striate.explain.embedding import Projection, embed, project
 from striate.explain.page import Page, chart_figure
@@ -137,7 +138,7 @@ def _looking(network: nn.Module, layers: list[str]) -> Iterator[dict[str, Tensor
 
 def _groups(gallery: Gallery, split: SplitName, places: list[int]) -> tuple[list[int], list[str]]:
     """Return what colours points: classes, where each image has one."""
-    targets = gallery.batch(split, places).targets
-    if isinstance(targets, Tensor) and targets.ndim == 1:
-        return targets.tolist(), list(gallery.dataset.classes)
+    labels = gallery.stores[split].labels
+    if isinstance(labels, ClassLabels):
+        return labels.targets[places].tolist(), list(gallery.dataset.classes)
     return [0] * len(places), []

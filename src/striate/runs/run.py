@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,11 +29,11 @@ from striate.machine import fits_into_memory, keep_freed_memory
 from striate.models import MODELS, weights
 from striate.progress import progress_bar, say
 from striate.runs.gallery import unlabelled
-from striate.runs.inputs import image_paths, with_joints_of
+from striate.runs.inputs import image_paths, read_split, with_joints_of
 from striate.runs.prepare import tile_px
 from striate.runs.pretrained import published_record
 from striate.runs.record import FILE as RECORD
-from striate.runs.record import SPLIT, TENSORS, WEIGHTS, RunRecord
+from striate.runs.record import TENSORS, WEIGHTS, RunRecord
 from striate.tasks.base import Origin, Prediction, PredictOptions, Task
 from striate.training.loop import measure
 
@@ -248,7 +247,7 @@ class Run:
         """
         from striate.runs.explaining import Explainer, training_images
 
-        gallery = training_images(self.record, self.model, data)
+        gallery = training_images(self.folder, self.record, self.model, data)
         explainer = Explainer(self.record, self.task, self.model, gallery, layer=layer, of=of)
         return explainer.explain(str(image), explainer.images([Path(image)])[0])
 
@@ -290,7 +289,7 @@ class Run:
 
     def _part_from_training(self, store: Store, location: str, *, leave_out: bool) -> tuple[Store, dict[str, int]]:
         """Say, count and, if wanted, leave out what the network has seen of some images while it was trained."""
-        used = {"train": {}, "val": {}} if self.record.is_published else _read_split(self.folder)
+        used = {"train": {}, "val": {}} if self.record.is_published else read_split(self.folder)
         fresh = store.without(set(used["train"].values()))
         trained_on = len(store) - len(fresh)
         if leave_out:
@@ -374,18 +373,6 @@ def restore_tensors(task: Task, folder: Path) -> None:
 def default_device() -> torch.device:
     """Return the GPU where CUDA has one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _read_split(folder: Path) -> dict[str, dict[str, str]]:
-    """Read which images a run was trained on and chosen by: split -> name -> content hash."""
-    path = folder / SPLIT
-    try:
-        split = json.loads(path.read_bytes())
-        return {part: dict(split[part]) for part in ("train", "val")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{path}: missing or damaged ({error}); what the network was trained on is unknown, train again."
-        ) from None
 
 
 def _share(count: int, store: Store) -> str:

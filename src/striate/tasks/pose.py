@@ -194,7 +194,9 @@ class Pose:
         def ask(joint: int) -> Question:
             return Question(name=self.skeleton.joints[joint], value=lambda numbers: far(numbers, joint), signed=False)
 
-        moving = [joint for joint in range(self.joints) if not (self.in_space and joint == self.skeleton.root)]
+        known = self.learned["visible" if self.in_space else "placed"]
+        root = self.skeleton.root if self.in_space else -1
+        moving = [joint for joint in range(self.joints) if known[joint] and joint != root]
         return [ask(joint) for joint in sorted(moving, key=lambda joint: -float(far(outputs.detach(), joint)))]
 
     def verdicts(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> list[Verdict]:

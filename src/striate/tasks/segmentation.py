@@ -27,7 +27,7 @@ from striate.tasks.linear import as_layer, logistic_regression
 from striate.tasks.map_metrics import SegmentationMetrics
 from striate.tasks.maps import ClassMap
 
-_PLACES = 400  # of a picture that a linear model reads, or that calibration counts
+_PLACES = 16  # of a picture, down and across, that a linear model reads, or that calibration counts
 
 
 class Segmentation:
@@ -184,12 +184,11 @@ class Segmentation:
         assert isinstance(targets, Tensor)
         maps = found if found.ndim == 4 else found[:, :, None, None]
         _, height, width = targets.shape
-        rows = _middles(maps.shape[2], height, targets.device)
-        columns = _middles(maps.shape[3], width, targets.device)
-        labels = targets[:, rows][:, :, columns].flatten(1)
-        values = maps.flatten(2).transpose(1, 2)
-        every = max(1, labels.shape[1] // _PLACES)
-        values, labels = values[:, ::every].flatten(0, 1), labels[:, ::every].flatten()
+        down, across = (_middles(min(side, _PLACES), side, maps.device) for side in maps.shape[2:])
+        rows = _middles(len(down), height, targets.device)
+        columns = _middles(len(across), width, targets.device)
+        labels = targets[:, rows][:, :, columns].flatten()
+        values = maps[:, :, down][:, :, :, across].flatten(2).transpose(1, 2).flatten(0, 1)
         kept = labels != NO_LABEL
         return values[kept], labels[kept][:, None, None]
 
@@ -224,7 +223,10 @@ class Segmentation:
                 pair = torch.mode(one[wrong] * self.outputs + one_called[wrong]).values
                 true, taken = divmod(int(pair), self.outputs)
                 words += f"; most often {self.classes[true]} was called {self.classes[taken]}"
-            found.append(Verdict(error=share, wrong=bool(wrong.any()), sure=float(one_sure.mean()), words=words))
+            if not labelled.any():
+                words = "no pixel has a label"
+            sureness = float(one_sure[labelled].mean()) if labelled.any() else None
+            found.append(Verdict(error=share, wrong=bool(wrong.any()), sure=sureness, words=words))
         return found
 
     def answers(self, outputs: Float[Tensor, "batch classes height width"], targets: Targets) -> tuple[Tensor, Tensor]:

@@ -116,8 +116,9 @@ class LearningOptions(Options):
     """Fit the last layer alone, exactly, to what the rest of the network makes of the images, in place of training."""
 
     last_layer: Literal["auto", "drawn", "fitted"] = "auto"
-    """With which last layer training begins. fitted: as by --probe, of 2,000 images at most, which is measured, shown
-    and kept, should training not come to better. auto: fitted where first weights are given, if it can be."""
+    """With which last layer training begins. fitted: as by --probe, of 1,000 images at most, which is measured, shown
+    and kept, should training not come to better. auto: fitted where first weights are given, if there is a fully
+    connected last layer of 100 outputs or fewer."""
 
     early_lr: float = 1.0
     """Learning rate of the first layer as a share of that of the head, in equal ratios from layer to layer: above 0."""
@@ -205,7 +206,7 @@ class NetworkOptions(Options):
 
     model: str = "auto"
     """A name (see striate models) or a line such as 'conv 8@3x3 | relu | gap | fc classes'. auto: lenet5 for small
-    grey images, resnet20 up to 64 pixels, resnet18 beyond."""
+    grey images, resnet20 up to 64 pixels, resnet18 beyond, or efficientnet_lite0 where its weights are installed."""
 
     stem: Stem = "auto"
     """First layers of the ResNets for photographs: small keeps the resolution. auto: small below 64 pixels."""

@@ -37,7 +37,7 @@ import io  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
 import tarfile  # noqa: E402
-from collections.abc import Callable  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import hypothesis  # noqa: E402
@@ -63,16 +63,21 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+_report_on = assembly.report_on
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_reports() -> Iterator[None]:
+    """Have trainings write no report, for the time that it takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assembly, "report_on", lambda run: None)
+        yield
+
+
 @pytest.fixture
-def reports() -> None:
-    """Have trainings write their reports in a test."""
-
-
-@pytest.fixture(autouse=True)
-def _no_reports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have trainings write none in all others, for the time that it takes."""
-    if "reports" not in request.fixturenames:
-        monkeypatch.setattr(assembly, "report_on", lambda run: None)
+def reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have trainings write their reports in a test all the same."""
+    monkeypatch.setattr(assembly, "report_on", _report_on)
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

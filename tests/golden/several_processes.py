@@ -151,6 +151,7 @@ def training(world: World, *, data: str, options: dict, stop_at: int = 0, log: s
         return result
 
     loop.train_step = noted
+    assembly.report_on = lambda run: None  # for the time that it takes
     try:
         run = assembly.train(data, st.TrainConfig(**options))
     except Interrupted as end:

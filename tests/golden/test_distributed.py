@@ -150,7 +150,11 @@ def test_two_processes_begin_with_the_last_layer_that_one_would_fit(data, tmp_pa
     weights.write_bytes(safetensors.torch.save(models.create(LINE, classes=3, size_px=12, seed=3).state_dict()))
     logs = []
     for processes in (1, 2):
-        options = OPTIONS | {"out": str(tmp_path / str(processes)), "epochs": 1, "pretrained": str(weights)}
+        options = (
+            OPTIONS
+            | {"out": str(tmp_path / str(processes)), "epochs": 1, "pretrained": str(weights)}
+            | {"last_layer": "fitted"}
+        )
         in_processes(processes, "training", data=str(data), options=options, log=str(tmp_path / f"log{processes}"))
         text = (tmp_path / str(processes) / "metrics.jsonl").read_text()
         logs.append([json.loads(line)["metrics"] for line in text.splitlines()])

@@ -116,23 +116,20 @@ def bar_chart(values: Sequence[float], *, x_label: str, y_label: str) -> str:
     return _svg(parts, _WIDTH, _HEIGHT, y_label)
 
 
-def scatter(
-    places: Float[np.ndarray, "images 2"], groups: Sequence[int], names: Sequence[str], said: Sequence[str], first: int
-) -> str:
+def scatter(places: Float[np.ndarray, "images 2"], groups: Sequence[int], said: Sequence[str], first: int) -> str:
     """Draw images as points, coloured by group; the page's script shows the picture of the one that is pointed at.
 
     Args:
         places: of the images.
-        groups: of each image, an index into the names.
-        names: of the groups.
+        groups: of each image, the number of its colour.
         said: of each image, what is written beside its picture.
         first: the index, on the page, of the first image's picture.
     """
     side = 300
     low, high = places.min(0), places.max(0)
-    scaled = (places - low) / np.maximum(high - low, 1e-12) * (side - 20) + 10
+    scaled = (places - (low + high) / 2) / max(float((high - low).max()), 1e-12) * (side - 20) + side / 2
     points = [
-        f'<circle class="dot {_HUES[group % len(_HUES)]}" cx="{x:.1f}" cy="{side - y:.1f}" r="4" tabindex="0" '
+        f'<circle class="dot {_HUES[group % len(_HUES)]}" cx="{x:.1f}" cy="{side - y:.1f}" r="4" '
         f'data-picture="{first + place}"><title>{escape(words)}</title></circle>'
         for place, ((x, y), group, words) in enumerate(zip(scaled, groups, said, strict=True))
     ]

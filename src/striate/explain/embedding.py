@@ -19,7 +19,7 @@ Projection = Literal["pca", "tsne"]
 def embed(
     network: nn.Module,
     layers: Sequence[str],
-    batches: Iterable[Float[Tensor, "batch channels height width"]],
+    batches: Iterable[Float[Tensor, "_ channels height width"]],
     advance: Callable[[int], None] = lambda images: None,
 ) -> dict[str, Float[np.ndarray, "_ _"]]:
     """Return what layers make of images, a vector an image: of maps the mean over all places.
@@ -80,7 +80,8 @@ def project(
         except ImportError:
             raise ConfigError("projection (=tsne) needs scikit-learn; install it: pip install scikit-learn") from None
         perplexity = max(1.0, min(30.0, (len(vectors) - 1) / 3))
-        places = TSNE(perplexity=perplexity, random_state=0, init="pca").fit_transform(centred)
+        init = "pca" if centred.shape[1] > 1 else "random"
+        places = TSNE(perplexity=perplexity, random_state=0, init=init).fit_transform(centred)
         return np.asarray(places, dtype=np.float64), None
     left, singular, _ = np.linalg.svd(centred.astype(np.float64), full_matrices=False)
     places = np.zeros((len(vectors), 2))

@@ -33,7 +33,7 @@ def most_exciting(
     network: nn.Module,
     layer: str,
     channels: Sequence[int],
-    batches: Iterable[Float[Tensor, "batch channels height width"]],
+    batches: Iterable[Float[Tensor, "_ channels height width"]],
     *,
     count: int = 8,
     advance: Callable[[int], None] = lambda images: None,

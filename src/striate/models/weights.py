@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import importlib.util
 import io
+import logging
 import os
 import urllib.error
 import urllib.request
@@ -164,6 +165,8 @@ def _from_hub(model: str, origin: Hub) -> Path:
     import huggingface_hub.utils as hub
 
     say(f"fetching {origin.repo} from the Hugging Face hub")
+    loud = hub.logging.get_verbosity()
+    hub.logging.set_verbosity(logging.ERROR)  # that it tries again, and what went wrong each time, is no one's concern
     silent = not on_terminal() and not hub.are_progress_bars_disabled()  # type: ignore[attr-defined]  # public, by its documentation
     if silent:
         hub.disable_progress_bars()  # type: ignore[attr-defined]
@@ -173,6 +176,7 @@ def _from_hub(model: str, origin: Hub) -> Path:
         url = huggingface_hub.hf_hub_url(origin.repo, origin.path)
         raise WeightsError(_out_of_reach(model, url, origin.name, error)) from None
     finally:
+        hub.logging.set_verbosity(loud)
         if silent:
             hub.enable_progress_bars()  # type: ignore[attr-defined]
 
@@ -220,7 +224,7 @@ def _download(origin: Web, part: Path) -> None:
 
 
 def _out_of_reach(model: str, url: str, name: str, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
+    reason = " ".join(str(error).split())[:120].rstrip(" .") or type(error).__name__
     return (
         f"{model}: its ImageNet weights cannot be fetched ({reason}); "
         f"fetch {url} where there is a network, and put it here: {folder() / name}"

@@ -74,7 +74,13 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
 
 
 def report_on(run: Run) -> None:
-    """Write a run's report, the quick parts of it; where that fails the run is none the worse, and it is said."""
+    """Write a run's report, the quick parts of it; where that fails the run is none the worse, and it is said.
+
+    Where there is a budget that is over, and the report is left to whoever wants it.
+    """
+    if run.record.config.budget:
+        say(f"the budget is over; for its report: striate report {run.folder}")
+        return
     say("writing report.html")
     try:
         write_report(run.folder, run.record, run.task, run.model, thorough=False)
@@ -129,7 +135,7 @@ class _Training:
         feeds = Feeds.of(prepared, config, world, stores, record.preprocessing, device)
         fitted = None
         if saved is None or config.probe:
-            fitted = fit_last_layer(model, prepared.task, feeds, given=prepared.start is not None)
+            fitted = fit_last_layer(model, prepared.task, feeds, start=prepared.start)
         if config.probe and fitted:
             self._keep_probe(model, record, feeds, splits, fitted)
             return

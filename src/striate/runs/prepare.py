@@ -125,7 +125,7 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
 
 def _recipe(config: TrainConfig, task: Task, start: Start | None) -> TrainConfig:
     """Settle how weights follow gradients, where that is left to us: docs/pretraining.md has the figures."""
-    published = start is not None and start.record is not None and start.record.is_published
+    published = start is not None and start.is_published
     if config.optimiser == "auto":
         config = replace(config, optimiser="adamw" if published else task.optimiser)
     if config.freeze == "auto":

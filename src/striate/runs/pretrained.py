@@ -36,6 +36,11 @@ class Start:
     weights: Mapping[str, Tensor] = field(repr=False)
     record: RunRecord | None
 
+    @property
+    def is_published(self) -> bool:
+        """Whether these are ImageNet's."""
+        return self.record is not None and self.record.is_published
+
 
 def find_start(config: TrainConfig, natural_px: int) -> Start | None:
     """Read the weights that `--pretrained` names; None where they are to be drawn.

@@ -20,6 +20,7 @@ from striate.data.batches import epoch_order
 from striate.errors import ConfigError, DataError, NotFiniteError
 from striate.models.network import Network
 from striate.progress import progress_bar, say
+from striate.runs.pretrained import Start
 from striate.runs.settle import Feeds
 from striate.tasks.base import Features, Task
 from striate.training.config import TrainConfig
@@ -44,21 +45,21 @@ class Fitted:
     baselines: dict[str, dict[str, Any]]
 
 
-def fit_last_layer(network: nn.Module, task: Task, feeds: Feeds, *, given: bool) -> Fitted | None:
+def fit_last_layer(network: nn.Module, task: Task, feeds: Feeds, *, start: Start | None) -> Fitted | None:
     """Fit the last layer of a network to what reaches it, all else as it is, where the options ask for that.
 
     Args:
         network: with its first weights; it is changed.
         task: fits the layer.
         feeds: the images, and the options.
-        given: whether the first weights are those of a network that has learned something.
+        start: where the first weights come from; None: they are drawn.
 
     Raises:
         ConfigError: the last layer is to be fitted, but the network has none that could be.
     """
     config, world = feeds.config, feeds.world
     asked = config.probe or config.last_layer == "fitted"
-    if not asked and (config.last_layer == "drawn" or not given):
+    if not asked and (config.last_layer == "drawn" or start is None or not start.is_published):
         return None
     began = time.perf_counter()
     network.eval()
@@ -96,7 +97,7 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Feeds, *, given: bool)
         images=len(features.groups),
         train_seconds=seconds,
     )
-    if not given:
+    if start is None:
         say("all weights below the last layer are as they were drawn: see --pretrained")
     images = f"{len(np.unique(features.groups)):,} images"
     say(f"last layer fitted to what the rest makes of {images}, in {seconds:.0f} s: {task.brief(result.metrics)}")

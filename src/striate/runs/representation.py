@@ -63,7 +63,7 @@ def add_representation(page: Page, gallery: Gallery, task: Task, network: nn.Mod
     for layer in layers:
         places, shown = project(vectors[layer], how)
         share = "" if shown is None else f" ({shown:.0%} of what differs is seen)"
-        drawn.append(chart_figure(charts.scatter(places, groups, names, said, first), f"{layer}{share}"))
+        drawn.append(chart_figure(charts.scatter(places, groups, said, first), f"{layer}{share}"))
     page.text(
         "The same images as points, layer by layer: those that the network takes to be alike lie together. Point at "
         "one to see it."

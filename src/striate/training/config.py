@@ -117,7 +117,7 @@ class LearningOptions(Options):
 
     last_layer: Literal["auto", "drawn", "fitted"] = "auto"
     """With which last layer training begins. fitted: as by --probe, of 1,000 images at most, which is measured, shown
-    and kept, should training not come to better. auto: fitted where first weights are given, if there is a fully
+    and kept, should training not come to better. auto: fitted with ImageNet's weights, if there is a fully
     connected last layer of 100 outputs or fewer."""
 
     early_lr: float = 1.0

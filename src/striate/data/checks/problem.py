@@ -15,7 +15,7 @@ KINDS: dict[str, str] = {
     "mask-value": "masks with values that have no class",
     "mask-size": "masks of another size than their image",
     "non-finite": "joints without a place",
-    "nothing-to-learn": "joints that a split does not show",
+    "nothing-to-learn": "poses that teach or measure nothing",
     "joints-off-image": "joints off their image",
     "limb-length": "limbs that are too long or too short",
     "left-right": "left and right confused",

@@ -14,7 +14,7 @@ import striate as st
 from striate.errors import DataError, ModelError
 from striate.explain.calibration import calibrate
 from striate.explain.embedding import embed, neighbours, project
-from striate.explain.excitation import most_exciting, seen_box
+from striate.explain.excitation import fields_of, most_exciting
 from striate.explain.feature_maps import feature_maps, strongest
 from striate.explain.grad_cam import grad_cam
 from striate.explain.layer_matrix import layer_matrix
@@ -184,8 +184,8 @@ def test_what_excites_a_channel_is_found_with_its_receptive_field():
 
 def test_a_field_is_cut_at_the_borders_and_is_all_where_a_unit_sees_all():
     network = st.models.create("conv 4@5x5 pad=2 | relu | conv 4@5x5 pad=2 | gap | fc classes", classes=2, size_px=9)
-    assert seen_box(network, "features.2", (0, 8), (9, 9)) == (4, 0, 9, 5)
-    assert seen_box(network, "gap", (0, 0), (9, 9)) is None
+    assert fields_of(network, "features.2")((0, 8), (9, 9)) == (4, 0, 9, 5)
+    assert fields_of(network, "gap")((0, 0), (9, 9)) is None
 
 
 def test_occlusion_falls_where_the_answer_comes_from_alone():

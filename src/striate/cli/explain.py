@@ -5,12 +5,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from striate import atomic
-from striate.cli.output import JsonFlag, RunFolder, print_json
+from striate.cli.output import Images, JsonFlag, RunFolder, print_json
 from striate.errors import ConfigError
 
 
@@ -19,20 +16,13 @@ class Command:
     """Show where a network looks in pictures, what its layers see there, and what it takes to be alike; or a layer."""
 
     run_folder: RunFolder
-    images: Annotated[
-        tyro.conf.Positional[tuple[str, ...]],
-        tyro.conf.arg(
-            metavar="IMAGE|FOLDER…",
-            help="Image files, or folders of them; none with --matrix.",
-            help_behavior_hint="",
-        ),
-    ] = ()
+    images: Images = ()
     of: str | None = None
     """A class or a joint that is asked about. Left out: what the network says most."""
     layer: str | None = None
     """A layer, as striate inspect RUN names them. Left out: the last one that has maps."""
     matrix: bool = False
-    """Draw --layer as the matrix that it is."""
+    """Draw --layer as the matrix that it is, in place of images."""
     data: str | None = None
     """Where its training images are now, should they have moved."""
     out: str = "auto"

@@ -18,6 +18,14 @@ JsonFlag = Annotated[
     bool, tyro.conf.arg(name="json", help="Print one JSON document on stdout, and nothing else there.")
 ]
 RunFolder = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN", help="A run's folder.")]
+Images = Annotated[
+    tyro.conf.Positional[tuple[str, ...]],
+    tyro.conf.arg(
+        metavar="IMAGE|FOLDER…",
+        help="Image files, or folders of them (at any depth).",
+        help_behavior_hint="(one or more)",
+    ),
+]
 Data = Annotated[
     tyro.conf.Positional[str],
     tyro.conf.arg(

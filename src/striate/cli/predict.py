@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from striate import atomic, strict_json
-from striate.cli.output import JsonFlag, RunFolder, print_json, print_table
+from striate.cli.output import Images, JsonFlag, RunFolder, print_json, print_table
 from striate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,14 +28,7 @@ class Command:
     """Say what a trained network sees in images: classes, a class for every pixel, or a person's joints."""
 
     run_folder: RunFolder
-    images: Annotated[
-        tyro.conf.Positional[tuple[str, ...]],
-        tyro.conf.arg(
-            metavar="IMAGE|FOLDER…",
-            help="Image files, or folders of them (at any depth).",
-            help_behavior_hint="(one or more)",
-        ),
-    ]
+    images: Images
     top: int | None = None
     """Classification: how many of the likeliest classes the JSON lists for an image: 5, unless said."""
     tile: bool = False

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from striate.explain.taps import tapped, untouched
 from striate.models.transfer import body_of
 
+Box = tuple[int, int, int, int]
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -26,7 +28,7 @@ class Patch:
 
     image: int
     value: float
-    box: tuple[int, int, int, int] | None
+    box: Box | None
 
 
 def most_exciting(
@@ -49,53 +51,58 @@ def most_exciting(
         advance: called with each batch's number of images.
     """
     kept: list[tuple[Tensor, Tensor, Tensor]] = []  # value, image, place: channels x at most `count`
-    seen, columns, size_px = 0, 1, (1, 1)
+    passed, columns, size_px = 0, 1, (1, 1)
     with untouched(network), tapped(network, [layer]) as found, torch.inference_mode():
         for images in batches:
             network(images)
             maps = found[layer][:, list(channels)].float().cpu()
             columns, size_px = maps.shape[3], (images.shape[2], images.shape[3])
             values, places = maps.flatten(2).max(2)  # batch x channels
-            order = torch.arange(seen, seen + len(images))[:, None].expand_as(places)
+            order = torch.arange(passed, passed + len(images))[:, None].expand_as(places)
             kept.append((values.T, order.T, places.T))
             merged = [torch.cat(parts, 1) for parts in zip(*kept, strict=True)]
             best = merged[0].topk(min(count, merged[0].shape[1]), 1).indices
             kept = [(merged[0].gather(1, best), merged[1].gather(1, best), merged[2].gather(1, best))]
-            seen += len(images)
+            passed += len(images)
             advance(len(images))
     if not kept:
         return {channel: [] for channel in channels}
+    seen = fields_of(network, layer)
     return {
         channel: [
-            Patch(int(image), float(value), seen_box(network, layer, divmod(int(place), columns), size_px))
+            Patch(int(image), float(value), seen(divmod(int(place), columns), size_px))
             for value, image, place in zip(*(part[row] for part in kept[0]), strict=True)
         ]
         for row, channel in enumerate(channels)
     }
 
 
-def seen_box(
-    network: nn.Module, layer: str, place: tuple[int, int], size_px: tuple[int, int]
-) -> tuple[int, int, int, int] | None:
-    """Return what a unit of a layer sees of an image: left, top, right, bottom, cut at its borders; None: all.
+def fields_of(network: nn.Module, layer: str) -> Callable[[tuple[int, int], tuple[int, int]], Box | None]:
+    """Work out what the units of a layer see of an image.
 
     Args:
         network: with the layer.
         layer: gives maps.
-        place: row and column of the unit.
-        size_px: height and width of the image.
+
+    Returns:
+        From the row and column of a unit, and the height and width of the image, to what it sees: left, top, right,
+        bottom, cut at the image's borders; None: all of it.
     """
     body, prefix = body_of(network)
     names = [prefix + step.name for step in body.plan.steps]
     fields = body.plan.receptive_fields()[names.index(layer)]
     reduce = int(getattr(network, "reduce", 1))  # by how much images are made smaller on their way to the body
-    if fields is None:
-        return None
-    ends = []
-    for unit, field, side in zip(place, fields, size_px, strict=True):
-        middle = field.offset + unit * field.jump
-        reach = Fraction(field.size - 1, 2)
-        first, last = int(middle - reach) * reduce, (int(middle + reach) + 1) * reduce
-        ends.append((max(0, first), min(side, last)))
-    (top, bottom), (left, right) = ends
-    return left, top, right, bottom
+
+    def seen(place: tuple[int, int], size_px: tuple[int, int]) -> Box | None:
+        if fields is None:
+            return None
+        ends = []
+        for unit, field, side in zip(place, fields, size_px, strict=True):
+            middle = field.offset + unit * field.jump
+            reach = Fraction(field.size - 1, 2)
+            first, last = int(middle - reach) * reduce, (int(middle + reach) + 1) * reduce
+            ends.append((max(0, first), min(side, last)))
+        (top, bottom), (left, right) = ends
+        return left, top, right, bottom
+
+    return seen

@@ -6,6 +6,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import nn
 
+from striate.explain.page import Page, picture_figure
+from striate.explain.pictures import fitted, sheet
+
+_MOST, _SIDE_PX = 128, 44  # filters on a page, and how large each is
+
 
 def first_filters(network: nn.Module) -> Float[np.ndarray, "filters channels height width"] | None:
     """Return the weights of the first convolution; None where there is none."""
@@ -14,6 +19,20 @@ def first_filters(network: nn.Module) -> Float[np.ndarray, "filters channels hei
             weights: Float[np.ndarray, "filters channels height width"] = module.weight.detach().float().cpu().numpy()
             return weights
     return None
+
+
+def add_first_layer(page: Page, network: nn.Module) -> None:
+    """Show the filters on a page, in a section of their own; nothing where there are none."""
+    weights = first_filters(network)
+    if weights is None:
+        return
+    page.section(
+        "What its first layer looks for",
+        f"{len(weights)} filters of {weights.shape[2]}x{weights.shape[3]} pixels: edges, colours, or still the noise "
+        "that they began with. Grey is nothing.",
+    )
+    scaled = [fitted(picture, _SIDE_PX) for picture in as_pictures(weights)[:_MOST]]
+    page.figures([picture_figure(sheet(scaled, columns=16), "The filters.", exact=True)], "wide")
 
 
 def as_pictures(

@@ -22,7 +22,6 @@ p { max-width: 46rem; margin: .4rem 0; overflow-wrap: anywhere; }
 .note, figcaption, .legend { color: var(--soft); font-size: .88rem; }
 .big { font-size: 1.25rem; }
 .row { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 1rem; }
-.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 170px), 1fr)); }
 .wide { grid-template-columns: 1fr; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: .6rem;
   min-width: 0; break-inside: avoid; }
@@ -44,7 +43,7 @@ svg .frame { fill: none; stroke: var(--line); } svg .line { fill: none; stroke-w
 .bar.a, .dot.a { fill: var(--a); } .bar.b, .dot.b { fill: var(--b); } .dot.c { fill: var(--c); }
 .dot.d { fill: var(--d); } .dot.e { fill: var(--e); } .dot.f { fill: var(--f); } .dot.g { fill: var(--g); }
 .dot.h { fill: var(--h); }
-.dot:hover, .dot:focus { stroke: var(--ink); stroke-width: 2; outline: none; }
+.dot:hover { stroke: var(--ink); stroke-width: 2; }
 .legend span { margin-right: 1rem; white-space: nowrap; }
 .legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; margin-right: .3rem; }
 i.a { background: var(--a); } i.b { background: var(--b); } i.c { background: var(--c); } i.d { background: var(--d); }
@@ -68,8 +67,8 @@ function show(dot) {
   card.style.top = Math.max(8, Math.min(box.bottom + 8, innerHeight - card.offsetHeight - 8)) + "px";
 }
 for (const dot of document.querySelectorAll("[data-picture]")) {
-  for (const kind of ["mouseenter", "focus", "click"]) dot.addEventListener(kind, () => show(dot));
-  for (const kind of ["mouseleave", "blur"]) dot.addEventListener(kind, () => { card.hidden = true; });
+  for (const kind of ["mouseenter", "click"]) dot.addEventListener(kind, () => show(dot));
+  dot.addEventListener("mouseleave", () => { card.hidden = true; });
 }
 """
 
@@ -102,10 +101,10 @@ class Page:
         self._parts.append(content)
 
     def figures(self, figures: Sequence[str], kind: str = "") -> None:
-        """Put figures side by side, as many as there is room for: `small` ones, or `wide` ones below each other."""
-        shown = [figure for figure in figures if figure]
+        """Put figures side by side, as many as there is room for, or `wide` ones below each other."""
+        shown = "".join(figures)
         if shown:
-            self._parts.append(f'<div class="row {kind}">{"".join(shown)}</div>' if kind else _row(shown))
+            self._parts.append(f'<div class="{f"row {kind}".strip()}">{shown}</div>')
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> None:
         """Write rows under a header; the last `numbers` columns are aligned to the right."""
@@ -155,7 +154,3 @@ def picture_figure(picture: Pixels, caption: str, *, exact: bool = False, name: 
 def chart_figure(chart: str, caption: str) -> str:
     """Return a chart with its sentence; nothing where there is no chart."""
     return f"<figure>{chart}<figcaption>{escape(caption)}</figcaption></figure>" if chart else ""
-
-
-def _row(figures: Sequence[str]) -> str:
-    return f'<div class="row">{"".join(figures)}</div>'

@@ -16,8 +16,7 @@ from striate.errors import ConfigError, InputError, listing, nearest
 from striate.explain.embedding import embed, neighbours
 from striate.explain.excitation import most_exciting
 from striate.explain.feature_maps import feature_maps, strongest
-from striate.explain.filters import as_pictures as filter_pictures
-from striate.explain.filters import first_filters
+from striate.explain.filters import add_first_layer
 from striate.explain.grad_cam import grad_cam
 from striate.explain.occlusion import occlusion
 from striate.explain.page import Page, picture_figure
@@ -125,7 +124,9 @@ class Explainer:
         if of is not None and of not in names:
             raise ConfigError(f"of (={of}) is none of the network's{nearest(of, names)}; those are {listing(names)}.")
         self.record, self.task, self.network, self.gallery, self.of = record, task, network, gallery, of
-        self._maps = maps
+        self._shown = list(dict.fromkeys([*maps, self.layer]))
+        device = next(network.parameters()).device
+        self._twin = task.build(record.plan(), record.model, _RANDOM_SEED).to(device)
         self._train: np.ndarray | None = None
 
     def images(self, paths: Sequence[Path]) -> list[Tensor]:
@@ -142,19 +143,16 @@ class Explainer:
     def explain(self, name: str, image: Float[Tensor, "1 channels height width"]) -> Explanation:
         """Explain a normalised image."""
         questions = self._questions(image)
-        twin = self.task.build(self.record.plan(), self.record.model, _RANDOM_SEED).to(image.device)
         network, layer = self.network, self.layer
         picture = as_pictures(image, self.record.preprocessing)[0]
-        maps = {one: found.numpy() for one, found in feature_maps(network, self._maps, image).items()}
-        if layer not in maps:
-            maps |= {one: found.numpy() for one, found in feature_maps(network, [layer], image).items()}
+        maps = {one: found.numpy() for one, found in feature_maps(network, self._shown, image).items()}
         return Explanation(
             name=name,
             picture=picture,
             prediction=predict_image(self.task, network, image),
             layer=layer,
             where={one.name: grad_cam(network, layer, image, one).cpu().numpy() for one in questions},
-            random={one.name: grad_cam(twin, layer, image, one).cpu().numpy() for one in questions},
+            random={one.name: grad_cam(self._twin, layer, image, one).cpu().numpy() for one in questions},
             covered=occlusion(network, image, questions[0]).numpy(),
             maps=maps,
             like=self._like(image),
@@ -235,13 +233,7 @@ class Explainer:
                 names += "; 1 is the same to it, 0 has nothing in common"
                 alike = f"The training images that it takes to be most alike: {names}."
                 page.figures([picture_figure(pictures, alike)], "wide")
-        weights = first_filters(self.network)
-        if weights is not None:
-            page.section("What its first layer looks for")
-            filters = [fitted(picture, 44) for picture in filter_pictures(weights)[:128]]
-            page.figures(
-                [picture_figure(sheet(filters, columns=16), "Its filters; grey is nothing.", exact=True)], "wide"
-            )
+        add_first_layer(page, self.network)
         return page
 
 

@@ -73,9 +73,9 @@ def read_split(folder: Path) -> dict[str, dict[str, str]]:
     """Read which images a run was trained on and chosen by: split -> name -> content hash."""
     path = folder / SPLIT
     try:
-        split = json.loads(path.read_bytes())
-        return {part: dict(split[part]) for part in ("train", "val")} | {part: dict(split[part]) for part in split}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        split = {part: dict(names) for part, names in json.loads(path.read_bytes()).items()}
+        return {"train": split["train"], "val": split["val"]} | split  # of all runs the first two are there
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{path}: missing or damaged ({error}); what the network was trained on is unknown, train again."
         ) from None

@@ -64,12 +64,12 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Feeds, *, start: Start
     began = time.perf_counter()
     network.eval()
     last = last_layer(network)
+    if last is None and asked:
+        raise ConfigError(
+            "probe, last_layer: only a fully connected last layer can be fitted, and here is none; leave them out, "
+            "or take --freeze backbone."
+        )
     if last is None or (task.outputs > _MOST_OUTPUTS and not asked):
-        if asked:
-            raise ConfigError(
-                "probe, last_layer: only a fully connected last layer can be fitted, and here is none; leave them out, "
-                "or take --freeze backbone."
-            )
         return None
     features = _look(network, task, last, feeds)
     if not all(bool(values.isfinite().all()) for values in features.values):

@@ -19,21 +19,20 @@ from striate.errors import InputError
 from striate.explain import charts
 from striate.explain.calibration import calibrate
 from striate.explain.embedding import Projection
-from striate.explain.filters import as_pictures as filter_pictures
-from striate.explain.filters import first_filters
+from striate.explain.filters import add_first_layer
 from striate.explain.grad_cam import grad_cam
 from striate.explain.page import Page, chart_figure, picture_figure
 from striate.explain.pictures import fitted, sheet, upon
 from striate.explain.taps import map_layers, untouched
 from striate.progress import progress_bar, say
-from striate.runs.gallery import Gallery, Pixels, as_pictures, predict_image
+from striate.runs.gallery import Gallery, as_pictures, predict_image
 from striate.runs.record import LOG, RunRecord
 from striate.runs.representation import add_representation
 from striate.tasks.base import Batch, Metrics, Task, Verdict
 
 REPORT = "report.html"
 
-_MOST_MEASURED, _MEASURED_AT_ONCE = 1_000, 200  # images that verdicts are about; at the end of a training
+_MOST_MEASURED, _MEASURED_BRIEFLY = 1_000, 200  # images that verdicts are about; at the end of a training
 _MOST_CHECKED = 2_000  # pictures that are looked at again for the card of the data
 _SHOWN = 6  # mistakes
 _ROWS = 40  # of a table
@@ -79,12 +78,12 @@ def write_report(
     if gallery:
         split: SplitName = "test" if record.metrics_split == "test" else "val"
         with untouched(network):
-            found = _look(gallery, split, task, network, _MOST_MEASURED if thorough else _MEASURED_AT_ONCE)
+            found = _look(gallery, split, task, network, _MOST_MEASURED if thorough else _MEASURED_BRIEFLY)
         _figures(page, task, found)
         _sureness(page, found)
         _mistakes(page, gallery, split, task, network, found)
         _data_card(page, gallery, thorough=thorough)
-    _first_layer(page, network)
+    add_first_layer(page, network)
     if gallery and thorough:
         add_representation(page, gallery, task, network, projection)
     elif gallery:
@@ -296,19 +295,6 @@ def _data_card(page: Page, gallery: Gallery, *, thorough: bool) -> None:
         kinds[f"{problem.severity}: {problem.kind}"] = kinds.get(f"{problem.severity}: {problem.kind}", 0) + 1
     said = ", ".join(f"{kind} ({count:,})" for kind, count in kinds.items()) or "nothing"
     page.text(f"What striate check found in them: {said}.")
-
-
-def _first_layer(page: Page, network: nn.Module) -> None:
-    weights = first_filters(network)
-    if weights is None:
-        return
-    page.section(
-        "What its first layer looks for",
-        f"{len(weights)} filters of {weights.shape[2]}x{weights.shape[3]} pixels: edges, colours, or still the noise "
-        "that they began with. Grey is nothing.",
-    )
-    scaled: list[Pixels] = [fitted(picture, 44) for picture in filter_pictures(weights)[:128]]
-    page.figures([picture_figure(sheet(scaled, columns=16), "The filters.", exact=True)], "wide")
 
 
 def _how(page: Page, record: RunRecord) -> None:

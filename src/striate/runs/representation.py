@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -75,8 +72,8 @@ def add_representation(page: Page, gallery: Gallery, task: Task, network: nn.Mod
 
 def depths(network: nn.Module) -> list[str]:
     """Return some layers from the first feature map to the vector that the last layer reads."""
-    layers, maps = list(layers_of(network)), map_layers(network)
-    before_last = [name for name in layers[:-1] if len(layers_of(network)[name].output) == 1][-1:]
+    layers, maps = layers_of(network), map_layers(network)
+    before_last = [name for name in list(layers)[:-1] if len(layers[name].output) == 1][-1:]
     found = [*maps, *(name for name in before_last if name not in maps)]
     keep = np.unique(np.linspace(0, len(found) - 1, min(_DEPTHS, len(found))).round().astype(int))
     return [found[place] for place in keep]
@@ -109,7 +106,12 @@ def _features(
     found: dict[str, Features] = {
         layer: Features(values=[], targets=[], groups=np.arange(len(chosen))) for layer in layers
     }
-    with _looking(network, layers) as outputs, progress_bar("reading", len(chosen)) as advance:
+    with (
+        untouched(network),
+        torch.inference_mode(),
+        tapped(network, layers) as outputs,
+        progress_bar("reading", len(chosen)) as advance,
+    ):
         for batch in gallery.batches(split, chosen).in_order():
             network(batch.images)
             for layer in layers:
@@ -121,19 +123,13 @@ def _features(
 
 
 def _grouped(features: Features) -> Features:
-    """Number the samples: those of images that are read in several places belong together, batch by batch."""
+    """Number the samples: those of images that are read in several places in fifty runs of neighbours."""
     counts = [len(values) for values in features.values]
     if sum(counts) == len(features.groups):
         return features
     return Features(
         values=features.values, targets=features.targets, groups=np.arange(sum(counts)) // max(1, sum(counts) // 50)
     )
-
-
-@contextmanager
-def _looking(network: nn.Module, layers: list[str]) -> Iterator[dict[str, Tensor]]:
-    with untouched(network), torch.inference_mode(), tapped(network, layers) as outputs:
-        yield outputs
 
 
 def _groups(gallery: Gallery, split: SplitName, places: list[int]) -> tuple[list[int], list[str]]:

@@ -111,7 +111,8 @@ def test_a_damaged_file_and_one_of_another_network_are_refused(colour_folders, t
         trained(data, tmp_path, model=LINE, pretrained=str(file))
     file.write_bytes(content)
     other = LINE.replace("conv 8", "conv 9")
-    with pytest.raises(ModelError, match=r"another network: features.4.weight has the shape 8x6x3x3, not 9x6x3x3"):
+    whose = r"some.safetensors\), for conv 6@3x3.*another network: features.4.weight has the shape 8x6x3x3, not 9x6x3x3"
+    with pytest.raises(ModelError, match=whose + r".*give the network that they are of as --model"):
         trained(data, tmp_path, model=other, pretrained=str(file))
     pickled = tmp_path / "some.pth"
     torch.save({"a": torch.zeros(1)}, pickled)

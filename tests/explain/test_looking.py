@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import weakref
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 import striate as st
-from striate.errors import DataError, ModelError
+from striate.errors import ModelError
+from striate.explain import excitation
 from striate.explain.calibration import calibrate
 from striate.explain.embedding import embed, neighbours, project
 from striate.explain.excitation import fields_of, most_exciting
@@ -19,10 +19,10 @@ from striate.explain.feature_maps import feature_maps, strongest
 from striate.explain.grad_cam import grad_cam
 from striate.explain.layer_matrix import layer_matrix
 from striate.explain.occlusion import occlusion
-from striate.explain.pictures import colours_of, enlarged, framed, sheet
-from striate.explain.taps import find_layer, map_layers, tapped
+from striate.explain.pictures import colours_of, framed, sheet
+from striate.explain.taps import find_layer, map_layers, shapes_of, tapped, untouched
 from striate.layers.matrix import as_matrix
-from striate.runs.explaining import Explainer
+from striate.models.decoders import EncoderDecoder
 from striate.tasks.base import Question
 
 TWO_LAYERS = "conv 3@3x3 pad=1 | relu | gap | fc classes"
@@ -55,84 +55,13 @@ def test_a_look_leaves_nothing_behind():
     embed(network, ["features.2"], [image])
     most_exciting(network, "features.2", [0, 1], [image])
     feature_maps(network, ["features.0"], image)
-    with pytest.raises(RuntimeError), tapped(network, ["features.0"]):  # noqa: PT012
+    with pytest.raises(RuntimeError), untouched(network), tapped(network, ["features.0"]):  # noqa: PT012
         network(torch.randn(1, 3, 8, 8))
         raise RuntimeError
     assert [module.training for module in network.modules()] == modes
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in network.parameters())
     assert not any(module._forward_hooks for module in network.modules())
-
-
-def scene(random: np.random.Generator, *, bright: bool) -> np.ndarray:
-    """Draw noise with blue patches anywhere, which say nothing, and a bright yellow one in the upper left corner."""
-    pixels = random.integers(60, 140, (32, 32, 3)).astype(np.uint8)
-    for left, top in random.integers(11, 24, (3, 2)):
-        pixels[top : top + 8, left : left + 8] = (20, 20, 250)
-    if bright:
-        pixels[2:10, 2:10] = (250, 250, 20)
-    return pixels
-
-
-@pytest.fixture(scope="module")
-def corner_run(tmp_path_factory):
-    """A network that tells pictures apart by whether there is a bright patch in their upper left corner."""
-    folder, random = tmp_path_factory.mktemp("corner"), np.random.default_rng(0)
-    for label in ("bright", "dark"):
-        (folder / "data" / label).mkdir(parents=True)
-        for index in range(60):
-            Image.fromarray(scene(random, bright=label == "bright")).save(folder / "data" / label / f"{index}.png")
-    line = "conv 8@3x3 pad=1 | relu | maxpool 2 | conv 8@3x3 pad=1 | relu | gap | fc classes"
-    options = {"model": line, "augment": "none", "epochs": 15, "lr": 0.05, "precision": "float32"}
-    return st.train(folder / "data", st.TrainConfig(**options, batch_size=16, out=str(folder / "run")))
-
-
-def share_of_corner(values) -> float:
-    whole = enlarged(np.asarray(values), 32, 32)
-    return float(whole[:12, :12].sum() / max(whole.sum(), 1e-12))
-
-
-def test_a_network_taught_by_a_corner_looks_there_and_one_with_random_weights_does_not(corner_run, tmp_path):
-    assert corner_run.record.metrics["accuracy"] == 1.0
-    Image.fromarray(scene(np.random.default_rng(1), bright=True)).save(tmp_path / "one.png")
-    found = corner_run.explain(tmp_path / "one.png", of="bright")
-    assert share_of_corner(found.where["bright"]) >= 0.8
-    assert 0 < share_of_corner(found.random["bright"]) < 0.8
-    assert share_of_corner(found.covered) >= 0.8
-
-
-def test_an_explanation_has_maps_neighbours_and_patches(corner_run, tmp_path):
-    path = next((tmp_path.parent / "corner0").rglob("bright/*.png"), None) or next(
-        corner_run.folder.parent.rglob("bright/*.png")
-    )
-    found = corner_run.explain(path)
-    assert found.prediction.rows()[0]["class"] == "bright"
-    assert [maps.shape[0] for maps in found.maps.values()] == [8, 8]
-    assert all("bright" in name for name, _, _ in found.like)
-    assert found.like[0][1] >= found.like[-1][1]
-    assert len(found.patches) == 6
-    assert all(picture.shape == (32, 32, 3) for patches in found.patches.values() for _, picture in patches)
-
-
-def test_vectors_of_a_run_are_what_its_last_layer_reads(corner_run):
-    paths = sorted((corner_run.folder.parent / "data" / "bright").iterdir())[:5]
-    vectors = corner_run.embed(paths)
-    assert vectors.shape == (5, 8)
-    with torch.no_grad():
-        logits = corner_run.model.get_submodule("classifier.0")(torch.from_numpy(vectors))
-    sure = [row["probability"] for row in corner_run.predict(paths)]
-    assert logits.softmax(1).amax(1).tolist() == pytest.approx(sure, abs=1e-5)
-
-
-def test_without_its_images_a_run_still_explains_what_it_can(corner_run, tmp_path, capsys):
-    Image.new("RGB", (32, 32), (90, 90, 90)).save(tmp_path / "one.png")
-    with pytest.raises(DataError, match="gone"):
-        corner_run.explain(tmp_path / "one.png", data=str(tmp_path / "gone"))
-    record = replace(corner_run.record, data=corner_run.record.data | {"location": str(tmp_path / "gone")})
-    found = replace(corner_run, record=record).explain(tmp_path / "one.png")
-    assert "its training images are not at hand, so nothing is compared with them" in capsys.readouterr().err
-    assert (found.like, found.patches) == ([], {})
-    assert found.where
 
 
 def test_neighbours_are_those_of_brute_force():
@@ -182,6 +111,41 @@ def test_what_excites_a_channel_is_found_with_its_receptive_field():
     assert [patch.box for patch in found] == [(3, 4, 6, 7), (7, 0, 10, 3)]
 
 
+def test_fields_of_parts_are_where_gradients_arrive():
+    network = st.models.create("conv 4@3x3 pad=1 | relu | res 4 | gap | fc classes", classes=2, size_px=15)
+    inner = fields_of(network, "features.2.conv1")  # 3x3 upon 3x3
+    assert inner((7, 7), (15, 15)) == (5, 5, 10, 10)
+    assert inner((0, 14), (15, 15)) == (12, 0, 15, 3)
+    assert fields_of(network, "features.2.conv2")((7, 7), (15, 15)) == (4, 4, 11, 11)
+
+
+@pytest.mark.parametrize("reduce", [1, 2])
+def test_worked_out_fields_are_where_gradients_arrive_behind_a_reduction(reduce):
+    line = "conv 4@3x3 pad=1 | conv 4@3x3 stride=2 pad=1 | conv 4@3x3 pad=1 | gap | fc classes"
+    plan = st.models.plan(line, (3, 16, 16))
+    network = EncoderDecoder(st.models.build(plan.trunk(), "a line", seed=0), 3, reduce=reduce)
+    layer, size_px = "encoder.features.2", (32, 32)
+    worked_out = fields_of(network, layer)
+    for place in ((0, 0), (3, 5), (4, 4), (7, 1)):
+        assert worked_out(place, size_px) == excitation._reached(network, layer, place, size_px)
+
+
+def test_a_look_at_many_images_holds_few_of_them():
+    network = st.models.create("conv 2@3x3 | relu | gap | fc classes", classes=2, size_px=6)
+    alive: list[weakref.ref[torch.Tensor]] = []
+
+    def images():
+        for _ in range(50):  # 5,000 images
+            batch = torch.rand(100, 3, 6, 6)
+            alive.append(weakref.ref(batch))
+            assert sum(one() is not None for one in alive) <= 2
+            yield batch
+
+    assert embed(network, ["gap"], images())["gap"].shape == (5_000, 2)
+    alive.clear()
+    assert len(most_exciting(network, "features.1", [0, 1], images(), count=3)[1]) == 3
+
+
 def test_a_field_is_cut_at_the_borders_and_is_all_where_a_unit_sees_all():
     network = st.models.create("conv 4@5x5 pad=2 | relu | conv 4@5x5 pad=2 | gap | fc classes", classes=2, size_px=9)
     assert fields_of(network, "features.2")((0, 8), (9, 9)) == (4, 0, 9, 5)
@@ -198,6 +162,16 @@ def test_occlusion_falls_where_the_answer_comes_from_alone():
     assert falls.shape == (4, 4)
     assert falls[0, 0] == 16.0
     assert (falls > 0).tolist()[3] == [False] * 4
+
+
+def test_the_grid_of_occlusion_ends_where_the_image_does():
+    class Last(nn.Module):
+        def forward(self, images):
+            return images[:, 0, -1, -1][:, None]
+
+    falls = occlusion(Last(), torch.ones(1, 3, 22, 35), logit(0), cells=4)
+    assert falls.shape == (4, 6)  # cells of 5.5 by 5.8
+    assert falls.nonzero().tolist() == [[3, 5]]
 
 
 def test_calibration_by_hand():
@@ -231,6 +205,16 @@ def test_a_layer_is_drawn_as_its_matrix_and_stretches_as_it_says():
     assert (found.transposed == found.pattern.transpose(1, 0, 2)).all()
 
 
+def test_a_thin_matrix_can_be_seen_and_of_a_large_one_the_largest_values_are_found():
+    thin = layer_matrix(nn.Linear(1000, 2), 1)
+    assert min(thin.pattern.shape[:2]) >= 40
+    layer = nn.Conv2d(20, 20, 3, padding=1, bias=False)
+    large = layer_matrix(layer, 20, side=8)
+    assert large.shape == (1280, 1280)
+    wanted = np.linalg.svd(as_matrix(layer, (20, 8, 8)).toarray(), compute_uv=False)
+    assert large.singular == pytest.approx(wanted[: len(large.singular)], rel=1e-3)
+
+
 def test_what_is_no_matrix_is_refused():
     with pytest.raises(ModelError, match="ReLU cannot be drawn as a matrix"):
         layer_matrix(nn.ReLU(), 3)
@@ -241,6 +225,10 @@ def test_a_layer_that_does_not_exist_is_answered_with_the_nearest():
     with pytest.raises(ModelError, match=r"no layer 'layer1.7' \(did you mean layer1"):
         find_layer(network, "layer1.7")
     assert find_layer(network, "layer2.1") == "layer2.1"
+    assert find_layer(network, "layer2.0.conv1") == "layer2.0.conv1"
+    assert shapes_of(network, "layer2.0.conv1") == ((64, 56, 56), (128, 28, 28))
+    with pytest.raises(ModelError, match=r"layer2 is a group of layers; choose one: layer2.0, layer2.1"):
+        find_layer(network, "layer2")
     assert map_layers(network)[-1] == "layer4.1"
 
 
@@ -258,11 +246,3 @@ def test_pictures_of_maps_keep_order_and_size():
     whole = sheet([np.zeros((4, 5, 3), np.uint8)] * 3, columns=2, gap_px=1)
     assert whole.shape == (9, 11, 3)
     assert (framed(np.zeros((9, 9, 3), np.uint8), (2, 3, 6, 8))[3, 2:6] != 0).any(1).all()
-
-
-def test_every_task_can_be_asked(dots_run, dots):
-    explainer = Explainer(dots_run.record, dots_run.task, dots_run.model, None, of="blue")
-    image = explainer.images([dots / "0.png"])[0]
-    found = explainer.explain("0.png", image)
-    assert list(found.where) == ["blue"]
-    assert found.where["blue"].shape == (8, 8)

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import html5lib
@@ -17,7 +18,7 @@ from PIL import Image
 import striate as st
 from striate.cli import main
 from striate.explain.page import Page
-from striate.runs import load
+from striate.runs import load, settle
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -48,7 +49,7 @@ def test_a_report_says_it_all_in_one_file(reported):
     text = check(reported)
     for words in ("How it learned", "By class", "How far its probabilities can be trusted", "Its worst mistakes",
                   "Where it is least sure", "Its data", "What its first layer looks for", "From pixels to meaning",
-                  "most frequent class", "called "):  # fmt: skip
+                  "most frequent class", "called ", "What is taken for something else most often"):  # fmt: skip
         assert words in text, words
     assert len(re.findall("data-picture", text)) > 400  # points at some depths
 
@@ -76,6 +77,15 @@ def test_the_end_of_a_training_leaves_a_report(colour_folders, tmp_path, reports
     assert "How it learned" in check(run.folder / "report.html")
 
 
+def test_a_budget_has_time_for_a_report_that_it_planned_for(colour_folders, tmp_path, reports, monkeypatch):
+    monkeypatch.setattr(settle, "_REPORT_SHARE", 0.5)  # as if it were a budget of minutes
+    options = {"model": "resnet20", "size": 8, "batch_size": 12, "precision": "float32", "budget": "14s"}
+    began = time.perf_counter()
+    run = st.train(colour_folders(), st.TrainConfig(**options, out=str(tmp_path / "run")))
+    assert time.perf_counter() - began < 14.7
+    check(run.folder / "report.html")
+
+
 def test_a_report_without_its_data_says_so(colour_run, tmp_path, capsys):
     assert main(["report", str(colour_run.folder), "--data", str(tmp_path / "gone"), "--json"]) == 2
     assert not (colour_run.folder / "report.html").exists()
@@ -97,11 +107,13 @@ def test_reports_of_poses_and_masks(dots_run, tmp_path):
     text = check(load(folder).report())
     assert "off on average" in text
     assert "By joint" in text
+    assert "<th>joint</th>" in text.partition("Its data")[2]
     line = "conv 6@3x3 pad=1 | bn | relu | maxpool 2 | conv 8@3x3 pad=1 | bn | relu | gap | fc classes"
     options = {"model": line, "task": "segment", "epochs": 1, "size": 32, "precision": "float32"}
     run = st.train("figures:30", st.TrainConfig(**options, out=str(tmp_path / "segment")))
     text = check(run.report())
     assert "of the pixels are right" in text
+    assert "pixels in train" in text
     assert "From pixels to meaning" in text
 
 

@@ -109,7 +109,9 @@ def test_a_training_ends_within_a_twentieth_of_its_budget(tmp_path):
         "print(time.perf_counter() - began)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "run")]
-    wall_s = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    wall_s = json.loads(result.stdout)
+    assert "the budget leaves no time for a report" in result.stderr
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["seconds"] == pytest.approx(20, rel=0.05)
     assert wall_s == pytest.approx(20, rel=0.05)
@@ -130,3 +132,13 @@ def test_a_plan_that_becomes_too_short_for_its_schedule_goes_on_with_it():
     assert [length.factor(step) for step in range(25)] == before
     length.lay_out_anew(80)
     assert length.factor(79) < 0.001  # and with a new one as soon as that fits
+
+
+def test_there_is_time_for_a_report_where_one_was_planned_for_and_most_of_that_is_left(clock):
+    planned = Budget(budget_s=100, began=100.0, step_s=1.0, epoch_s=0.0, end_s=5.5, report_s=5.0)
+    assert planned.steps(10, 0) == 94
+    clock.now += 95.5
+    assert planned.has_time_to_report
+    clock.now += 1
+    assert not planned.has_time_to_report
+    assert not budget(100).has_time_to_report

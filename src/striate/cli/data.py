@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import tyro
 
 from striate import atomic
 from striate.cli.output import Data, JsonFlag, print_json, print_table
 from striate.data import open_data
 from striate.data.dataset import Dataset
-from striate.data.labels import ClassLabels
 from striate.errors import ConfigError
 from striate.training.config import DataOptions
 
@@ -58,12 +56,11 @@ class Command:
         if self.json:
             print_json(card)
             return
-        plural = "es" if len(dataset.classes) > 1 else ""
-        what = f"{len(dataset.classes)} class{plural}" if dataset.classes else f"{len(card['joints'])} joints"
-        print(f"{self.data}: {len(dataset.samples):,} pictures, {what}; task: {dataset.task}\n")
+        print(f"{self.data}: {len(dataset.samples):,} pictures, {dataset.vocabulary.size}; task: {dataset.task}\n")
         splits = list(dataset.splits)
-        rows = [[row["class"], *(row[split] for split in splits)] for row in card["per_class"]]
-        print_table(["class" if rows else "", *splits], [*rows, ["in all", *(len(dataset.splits[s]) for s in splits)]])
+        kind = dataset.vocabulary.kind
+        rows = [list(row.values()) for row in card[f"per_{kind}"]]
+        print_table([kind if rows else "", *splits], [*rows, ["in all", *(len(dataset.splits[s]) for s in splits)]])
         if dataset.val_is_ours:
             share = "tenth" if "test" in dataset.splits else "fifth"
             print(f"\nval was set aside by us: about a {share} of what there was, by the hash of names (--split-seed).")
@@ -88,11 +85,10 @@ class Command:
 
 def _card(dataset: Dataset) -> dict[str, Any]:
     """Sum a data set up."""
-    counts = {
-        split: np.bincount(dataset.samples.take(rows).labels.strata(), minlength=len(dataset.classes))
-        for split, rows in dataset.splits.items()
-    }
-    classified = isinstance(dataset.samples.labels, ClassLabels)  # each picture is of one class, and can be counted
+    kind, names = dataset.vocabulary.kind, dataset.vocabulary.names
+    labels = {split: dataset.samples.take(rows).labels for split, rows in dataset.splits.items()}
+    counts = {split: found.tolist() for split, one in labels.items() if (found := one.counts(len(names))) is not None}
+    rows = [{kind: name} | {split: counts[split][place] for split in counts} for place, name in enumerate(names)]
     return {
         "task": dataset.task,
         "samples": len(dataset.samples),
@@ -100,10 +96,5 @@ def _card(dataset: Dataset) -> dict[str, Any]:
         "published": dataset.published,
         "classes": list(dataset.classes),
         "joints": list(dataset.skeleton.joints) if dataset.skeleton else [],
-        "per_class": [
-            {"class": name, **{split: int(counts[split][index]) for split in counts}}
-            for index, name in enumerate(dataset.classes)
-        ]
-        if classified
-        else [],
+        f"per_{kind}": rows if counts else [],
     }

@@ -50,11 +50,9 @@ class Command:
         if self.layer and self.matrix:
             page = matrix_page(run.model, self.layer)
         else:
-            paths = image_paths(self.images)
             gallery = training_images(run.folder, run.record, run.model, self.data)
             explainer = Explainer(run.record, run.task, run.model, gallery, layer=self.layer, of=self.of)
-            images = explainer.images(paths)
-            page = explainer.page([explainer.explain(str(path), one) for path, one in zip(paths, images, strict=True)])
+            page = explainer.page([explainer.explain(one) for one in explainer.subjects(image_paths(self.images))])
         atomic.write(out, page.html())
         if self.json:
             print_json({"page": str(out)})

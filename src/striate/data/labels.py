@@ -43,6 +43,9 @@ class Labels(Protocol):
     def strata(self) -> Int64[np.ndarray, " samples"]:
         """Return the group of each sample, of which a split should hold its share."""
 
+    def counts(self, kinds: int) -> Int64[np.ndarray, " kinds"] | None:
+        """Return how many samples show each of so many classes, or joints; None where only the pictures tell."""
+
     def content(self) -> bytes:
         """Return all that is in them and not in the pictures, to tell whether something has changed."""
 
@@ -66,6 +69,10 @@ class ClassLabels:
     def strata(self) -> Int64[np.ndarray, " samples"]:
         """Return the classes."""
         return self.targets
+
+    def counts(self, kinds: int) -> Int64[np.ndarray, " kinds"]:
+        """Return how many samples are of each class."""
+        return np.bincount(self.targets, minlength=kinds).astype(np.int64)
 
     def content(self) -> bytes:
         """Return the classes."""
@@ -91,6 +98,9 @@ class MaskLabels:
     def strata(self) -> Int64[np.ndarray, " samples"]:
         """Return one group: a picture shows many classes."""
         return np.zeros(self.samples, dtype=np.int64)
+
+    def counts(self, kinds: int) -> None:
+        """Return None: masks come with their pictures."""
 
     def content(self) -> bytes:
         """Return nothing: masks come with their pictures."""
@@ -129,6 +139,11 @@ class JointLabels:
     def strata(self) -> Int64[np.ndarray, " samples"]:
         """Return one group."""
         return np.zeros(len(self), dtype=np.int64)
+
+    def counts(self, kinds: int) -> Int64[np.ndarray, " kinds"]:
+        """Return in how many samples each joint counts."""
+        counts: Int64[np.ndarray, " kinds"] = self.visible.sum(axis=0).astype(np.int64)
+        return counts
 
     def content(self) -> bytes:
         """Return places and what is visible."""
@@ -255,9 +270,19 @@ class Vocabulary:
     skeleton: Skeleton | None = None
 
     @property
+    def kind(self) -> Literal["class", "joint"]:
+        """What labels tell apart."""
+        return "joint" if self.skeleton else "class"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes, or the joints."""
+        return self.skeleton.joints if self.skeleton else self.classes
+
+    @property
     def size(self) -> str:
         """How many things labels tell apart, in words."""
-        return f"{len(self.skeleton.joints)} joints" if self.skeleton else f"{len(self.classes)} classes"
+        return f"{len(self.names)} {'joints' if self.skeleton else 'classes'}"
 
     @property
     def drawn_in(self) -> tuple[tuple[int, int, int], ...]:

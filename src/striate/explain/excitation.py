@@ -10,10 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from striate.explain.taps import tapped, untouched
+from striate.explain.taps import blank, reduction_of, tapped, untouched
 from striate.models.transfer import body_of
 
 Box = tuple[int, int, int, int]
+
+_NOISES = 4  # images, as of each max pooling lets only one place through
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,15 @@ def fields_of(network: nn.Module, layer: str) -> Callable[[tuple[int, int], tupl
 
     Returns:
         From the row and column of a unit, and the height and width of the image, to what it sees: left, top, right,
-        bottom, cut at the image's borders; None: all of it.
+        bottom, cut at the image's borders; None: all of it. Of what is no element of the line (a part of a block, a
+        decoder) that is where gradients of noise arrive, which may be a pixel or two less.
     """
     body, prefix = body_of(network)
     names = [prefix + step.name for step in body.plan.steps]
+    if layer not in names:
+        return lambda place, size_px: _reached(network, layer, place, size_px)
     fields = body.plan.receptive_fields()[names.index(layer)]
-    reduce = int(getattr(network, "reduce", 1))  # by how much images are made smaller on their way to the body
+    reduce = reduction_of(network)
 
     def seen(place: tuple[int, int], size_px: tuple[int, int]) -> Box | None:
         if fields is None:
@@ -106,3 +111,16 @@ def fields_of(network: nn.Module, layer: str) -> Callable[[tuple[int, int], tupl
         return left, top, right, bottom
 
     return seen
+
+
+def _reached(network: nn.Module, layer: str, place: tuple[int, int], size_px: tuple[int, int]) -> Box | None:
+    """Return where gradients of a unit's channels arrive in images of noise."""
+    like = blank(network)
+    noise = torch.randn(_NOISES, like.shape[1], *size_px, generator=torch.Generator().manual_seed(0)).to(like)
+    with untouched(network), tapped(network, [layer]) as found, torch.enable_grad():
+        network(noise.requires_grad_())
+        unit = found[layer][:, :, place[0], place[1]].abs().sum()
+        (slopes,) = torch.autograd.grad(unit, noise)
+    reached = slopes.abs().amax((0, 1)) > 0
+    rows, columns = (reached.any(axis).nonzero().flatten().tolist() for axis in (1, 0))
+    return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if rows else None

@@ -16,7 +16,7 @@ from striate.layers.matrix import LinearMap, as_matrix
 _MOST_PLACES = 30_000_000  # rows times columns
 _MOST_FOR_ALL = 1_200  # rows or columns: of larger matrices the largest singular values alone are found
 _LARGEST = 40
-_SIDE_PX = 420
+_SIDE_PX, _THIN_PX = 420, 40  # of a drawing: its longer side, and its shorter one at least
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,6 @@ def _draw(matrix: scipy.sparse.csr_array) -> UInt8[np.ndarray, "height width 3"]
     """Draw entries as points, or as larger squares; several that fall on one point give the strongest."""
     rows, columns = matrix.shape
     scale = max(rows, columns) / _SIDE_PX
-    enlarge = max(1, int(1 / scale))
     height, width = (max(1, round(side / max(scale, 1))) for side in (rows, columns))
     found = matrix.tocoo()
     strength = np.zeros((height, width))
@@ -109,5 +108,7 @@ def _draw(matrix: scipy.sparse.csr_array) -> UInt8[np.ndarray, "height width 3"]
     share = np.where(strength == 0, 0, 0.25 + 0.75 * share)[..., None]
     full = np.where(strength[..., None] > 0, np.array([196, 48, 43]), np.array([31, 95, 168]))
     picture = np.round((1 - share) * np.array([246, 246, 243]) + share * full).astype(np.uint8)
-    larger: UInt8[np.ndarray, "height width 3"] = picture.repeat(enlarge, 0).repeat(enlarge, 1)
+    enlarge = max(1, int(1 / scale))
+    down, across = (max(enlarge, -(-_THIN_PX // side)) for side in (height, width))
+    larger: UInt8[np.ndarray, "height width 3"] = picture.repeat(down, 0).repeat(across, 1)
     return larger

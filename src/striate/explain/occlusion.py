@@ -13,7 +13,7 @@ from striate.explain.taps import untouched
 from striate.progress import progress_bar
 from striate.tasks.base import Question
 
-_AT_ONCE = 16
+_AT_ONCE, _PIXELS_AT_ONCE = 16, 16 * 224**2
 
 
 def occlusion(
@@ -35,18 +35,20 @@ def occlusion(
         cells: of the grid, along the shorter side.
     """
     height, width = image.shape[2:]
-    side = max(1, min(height, width) // cells)
-    rows, columns = -(-height // side), -(-width // side)
+    side = max(1.0, min(height, width) / cells)
+    rows, columns = round(height / side), round(width / side)
+    tall, wide = height / rows, width / columns
     places = [(row, column) for row in range(rows) for column in range(columns)]
+    at_once = max(1, min(_AT_ONCE, _PIXELS_AT_ONCE // (height * width)))
     falls = torch.zeros(rows, columns)
     with untouched(network), torch.inference_mode(), progress_bar("covering", len(places)) as advance:
         whole = float(question.value(network(image)))
-        for begin in range(0, len(places), _AT_ONCE):
-            some = places[begin : begin + _AT_ONCE]
+        for begin in range(0, len(places), at_once):
+            some = places[begin : begin + at_once]
             covered = image.repeat(len(some), 1, 1, 1)
             for one, (row, column) in zip(covered, some, strict=True):
-                top, left = row * side - side // 2, column * side - side // 2
-                one[:, max(0, top) : top + 2 * side, max(0, left) : left + 2 * side] = 0
+                top, left = round((row - 0.5) * tall), round((column - 0.5) * wide)
+                one[:, max(0, top) : round((row + 1.5) * tall), max(0, left) : round((column + 1.5) * wide)] = 0
             outputs = network(covered)
             for place, (row, column) in enumerate(some):
                 falls[row, column] = whole - float(question.value(outputs[place : place + 1]))

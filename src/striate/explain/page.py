@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from striate.explain.pictures import Pixels, as_uri
+from striate.explain.pictures import RAMP, Pixels, as_uri
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fbfbf8; --card: #fff; --ink: #22252a; --soft: #666b73; --line: #dcdcd6;
@@ -44,6 +44,8 @@ svg .frame { fill: none; stroke: var(--line); } svg .line { fill: none; stroke-w
 .dot.d { fill: var(--d); } .dot.e { fill: var(--e); } .dot.f { fill: var(--f); } .dot.g { fill: var(--g); }
 .dot.h { fill: var(--h); }
 .dot:hover { stroke: var(--ink); stroke-width: 2; }
+.ramp { display: inline-block; width: 7rem; height: .7rem; border-radius: 2px; vertical-align: middle;
+  print-color-adjust: exact; -webkit-print-color-adjust: exact; background: linear-gradient(90deg, RAMP); }
 .legend span { margin-right: 1rem; white-space: nowrap; }
 .legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; margin-right: .3rem; }
 i.a { background: var(--a); } i.b { background: var(--b); } i.c { background: var(--c); } i.d { background: var(--d); }
@@ -53,7 +55,7 @@ i.e { background: var(--e); } i.f { background: var(--f); } i.g { background: va
 #looked[hidden] { display: none; }
 #looked img { display: block; width: 8rem; height: auto; image-rendering: pixelated; }
 @media print { body { background: #fff; } main { max-width: none; } h2 { break-after: avoid; } }
-"""
+""".replace("RAMP", ", ".join(f"#{colour}" for colour in RAMP))
 
 _SCRIPT = """
 const card = document.getElementById("looked"), picture = card.querySelector("img"), words = card.querySelector("span");
@@ -99,6 +101,10 @@ class Page:
     def legend(self, content: str) -> None:
         """Put in what says the colours of charts."""
         self._parts.append(content)
+
+    def scale(self) -> None:
+        """Put in what says the colours of maps."""
+        self._parts.append('<p class="legend">least <span class="ramp"></span> most, of each picture by itself</p>')
 
     def figures(self, figures: Sequence[str], kind: str = "") -> None:
         """Put figures side by side, as many as there is room for, or `wide` ones below each other."""

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 Pixels = UInt8[np.ndarray, "_ _ 3"]
 
 # of viridis (van der Walt and Smith 2015), which grows evenly in lightness
-_HEXES = ("440154", "472c7a", "3b518b", "2c718e", "21908d", "27ad81", "5cc863", "aadc32", "fde725")
-_STOPS = np.array([list(bytes.fromhex(colour)) for colour in _HEXES], dtype=np.float64)
+RAMP = ("440154", "472c7a", "3b518b", "2c718e", "21908d", "27ad81", "5cc863", "aadc32", "fde725")
+_STOPS = np.array([list(bytes.fromhex(colour)) for colour in RAMP], dtype=np.float64)
 _COVER = 0.55  # of the picture, by the colours of a map
 PAPER = (246, 246, 243)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError, listing, nearest
+from striate.models.effects import Shape
 from striate.models.plan import Step
 from striate.models.transfer import body_of
 
@@ -43,8 +46,9 @@ def tapped(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tens
     try:
         for layer in layers:
 
-            def keep(_: nn.Module, __: object, output: Tensor, layer: str = layer) -> None:
-                found[layer] = output
+            def keep(_: nn.Module, __: object, output: object, layer: str = layer) -> None:
+                if isinstance(output, Tensor):
+                    found[layer] = output
 
             handles.append(network.get_submodule(layer).register_forward_hook(keep))
         yield found
@@ -61,13 +65,57 @@ def layers_of(network: nn.Module) -> dict[str, Step]:
 
 
 def find_layer(network: nn.Module, name: str) -> str:
-    """Return the whole name of a layer; raises ModelError, with the nearest one, where there is none."""
+    """Return the whole name of a layer, or of a part of one.
+
+    Raises:
+        ModelError: there is none, and which the nearest one is; or it is a group of others, and which these are.
+    """
     layers, prefix = layers_of(network), body_of(network)[1]
-    for whole in (name, prefix + name):
-        if whole in layers:
-            return whole
-    known = [layer.removeprefix(prefix) for layer in layers]
-    raise ModelError(f"the network has no layer {name!r}{nearest(name, known)}; it has: {listing(known, most=8)}.")
+    parts = {layer: part for layer, part in network.named_modules() if layer}
+    whole = next((one for one in (name, prefix + name) if one in parts), None)
+    if whole is None:
+        known = [layer.removeprefix(prefix) for layer in parts]
+        listed = [layer.removeprefix(prefix) for layer in layers]
+        raise ModelError(f"the network has no layer {name!r}{nearest(name, known)}; it has: {listing(listed, most=8)}.")
+    if whole not in layers and any(layer.startswith(f"{whole}.") for layer in layers):
+        within = [layer.removeprefix(prefix) for layer in layers if layer.startswith(f"{whole}.")]
+        raise ModelError(f"{name} is a group of layers; choose one: {listing(within, most=8)}.")
+    return whole
+
+
+def shapes_of(network: nn.Module, layer: str) -> tuple[Shape, Shape]:
+    """Return what arrives at a layer and what it gives, of one image of the size that the network was made for.
+
+    Raises:
+        ModelError: it is only run as a part of others.
+    """
+    shapes: list[tuple[Shape, Shape]] = []
+
+    def note(_: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
+            shapes.append((tuple(inputs[0].shape[1:]), tuple(output.shape[1:])))
+
+    handle = network.get_submodule(layer).register_forward_hook(note)
+    try:
+        with untouched(network), torch.inference_mode():
+            network(blank(network))
+    finally:
+        handle.remove()
+    if not shapes:
+        raise ModelError(f"{layer} gives nothing by itself; choose another layer.")
+    return shapes[-1]
+
+
+def blank(network: nn.Module) -> Float[Tensor, "1 channels height width"]:
+    """Return an image of the size that a network was made for, in the mean colour."""
+    channels, height, width = body_of(network)[0].plan.input
+    reduce = reduction_of(network)
+    return torch.zeros(1, channels, reduce * height, reduce * width, device=next(network.parameters()).device)
+
+
+def reduction_of(network: nn.Module) -> int:
+    """Return by how much images are made smaller on their way to the first layer."""
+    return int(getattr(network, "reduce", 1))
 
 
 def map_layers(network: nn.Module) -> list[str]:

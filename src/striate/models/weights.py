@@ -170,10 +170,11 @@ def _from_hub(model: str, origin: Hub) -> Path:
     silent = not on_terminal() and not hub.are_progress_bars_disabled()  # type: ignore[attr-defined]  # public, by its documentation
     if silent:
         hub.disable_progress_bars()  # type: ignore[attr-defined]
+    url = huggingface_hub.hf_hub_url(origin.repo, origin.path)
     try:
+        huggingface_hub.get_hf_file_metadata(url)  # asks once; a download would ask for 20 s before it gave up
         return Path(huggingface_hub.hf_hub_download(origin.repo, origin.path))
     except Exception as error:  # no network shows itself in many ways, and none of them is ours
-        url = huggingface_hub.hf_hub_url(origin.repo, origin.path)
         raise WeightsError(_out_of_reach(model, url, origin.name, error)) from None
     finally:
         hub.logging.set_verbosity(loud)

@@ -63,24 +63,21 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
     with settings(deterministic=config.deterministic), join() as world:
         prepared = prepare(data, config)
         config = prepared.config
+        has_time = True
         with _shared_folder(prepared, config, world) as (folder, old):
             if old is None or old.status != "complete":
-                _Training(prepared, config, world, folder, began).run(old)
+                has_time = _Training(prepared, config, world, folder, began).run(old)
             world.agree(None)  # the files are written
         run = load(folder)
-        if world.first:
+        if world.first and has_time:
             report_on(run)
+        elif world.first:
+            say(f"the budget leaves no time for a report; to have one: striate report {run.folder}")
         return run
 
 
 def report_on(run: Run) -> None:
-    """Write a run's report, the quick parts of it; where that fails the run is none the worse, and it is said.
-
-    Where there is a budget that is over, and the report is left to whoever wants it.
-    """
-    if run.record.config.budget:
-        say(f"the budget is over; for its report: striate report {run.folder}")
-        return
+    """Write a run's report, the quick parts of it; where that fails the run is none the worse, and it is said."""
     say("writing report.html")
     try:
         write_report(run.folder, run.record, run.task, run.model, thorough=False)
@@ -107,8 +104,8 @@ class _Training:
     def __init__(self, prepared: Prepared, config: TrainConfig, world: World, folder: Path, began: float) -> None:
         self.prepared, self.config, self.world, self.folder, self.began = prepared, config, world, folder, began
 
-    def run(self, old: RunRecord | None) -> None:
-        """Decode, build, and train, from the beginning or from where `old` was left."""
+    def run(self, old: RunRecord | None) -> bool:
+        """Decode, build, and train, from the beginning or from where `old` was left; is there time for a report?"""
         prepared, config, world = self.prepared, self.config, self.world
         stores = decode_splits(prepared, config)
         splits = split_json(stores)
@@ -138,7 +135,7 @@ class _Training:
             fitted = fit_last_layer(model, prepared.task, feeds, start=prepared.start)
         if config.probe and fitted:
             self._keep_probe(model, record, feeds, splits, fitted)
-            return
+            return True
         settled = settle(model, prepared, feeds, began=self.began, known=record.choices)
         was_fitted = fitted is not None or bool(record.choices.get("fitted"))
         record = replace(record, choices=settled.choices() | {"fitted": was_fitted})
@@ -156,6 +153,7 @@ class _Training:
                 say(f"{self.folder}: there is no checkpoint yet; begins again")
             writer.open(splits) if old is None else writer.write_record()
             self._follow(state, settled, feeds, writer, fitted)
+        return settled.budget is None or settled.budget.has_time_to_report
 
     def _keep_probe(self, model: nn.Module, record: RunRecord, feeds: Feeds, splits: str, fitted: Fitted) -> None:
         """Make a run of a network whose last layer was fitted, without a step of training."""

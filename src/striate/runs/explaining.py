@@ -11,6 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from striate.data.batches import Batches
+from striate.data.decode import upright_size
+from striate.data.digests import picture_digests
 from striate.data.store import undecoded_store
 from striate.errors import ConfigError, InputError, listing, nearest
 from striate.explain.embedding import embed, neighbours
@@ -21,20 +24,39 @@ from striate.explain.grad_cam import grad_cam
 from striate.explain.occlusion import occlusion
 from striate.explain.page import Page, picture_figure
 from striate.explain.pictures import colours_of, fitted, framed, sheet, upon
-from striate.explain.taps import find_layer, layers_of, map_layers, untouched
+from striate.explain.taps import find_layer, map_layers, shapes_of, untouched
 from striate.progress import progress_bar, say
 from striate.runs.gallery import Gallery, Pixels, as_pictures, predict_image, unlabelled
+from striate.runs.inputs import seen_as
+from striate.runs.measured import Measured, as_table, measure_some
 from striate.runs.record import RunRecord
 from striate.runs.representation import depths
-from striate.tasks.base import Prediction, Question, Task
+from striate.tasks.base import Prediction, PredictOptions, Question, Task
 
 _MOST = 12  # pictures at once
 _QUESTIONS = 3  # that are answered by default
+_SURE = 6  # statements whose probability is told
 _CHANNELS = 6
 _PATCHES = 6  # a channel
 _LOOKED_THROUGH = 2_000  # training images at most
+_MEASURED = 200  # images whose truth is known
 _SIDE_PX = 200
 _RANDOM_SEED = 1_000_003  # of the network with random weights; not that of any training
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A picture that is to be explained.
+
+    Attributes:
+        name: of its file.
+        image: normalised, in the size that a prediction takes.
+        digest: of the file's content.
+    """
+
+    name: str
+    image: Float[Tensor, "1 channels height width"]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -45,11 +67,13 @@ class Explanation:
         name: of the picture.
         picture: as the network gets it.
         prediction: what it says.
-        layer: that the maps below are of.
-        where: for what it says (a class, a joint), the map of the places that speak for it (Grad-CAM).
+        layer: that the maps below are of; None where the network has no feature maps.
+        where: for what it says (a class, a joint), the map of the places that speak for it (Grad-CAM); likewise.
         random: the same of a network with random weights.
-        covered: the same by covering parts of the picture, for the first of them.
+        covered: by how much what it says most changes when a place is covered.
+        first: what that is.
         maps: what layers give for the picture, by name: [channels, rows, columns].
+        sure: what could be said of it, the likeliest first, and the probability where there is one.
         like: training images that lie nearest: name, cosine, picture.
         patches: of the strongest channels of the layer, what excites them most in training images: name, picture.
     """
@@ -57,11 +81,13 @@ class Explanation:
     name: str
     picture: Pixels
     prediction: Prediction
-    layer: str
-    where: dict[str, Float[np.ndarray, "rows columns"]]
-    random: dict[str, Float[np.ndarray, "rows columns"]]
+    layer: str | None
+    where: dict[str, Float[np.ndarray, "_ _"]]
+    random: dict[str, Float[np.ndarray, "_ _"]]
     covered: Float[np.ndarray, "_ _"]
+    first: str
     maps: dict[str, Float[np.ndarray, "_ _ _"]]
+    sure: dict[str, float | None]
     like: list[tuple[str, float, Pixels]] = field(default_factory=list)
     patches: dict[int, list[tuple[str, Pixels]]] = field(default_factory=dict)
 
@@ -74,15 +100,14 @@ class Explanation:
             found.append(
                 picture_figure(
                     sheet(pair, columns=2),
-                    f"Where it looks for {name}: yellow speaks for it most (Grad-CAM at {self.layer}). Right, for "
-                    "comparison, a network with random weights: where the two are alike, the map says nothing.",
+                    f"Where {self.layer} finds what speaks for {name} (Grad-CAM). Right, to compare, one with random "
+                    "weights: where the two are alike, the map tells of the picture, not of what was learned.",
                 )
             )
-        first = next(iter(self.where))
         found.append(
             picture_figure(
                 fitted(upon(self.picture, self.covered), _SIDE_PX),
-                f"The slow check: how much what is said of {first} changes when that place is covered.",
+                f"The slow check: how much what is said of {self.first} changes when that place is covered.",
             )
         )
         return found
@@ -96,11 +121,11 @@ class Explainer:
         task: what outputs mean.
         network: is as it was after each look.
         gallery: its training images; None where they are not at hand: then nothing is compared with them.
-        layer: whose maps are looked at; None: the last one that has any.
+        layer: whose maps are looked at, or a part of one; None: the last one that has any.
         of: a class or a joint; None: what the network says most.
 
     Raises:
-        ModelError: there is no such layer, or the network has no feature maps.
+        ModelError: there is no such layer.
         ConfigError: that layer gives no maps, or there is no such class or joint.
     """
 
@@ -115,75 +140,82 @@ class Explainer:
         of: str | None = None,
     ) -> None:
         maps = map_layers(network)
-        if not maps and layer is None:
-            raise ConfigError("the network has no feature maps, so there is no place in a picture that it looks at.")
-        self.layer = find_layer(network, layer) if layer else maps[-1]
-        if len(layers_of(network)[self.layer].output) != 3:
-            raise ConfigError(f"layer (={layer}) gives no maps; those that do: {listing(maps)}.")
-        names = record.skeleton.joints if record.skeleton else record.classes
+        self.layer = find_layer(network, layer) if layer else next(reversed(maps), None)
+        if self.layer and len(shapes_of(network, self.layer)[1]) != 3:
+            raise ConfigError(f"layer (={layer}) gives no maps; those that do: {listing(maps) or 'none'}.")
+        names = record.vocabulary.names
         if of is not None and of not in names:
             raise ConfigError(f"of (={of}) is none of the network's{nearest(of, names)}; those are {listing(names)}.")
         self.record, self.task, self.network, self.gallery, self.of = record, task, network, gallery, of
-        self._shown = list(dict.fromkeys([*maps, self.layer]))
-        device = next(network.parameters()).device
-        self._twin = task.build(record.plan(), record.model, _RANDOM_SEED).to(device)
+        self._shown = list(dict.fromkeys([*maps, *([self.layer] if self.layer else [])]))
+        self._device = next(network.parameters()).device
+        self._twin = task.build(record.plan(), record.model, _RANDOM_SEED).to(self._device)
         self._train: np.ndarray | None = None
+        self._measured: Measured | None = None
 
-    def images(self, paths: Sequence[Path]) -> list[Tensor]:
-        """Decode picture files; raises DataError where one cannot be read."""
+    def subjects(self, paths: Sequence[Path]) -> list[Subject]:
+        """Decode picture files, in the size that a prediction takes; raises DataError where one cannot be read."""
         if len(paths) > _MOST:
             raise ConfigError(f"{len(paths):,} images are given; wanted: {_MOST} at most, as each takes a page.")
-        form = self.record.preprocessing
-        store = undecoded_store(unlabelled(paths), form.form, max_pixels=self.record.config.max_pixels)
-        pixels = store.gather(np.arange(len(paths))).images
-        device = next(self.network.parameters()).device
-        planes = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
-        return [image[None] for image in form.normalise(planes)]
+        max_pixels, found = self.record.config.max_pixels, []
+        for path in paths:
+            files = unlabelled([path])
+            picture_px = upright_size(files.pictures.header(0, max_pixels=max_pixels))
+            form = seen_as(self.task, self.record.preprocessing, picture_px, PredictOptions())
+            store = undecoded_store(files, form.form, max_pixels=max_pixels)
+            batches = Batches(store=store, preprocessing=form, batch_size=1, device=self._device)
+            image = next(iter(batches.in_order())).images
+            found.append(Subject(str(path), image, picture_digests(files.pictures)[0][0]))
+        return found
 
-    def explain(self, name: str, image: Float[Tensor, "1 channels height width"]) -> Explanation:
-        """Explain a normalised image."""
-        questions = self._questions(image)
-        network, layer = self.network, self.layer
-        picture = as_pictures(image, self.record.preprocessing)[0]
+    def explain(self, subject: Subject) -> Explanation:
+        """Explain a picture."""
+        network, layer, image = self.network, self.layer, subject.image
+        every, questions = self._questions(image)
         maps = {one: found.numpy() for one, found in feature_maps(network, self._shown, image).items()}
         return Explanation(
-            name=name,
-            picture=picture,
+            name=subject.name,
+            picture=as_pictures(image, self.record.preprocessing)[0],
             prediction=predict_image(self.task, network, image),
             layer=layer,
-            where={one.name: grad_cam(network, layer, image, one).cpu().numpy() for one in questions},
-            random={one.name: grad_cam(self._twin, layer, image, one).cpu().numpy() for one in questions},
+            where={one.name: grad_cam(network, layer, image, one).cpu().numpy() for one in questions if layer},
+            random={one.name: grad_cam(self._twin, layer, image, one).cpu().numpy() for one in questions if layer},
             covered=occlusion(network, image, questions[0]).numpy(),
+            first=questions[0].name,
             maps=maps,
-            like=self._like(image),
-            patches=self._patches(maps[layer]),
+            sure={one.name: one.probability for one in (every if self.of is None else questions)[:_SURE]},
+            like=self._like(subject),
+            patches=self._patches(maps[layer]) if layer else {},
         )
 
-    def _questions(self, image: Tensor) -> list[Question]:
+    def _questions(self, image: Tensor) -> tuple[list[Question], list[Question]]:
+        """Return all that the network could be asked about a picture, and what it is asked."""
         with untouched(self.network), torch.no_grad():  # what is asked goes into gradients
             outputs = self.network(image).float()
         questions = self.task.questions(outputs)
         if self.of is None:
-            return questions[:_QUESTIONS]
+            return questions, questions[:_QUESTIONS]
         asked = [question for question in questions if question.name == self.of]
         if not asked:
             seen = listing(question.name for question in questions)
             raise ConfigError(f"of (={self.of}): the network sees none of that here; it sees {seen}.")
-        return asked
+        return questions, asked
 
-    def _like(self, image: Tensor) -> list[tuple[str, float, Pixels]]:
-        """Find the training images that lie nearest, in what the last layer reads."""
-        if self.gallery is None:
+    def _like(self, subject: Subject) -> list[tuple[str, float, Pixels]]:
+        """Find the training images, but for itself, that lie nearest, in what the last layer reads."""
+        layer = next(reversed(depths(self.network)), self.layer)
+        if self.gallery is None or layer is None:
             return []
-        layer = (depths(self.network) or [self.layer])[-1]
         chosen = self.gallery.some("train", _LOOKED_THROUGH)
         if self._train is None:
             with progress_bar("embedding", len(chosen)) as advance:
                 self._train = embed(self.network, [layer], self.gallery.images("train", chosen), advance)[layer]
-        own = embed(self.network, [layer], [image])[layer]
-        order, cosines = neighbours(own, self._train, _PATCHES)
-        places = [int(chosen[place]) for place in order[0]]
-        pictures = self.gallery.pictures("train", places)
+        digests = self.gallery.stores["train"].digests
+        others = np.array([place for place, one in enumerate(chosen) if digests[one] != subject.digest], dtype=np.int64)
+        own = embed(self.network, [layer], [subject.image])[layer]
+        order, cosines = neighbours(own, self._train[others], _PATCHES)
+        places = [int(chosen[others[place]]) for place in order[0]]
+        pictures = self.gallery.pictures("train", places) if places else []
         return [
             (self.gallery.name("train", place), float(cosine), picture)
             for place, cosine, picture in zip(places, cosines[0], pictures, strict=True)
@@ -191,7 +223,7 @@ class Explainer:
 
     def _patches(self, maps: Float[np.ndarray, "channels _ _"]) -> dict[int, list[tuple[str, Pixels]]]:
         """Find what excites the channels that answer most to this picture."""
-        if self.gallery is None:
+        if self.gallery is None or self.layer is None:
             return {}
         channels = strongest(torch.from_numpy(maps), _CHANNELS)
         chosen = self.gallery.some("train", _LOOKED_THROUGH // 4)
@@ -214,13 +246,16 @@ class Explainer:
         page = Page(f"What {record.model} sees", f"Trained to {record.task} on {record.data['location']}.")
         if self.gallery is None:
             page.text("Its training images are not at hand, so what it compares pictures with is left out.", "note")
+        if self.layer is None:
+            page.text("It has no feature maps, so covering places is the one way to see where it looks.", "note")
         for one in found:
             page.section(Path(one.name).name)
             page.figures(one.figures())
-            page.text(
-                "What its layers make of the picture: the channels that answer most; yellow is much, violet is nothing."
-            )
-            page.figures([_channels(layer, maps) for layer, maps in one.maps.items()])
+            page.scale()
+            self._add_sureness(page, one)
+            if one.maps:
+                page.text("What its layers make of the picture: the channels that answer most, wherever they do.")
+                page.figures([_channels(layer, maps) for layer, maps in one.maps.items()])
             if one.patches:
                 page.text(
                     f"What those channels of {one.layer} answer to most in the training images; the frame is all that "
@@ -235,6 +270,44 @@ class Explainer:
                 page.figures([picture_figure(pictures, alike)], "wide")
         add_first_layer(page, self.network)
         return page
+
+    def _add_sureness(self, page: Page, one: Explanation) -> None:
+        """Say how sure the network is of a picture, and what that is worth on images whose truth is known."""
+        if self._measured is None and self.gallery is not None:
+            self._measured = measure_some(self.gallery, self.task, self.network, _MEASURED)
+        header: list[str] = [""]
+        cells = [[name] for name in one.sure]
+        has_probability = any(value is not None for value in one.sure.values())
+        if has_probability:
+            header.append("how sure it is")
+            for row, value in zip(cells, one.sure.values(), strict=True):
+                row.append("–" if value is None else f"{value:.1%}")
+        measured = self._measured
+        if measured is not None:
+            names, rows = as_table(measured.metrics.rows())
+            known = {row[0]: row[1:] for row in rows}
+            header += [f"{name}, elsewhere" for name in names[1:]]
+            for row in cells:
+                row += known[row[0]]
+        if len(header) > 1:
+            page.text(f"How sure that is. {self._worth(one, measured)}")
+            page.table(header, cells, numbers=len(header) - 1)
+
+    def _worth(self, one: Explanation, measured: Measured | None) -> str:
+        """Say what the probability of the first answer is worth."""
+        if measured is None:
+            return ""
+        elsewhere = f"Elsewhere: on {len(measured.chosen):,} images that it was not trained on."
+        first = next(iter(one.sure.values()))
+        calibration = measured.calibration
+        if first is None or calibration is None:
+            return f"Its answers come without a probability. {elsewhere}"
+        place = min(int(first * len(calibration.counts)), len(calibration.counts) - 1)
+        count, right = calibration.counts[place], calibration.accuracy[place]
+        span = f"{place * 10} to {place * 10 + 10} %"
+        if not count:
+            return f"{elsewhere} There it was never {span} sure."
+        return f"{elsewhere} There {right:.0%} of the {count:,} answers were right of which it was {span} sure."
 
 
 def _said(prediction: Prediction) -> str:

@@ -11,9 +11,11 @@ from pathlib import Path
 from striate.data import Dataset
 from striate.data.files import find_images
 from striate.data.labels import JointLabels, Skeleton
+from striate.data.preprocessing import Preprocessing
 from striate.errors import DataError, RunError, listing
 from striate.progress import say
 from striate.runs.record import SPLIT
+from striate.tasks.base import PredictOptions, Task
 
 
 def image_paths(images: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -39,6 +41,20 @@ def _images_at(place: Path) -> list[Path]:
             say(f"passed over, no images: {listing(others)}")
         return images
     return [place]
+
+
+def seen_as(task: Task, form: Preprocessing, picture_px: tuple[int, int], options: PredictOptions) -> Preprocessing:
+    """Return what becomes of a picture that is to be predicted.
+
+    Args:
+        task: may look at pictures in their own shape.
+        form: what became of the training images.
+        picture_px: height and width of the picture.
+        options: of the prediction.
+    """
+    height, width = task.input_px((form.height_px, form.width_px), form.scale, picture_px, options)
+    # of a task that keeps them, the size has the picture's own shape, but for rounding
+    return replace(form, height_px=height, width_px=width, fit="stretch" if task.keeps_aspect else form.fit)
 
 
 def with_joints_of(dataset: Dataset, known: Skeleton | None) -> Dataset:

@@ -7,7 +7,7 @@ from torch import nn
 from striate.explain.charts import bar_chart
 from striate.explain.layer_matrix import layer_matrix
 from striate.explain.page import Page, chart_figure, picture_figure
-from striate.explain.taps import find_layer, layers_of
+from striate.explain.taps import find_layer, layers_of, shapes_of
 
 
 def matrix_page(network: nn.Module, name: str) -> Page:
@@ -17,14 +17,14 @@ def matrix_page(network: nn.Module, name: str) -> Page:
         ModelError: there is no such layer, or it is not linear.
     """
     name = find_layer(network, name)
-    step = layers_of(network)[name]
-    layer = network.get_submodule(name)
-    found = layer_matrix(layer, step.input[0])
+    layer, steps = network.get_submodule(name), layers_of(network)
+    found = layer_matrix(layer, shapes_of(network, name)[0][0])
     rows, columns = found.shape
     size = "x".join(map(str, found.input))
     page = Page(
         f"{name} as a matrix",
-        f"{step.element}, for an input of {size}: {rows:,} outputs from {columns:,} inputs.",
+        f"{steps[name].element if name in steps else layer}, for an input of {size}: {rows:,} outputs from {columns:,} "
+        "inputs.",
     )
     filled = found.entries / (rows * columns)
     shared = "They follow from the layer's shape alone."

@@ -24,7 +24,7 @@ from striate.errors import ConfigError, DataError, ModelError, listing
 from striate.layers import set_stochastic_depth
 from striate.machine import fits_into_memory
 from striate.models.plan import Plan
-from striate.models.transfer import transfer
+from striate.models.transfer import Transferred, transfer
 from striate.progress import say
 from striate.runs.pretrained import Start, find_start, freeze
 from striate.runs.record import RunRecord
@@ -281,13 +281,22 @@ def build_network(prepared: Prepared, config: TrainConfig, device: torch.device)
     """Build the network with its first weights."""
     network = prepared.task.build(prepared.plan, prepared.model, config.seed)
     if prepared.start:
-        found = transfer(network, prepared.start.weights)
+        found = _begin_with(prepared.start, network, prepared.model)
         layers = dict.fromkeys(name.rpartition(".")[0] for name in found.fresh)
         say(f"begins with weights of {prepared.start.where}; drawn anew: {listing(layers)}")
     freeze(network, config.freeze)
     if config.stochastic_depth and not set_stochastic_depth(network, config.stochastic_depth):
         raise ConfigError(f"stochastic_depth: {prepared.model} has no residual block; leave it out.")
     return network.to(device)
+
+
+def _begin_with(start: Start, network: nn.Module, model: str) -> Transferred:
+    """Load first weights; raises ModelError that says whose they are, what they do not fit, and the way out."""
+    try:
+        return transfer(network, start.weights)
+    except ModelError as error:
+        way_out = "leave --model out" if start.record else "give the network that they are of as --model"
+        raise ModelError(f"pretrained (={start.where}), for {model}: {error} To take them, {way_out}.") from None
 
 
 def label_digests(stores: Mapping[SplitName, Store]) -> dict[str, str]:

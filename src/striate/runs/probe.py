@@ -79,13 +79,26 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Feeds, *, start: Start
         for parameter in last.parameters():  # what the first process has found; the others found it, too, or nearly
             parameter.mul_(float(world.first))
         world.add_up([parameter.data for parameter in last.parameters()])
-    loss_sum, count, seconds = 0.0, 0, time.perf_counter() - began
-    with torch.inference_mode():
-        for values, targets in zip(features.values, features.targets, strict=True):
-            loss, valid = task.loss(last(values), targets)
-            loss_sum, count = loss_sum + float(loss), count + valid
-        metrics, baselines = measure(network, task, feeds.val())
-        world.add_up(metrics.sums())
+    fitted = _measured(network, task, last, features, feeds, time.perf_counter() - began)
+    if start is None:
+        say("all weights below the last layer are as they were drawn: see --pretrained")
+    images, result = f"{len(np.unique(features.groups)):,} images", fitted.result
+    brief = task.brief(result.metrics)
+    say(f"last layer fitted to what the rest makes of {images}, in {result.train_seconds:.0f} s: {brief}")
+    return fitted
+
+
+@torch.inference_mode()
+def _measured(
+    network: nn.Module, task: Task, last: nn.Linear, features: Features, feeds: Feeds, seconds: float
+) -> Fitted:
+    """Measure a network whose last layer was fitted to features, which took some seconds, as its epoch 0."""
+    loss_sum, count = 0.0, 0
+    for values, targets in zip(features.values, features.targets, strict=True):
+        loss, valid = task.loss(last(values), targets)
+        loss_sum, count = loss_sum + float(loss), count + valid
+    metrics, baselines = measure(network, task, feeds.val())
+    feeds.world.add_up(metrics.sums())
     if not metrics.targets:
         raise DataError("no validation image shows anything that counts, so there is nothing to measure.")
     result = EpochResult(
@@ -97,10 +110,6 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Feeds, *, start: Start
         images=len(features.groups),
         train_seconds=seconds,
     )
-    if start is None:
-        say("all weights below the last layer are as they were drawn: see --pretrained")
-    images = f"{len(np.unique(features.groups)):,} images"
-    say(f"last layer fitted to what the rest makes of {images}, in {seconds:.0f} s: {task.brief(result.metrics)}")
     return Fitted(result, {name: found.compute() for name, found in baselines.items()})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +11,29 @@ import torch
 from torch import Tensor, nn
 
 from striate import atomic
-from striate.data.check import check_data
-from striate.data.dataset import SplitName
-from striate.data.labels import ClassLabels
 from striate.errors import InputError
 from striate.explain import charts
-from striate.explain.calibration import calibrate
 from striate.explain.embedding import Projection
 from striate.explain.filters import add_first_layer
 from striate.explain.grad_cam import grad_cam
 from striate.explain.page import Page, chart_figure, picture_figure
 from striate.explain.pictures import fitted, sheet, upon
 from striate.explain.taps import map_layers, untouched
-from striate.progress import progress_bar, say
+from striate.progress import say
+from striate.runs.data_card import add_data_card
 from striate.runs.gallery import Gallery, as_pictures, predict_image
+from striate.runs.measured import Measured, as_table, measure_some
 from striate.runs.record import LOG, RunRecord
 from striate.runs.representation import add_representation
-from striate.tasks.base import Batch, Metrics, Task, Verdict
+from striate.tasks.base import Batch, Task
 
 REPORT = "report.html"
 
 _MOST_MEASURED, _MEASURED_BRIEFLY = 1_000, 200  # images that verdicts are about; at the end of a training
-_MOST_CHECKED = 2_000  # pictures that are looked at again for the card of the data
 _SHOWN = 6  # mistakes
 _ROWS = 40  # of a table
+_MOST_DRAWN = 100  # classes of a confusion matrix
 _SIDE_PX = 240
-_ANSWERS = 50_000  # that calibration counts
 
 
 def write_report(
@@ -76,13 +72,11 @@ def write_report(
         say(f"its pictures are not at hand, so the report is without them: {error}")
         page.section("Its pictures", f"They are not at hand, so what follows needs none of them: {error}")
     if gallery:
-        split: SplitName = "test" if record.metrics_split == "test" else "val"
-        with untouched(network):
-            found = _look(gallery, split, task, network, _MOST_MEASURED if thorough else _MEASURED_BRIEFLY)
-        _figures(page, task, found)
+        found = measure_some(gallery, task, network, _MOST_MEASURED if thorough else _MEASURED_BRIEFLY)
+        _figures(page, found)
         _sureness(page, found)
-        _mistakes(page, gallery, split, task, network, found)
-        _data_card(page, gallery, thorough=thorough)
+        _mistakes(page, gallery, task, network, found)
+        add_data_card(page, gallery, thorough=thorough)
     add_first_layer(page, network)
     if gallery and thorough:
         add_representation(page, gallery, task, network, projection)
@@ -91,45 +85,6 @@ def write_report(
     _how(page, record)
     atomic.write(folder / REPORT, page.html())
     return folder / REPORT
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the network says of measured images.
-
-    Attributes:
-        chosen: their places in their split.
-        verdicts: of each.
-        metrics: summed.
-        logits: of answers, some; None where there are no probabilities.
-        classes: what is true of these.
-    """
-
-    chosen: list[int]
-    verdicts: list[Verdict]
-    metrics: Metrics
-    logits: Tensor | None
-    classes: Tensor | None
-
-
-def _look(gallery: Gallery, split: SplitName, task: Task, network: nn.Module, most: int) -> _Found:
-    chosen = gallery.some(split, most)
-    verdicts: list[Verdict] = []
-    metrics, logits, classes = task.metrics(), [], []
-    batches = gallery.batches(split, chosen, min(32, task.batch_size))
-    with torch.inference_mode(), progress_bar("looking", len(chosen)) as advance:
-        for batch in batches.in_order():
-            outputs = network(batch.images).float()
-            metrics.update(outputs, batch.targets)
-            verdicts += task.verdicts(outputs, batch.targets)
-            if answers := task.answers(outputs, batch.targets):
-                logits.append(answers[0].cpu())
-                classes.append(answers[1].cpu())
-            advance(len(batch.images))
-    if not logits:
-        return _Found(chosen.tolist(), verdicts, metrics, None, None)
-    every = max(1, sum(map(len, logits)) // _ANSWERS)
-    return _Found(chosen.tolist(), verdicts, metrics, torch.cat(logits)[::every], torch.cat(classes)[::every])
 
 
 def _lead(record: RunRecord) -> str:
@@ -160,6 +115,8 @@ def _curves(page: Page, folder: Path, task: Task) -> None:
     except (OSError, ValueError):
         return
     trained = [row for row in rows if row["epoch"]]
+    if not trained:
+        page.text("Only its last layer was fitted, and that exactly: there is no course of training.", "note")
     if len(rows) < 2 or not trained:
         return
     page.section("How it learned", "An epoch is one pass over all training images.")
@@ -200,27 +157,40 @@ def _curves(page: Page, folder: Path, task: Task) -> None:
     )
 
 
-def _figures(page: Page, task: Task, found: _Found) -> None:
+def _figures(page: Page, found: Measured) -> None:
     rows = found.metrics.rows()
     page.section(f"By {'joint' if 'joint' in rows[0] else 'class'}", f"On {len(found.chosen):,} images.")
     confusion = found.metrics.confusion
     if confusion is not None:
-        names = [str(row["class"]) for row in rows]
-        drawn = charts.confusion_matrix(confusion.numpy(), names) if len(names) <= 100 else ""
+        _add_confusion(page, confusion, [str(row["class"]) for row in rows])
+    header, cells = as_table(rows)
+    if len(cells) > _ROWS:
+        page.text(f"The first {_ROWS} of {len(cells):,}; striate evaluate prints all.", "note")
+    page.table(header, cells[:_ROWS], numbers=len(header) - 1)
+
+
+def _add_confusion(page: Page, confusion: Tensor, names: list[str]) -> None:
+    """Draw a confusion matrix, and say what is taken for what most often."""
+    if len(names) <= _MOST_DRAWN:
+        drawn = charts.confusion_matrix(confusion.numpy(), names)
         caption = "Each row is what is there, each column what the network called it; right answers are blue."
         page.figures([chart_figure(drawn, caption)], "wide" if len(names) > 12 else "")
-    columns = [name for name in rows[0] if not name.endswith("_interval")]
-    shown = rows[:_ROWS]
-    if len(rows) > _ROWS:
-        page.text(f"The first {_ROWS} of {len(rows):,}; striate evaluate prints all.", "note")
-    header = [name.replace("_", " ") for name in columns]
-    page.table(header, [[_cell(name, row[name]) for name in columns] for row in shown], numbers=len(columns) - 1)
+    wrong = confusion.clone().fill_diagonal_(0)
+    most = wrong.flatten().topk(min(_SHOWN, wrong.numel()))
+    pairs = [
+        [names[place // len(names)], names[place % len(names)], f"{count:,}"]
+        for place, count in zip(most.indices.tolist(), most.values.tolist(), strict=True)
+        if count
+    ]
+    if pairs and len(names) > 2:
+        page.text("What is taken for something else most often:")
+        page.table(["what it is", "what it was called", "how often"], pairs, numbers=1)
 
 
-def _sureness(page: Page, found: _Found) -> None:
-    if found.logits is None or found.classes is None or not len(found.classes):
+def _sureness(page: Page, found: Measured) -> None:
+    calibration = found.calibration
+    if calibration is None:
         return
-    calibration = calibrate(found.logits, found.classes)
     surer = "surer than it should be" if calibration.temperature > 1 else "less sure than it could be"
     page.section(
         "How far its probabilities can be trusted",
@@ -239,7 +209,7 @@ def _sureness(page: Page, found: _Found) -> None:
     page.figures([chart_figure(charts.reliability_diagram(calibration), caption)])
 
 
-def _mistakes(page: Page, gallery: Gallery, split: SplitName, task: Task, network: nn.Module, found: _Found) -> None:
+def _mistakes(page: Page, gallery: Gallery, task: Task, network: nn.Module, found: Measured) -> None:
     order = np.argsort([-verdict.error for verdict in found.verdicts], kind="stable")
     worst = [int(place) for place in order if found.verdicts[place].wrong][:_SHOWN]
     if worst:
@@ -247,16 +217,16 @@ def _mistakes(page: Page, gallery: Gallery, split: SplitName, task: Task, networ
             "Its worst mistakes",
             "Left the picture with what was found, right what the network looked at for that: yellow counts most.",
         )
-        page.figures([_looked_at(gallery, split, task, network, found, place) for place in worst])
+        page.figures([_looked_at(gallery, task, network, found, place) for place in worst])
     sure = [verdict.sure for verdict in found.verdicts]
     if known := [place for place, one in enumerate(sure) if one is not None]:
         page.section("Where it is least sure", "Pictures such as these are worth a look, and a label, most.")
         least = sorted(known, key=lambda place: sure[place] or 0.0)[:_SHOWN]
-        page.figures([_looked_at(gallery, split, task, network, found, place) for place in least])
+        page.figures([_looked_at(gallery, task, network, found, place) for place in least])
 
 
-def _looked_at(gallery: Gallery, split: SplitName, task: Task, network: nn.Module, found: _Found, place: int) -> str:
-    batch: Batch = gallery.batch(split, [found.chosen[place]])
+def _looked_at(gallery: Gallery, task: Task, network: nn.Module, found: Measured, place: int) -> str:
+    batch: Batch = gallery.batch(found.split, [found.chosen[place]])
     picture = as_pictures(batch.images, gallery.record.preprocessing)[0]
     drawn = np.asarray(predict_image(task, network, batch.images).overlay(picture).convert("RGB"))
     shown = [fitted(drawn, _SIDE_PX)]
@@ -266,35 +236,8 @@ def _looked_at(gallery: Gallery, split: SplitName, task: Task, network: nn.Modul
         shown.append(
             fitted(upon(picture, grad_cam(network, layers[-1], batch.images, questions[0]).cpu().numpy()), _SIDE_PX)
         )
-    name = Path(gallery.name(split, found.chosen[place])).name
+    name = Path(gallery.name(found.split, found.chosen[place])).name
     return picture_figure(sheet(shown, columns=2), f"{name}: {found.verdicts[place].words}", name=name)
-
-
-def _data_card(page: Page, gallery: Gallery, *, thorough: bool) -> None:
-    dataset, record = gallery.dataset, gallery.record
-    page.section("Its data", f"{record.vocabulary.size}, from {record.data['location']}.")
-    splits = list(dataset.splits)
-    labels = dataset.samples.labels
-    if isinstance(labels, ClassLabels):
-        counts = [
-            np.bincount(labels.targets[dataset.splits[split]], minlength=len(dataset.classes)) for split in splits
-        ]
-        rows = [[name, *(f"{count[place]:,}" for count in counts)] for place, name in enumerate(dataset.classes)]
-        page.table(["class", *splits], rows[:_ROWS], numbers=len(splits))
-    chosen = [int(place) for place in gallery.some("train", 12)]
-    pictures = [fitted(picture, 120) for picture in gallery.pictures("train", chosen)]
-    page.figures(
-        [picture_figure(sheet(pictures, columns=6), "Some training images, as the network gets them.")], "wide"
-    )
-    if not thorough or len(dataset.samples) > _MOST_CHECKED:
-        page.text("striate check says what is wrong with the data, if anything.", "note")
-        return
-    report = check_data(dataset.location, **record.config.reading())
-    kinds: dict[str, int] = {}
-    for problem in report.problems:
-        kinds[f"{problem.severity}: {problem.kind}"] = kinds.get(f"{problem.severity}: {problem.kind}", 0) + 1
-    said = ", ".join(f"{kind} ({count:,})" for kind, count in kinds.items()) or "nothing"
-    page.text(f"What striate check found in them: {said}.")
 
 
 def _how(page: Page, record: RunRecord) -> None:
@@ -305,11 +248,3 @@ def _how(page: Page, record: RunRecord) -> None:
     rows = [["network", record.line], *([name, str(value)] for name, value in given.items())]
     rows += [[name, str(value)] for name, value in record.environment.items()]
     page.table(["", ""], rows)
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.1f}" if name.endswith(("_mm", "_px")) else f"{value:.1%}"
-    return f"{value:,}" if isinstance(value, int) else str(value)

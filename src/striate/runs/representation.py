@@ -18,6 +18,7 @@ from striate.runs.gallery import Gallery
 from striate.tasks.base import Features, Task
 
 _TRAIN, _VAL = 400, 200  # images that linear models learn from, and are measured on
+_PLACES = 20  # of each of these at most, where places of an image are read
 _POINTS = 240  # images in the plane
 _THUMBNAIL_PX = 48
 _DEPTHS = 5
@@ -29,23 +30,15 @@ def add_representation(page: Page, gallery: Gallery, task: Task, network: nn.Mod
     if len(layers) < 2:
         return
     split: SplitName = "val"
-    figures = probe_depths(gallery, split, task, network, layers)
     page.section(
         "From pixels to meaning",
         "The network makes something new of an image at each layer: a representation, which its last layer only has to "
         "read. How good that is at some depth is seen by having a linear model read it there.",
     )
-    name = task.headline
-    values = [row[name] for row in figures]
-    reached = ", ".join(f"{layer} {task.brief(row)}" for layer, row in zip(layers, figures, strict=True))
-    caption = f"What a linear model of each layer reaches: {reached}."
-    curve = charts.line_chart(
-        {name: ([float(depth) for depth in range(1, len(layers) + 1)], values)},
-        x_label="depth (of the layers shown)",
-        y_label=name,
-        share=all(0 <= value <= 1 for value in values),
-    )
-    page.figures([chart_figure(curve, caption)])
+    if task.outputs <= _TRAIN:
+        _add_curve(page, task, layers, probe_depths(gallery, split, task, network, layers))
+    else:
+        page.text(f"Linear models are left out: {_TRAIN} images are too few to learn {task.outputs:,} classes.", "note")
     chosen = gallery.some(split, _POINTS)
     with progress_bar("embedding", len(chosen)) as advance:
         vectors = embed(network, layers, gallery.images(split, chosen), advance)
@@ -70,6 +63,19 @@ def add_representation(page: Page, gallery: Gallery, task: Task, network: nn.Mod
     page.figures(drawn)
 
 
+def _add_curve(page: Page, task: Task, layers: list[str], figures: list[dict[str, float]]) -> None:
+    name = task.headline
+    values = [row[name] for row in figures]
+    reached = ", ".join(f"{layer} {task.brief(row)}" for layer, row in zip(layers, figures, strict=True))
+    curve = charts.line_chart(
+        {name: ([float(depth) for depth in range(1, len(layers) + 1)], values)},
+        x_label="depth (of the layers shown)",
+        y_label=name,
+        share=all(0 <= value <= 1 for value in values),
+    )
+    page.figures([chart_figure(curve, f"What a linear model of each layer reaches: {reached}.")])
+
+
 def depths(network: nn.Module) -> list[str]:
     """Return some layers from the first feature map to the vector that the last layer reads."""
     layers, maps = layers_of(network), map_layers(network)
@@ -86,15 +92,17 @@ def probe_depths(
     learned = _features(gallery, "train", _TRAIN, task, network, layers)
     measured = _features(gallery, split, _VAL, task, network, layers)
     figures = []
-    for layer in layers:
-        linear = task.fit_linear(learned[layer]).to(gallery.device)
-        metrics = task.metrics()
-        with torch.inference_mode():
-            for values, targets in zip(measured[layer].values, measured[layer].targets, strict=True):
-                outputs = linear(values)
-                places = targets.ndim - 1 if isinstance(targets, Tensor) else 0
-                metrics.update(outputs.reshape(*outputs.shape, *[1] * places), targets)
-        figures.append(metrics.compute())
+    with progress_bar("fitting linear models", len(layers)) as advance:
+        for layer in layers:
+            linear = task.fit_linear(learned[layer]).to(gallery.device)
+            metrics = task.metrics()
+            with torch.inference_mode():
+                for values, targets in zip(measured[layer].values, measured[layer].targets, strict=True):
+                    outputs = linear(values)
+                    places = targets.ndim - 1 if isinstance(targets, Tensor) else 0
+                    metrics.update(outputs.reshape(*outputs.shape, *[1] * places), targets)
+            figures.append(metrics.compute())
+            advance(1)
     return figures
 
 
@@ -116,8 +124,10 @@ def _features(
             network(batch.images)
             for layer in layers:
                 values, targets = task.read(outputs[layer].float(), batch.targets)
-                found[layer].values.append(values)
-                found[layer].targets.append(targets)
+                # of images that are read in several places not all of these: they would take gigabytes
+                every = max(1, len(values) // (_PLACES * len(batch.images)))
+                found[layer].values.append(values[::every].clone())
+                found[layer].targets.append(targets[::every] if isinstance(targets, Tensor) else targets)
             advance(len(batch.images))
     return {layer: _grouped(features) for layer, features in found.items()}
 

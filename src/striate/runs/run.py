@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +29,7 @@ from striate.machine import fits_into_memory, keep_freed_memory
 from striate.models import MODELS, weights
 from striate.progress import progress_bar, say
 from striate.runs.gallery import unlabelled
-from striate.runs.inputs import image_paths, read_split, with_joints_of
+from striate.runs.inputs import image_paths, read_split, seen_as, with_joints_of
 from striate.runs.prepare import tile_px
 from striate.runs.pretrained import published_record
 from striate.runs.record import FILE as RECORD
@@ -182,23 +182,20 @@ class Run:
         self, files: ImageFiles, options: PredictOptions, advance: Callable[[float], None]
     ) -> Iterator[tuple[Path, Prediction]]:
         """Predict pictures that are brought to one size."""
-        form, max_pixels = self.record.preprocessing.form, self.record.config.max_pixels
-        trained_px, scale = (form.height_px, form.width_px), self.record.preprocessing.scale
+        max_pixels = self.record.config.max_pixels
 
         @functools.cache
         def size_px(place: int) -> tuple[int, int]:
             return upright_size(files.header(place, max_pixels=max_pixels))
 
-        height, width = self.task.input_px(trained_px, scale, size_px(0), options)
-        wanted_bytes = height * width * form.channels * (1 + 2 * 4)  # as uint8, and twice as float32
+        preprocessing = seen_as(self.task, self.record.preprocessing, size_px(0), options)
+        height, width = preprocessing.height_px, preprocessing.width_px
+        wanted_bytes = height * width * preprocessing.channels * (1 + 2 * 4)  # as uint8, and twice as float32
         if not fits_into_memory(wanted_bytes):
             raise ConfigError(
                 f"{files.paths[0]}: {width}x{height} pixels, as it is looked at, are more than this machine's memory; "
                 "leave --tile out, or cut the picture up."
             )
-        preprocessing = replace(self.record.preprocessing, height_px=height, width_px=width)
-        if self.task.keeps_aspect:  # the size has the picture's own shape, but for rounding
-            preprocessing = replace(preprocessing, fit="stretch")
 
         def origin(place: int) -> Origin:
             box = fit_box(*size_px(place), preprocessing.form)
@@ -249,7 +246,7 @@ class Run:
 
         gallery = training_images(self.folder, self.record, self.model, data)
         explainer = Explainer(self.record, self.task, self.model, gallery, layer=layer, of=of)
-        return explainer.explain(str(image), explainer.images([Path(image)])[0])
+        return explainer.explain(*explainer.subjects([Path(image)]))
 
     def embed(self, images: str | Path | Iterable[str | Path]) -> Float[np.ndarray, "images features"]:
         """Return image files as vectors: what the network's last layer reads.

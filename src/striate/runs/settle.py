@@ -35,6 +35,8 @@ from striate.training.step import Engine, train_step
 
 _FILE = "precision.json"
 _PROBE_S = 1.5  # of steps, to find how long one takes
+_REPORT_IMAGES, _REPORT_S = 300, 3.0  # that a report at the end of a training looks at, and what else it takes
+_REPORT_SHARE = 0.05  # of a budget, at most
 
 
 @dataclass(frozen=True)
@@ -253,10 +255,21 @@ def _measure_pace(model: nn.Module, engine: Engine, feeds: Feeds, budget_s: floa
     last = len(feeds.batches[feeds.last].store) / len(batch.images)
     started = time.perf_counter()
     measure(twin.best, engine.task, [batch])
-    end_s = (time.perf_counter() - started) * last + 0.2
+    measured_s = time.perf_counter() - started
+    end_s = measured_s * last + 0.2
+    report_s = _REPORT_IMAGES * measured_s / len(batch.images) + _REPORT_S
+    if report_s > _REPORT_SHARE * budget_s:
+        report_s = 0.0
     if engine.world.any(began + budget_s - time.perf_counter() < step_s + val_s + end_s):
         raise ConfigError(
             f"budget (={engine.config.budget}) must leave time for a step and a validation: "
             f"{time.perf_counter() - began:.0f} s have gone by, and these take {step_s + val_s + end_s:.0f} s."
         )
-    return Budget(budget_s=budget_s, began=began, step_s=step_s, epoch_s=val_s + 0.2, end_s=end_s)
+    return Budget(
+        budget_s=budget_s,
+        began=began,
+        step_s=step_s,
+        epoch_s=val_s + 0.2,
+        end_s=end_s + report_s,
+        report_s=report_s,
+    )

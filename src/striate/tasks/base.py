@@ -135,11 +135,13 @@ class Question:
         name: a class, or a joint.
         value: that number, differentiable, from the network's outputs.
         signed: whether only what makes it greater speaks for it; else what makes it less as well.
+        probability: that the network gives it, where it gives any; of a class of pixels the mean over these.
     """
 
     name: str
     value: Callable[[Float[Tensor, "1 ..."]], Float[Tensor, ""]]
     signed: bool = True
+    probability: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,8 +106,12 @@ class Classification:
     def questions(self, outputs: Float[Tensor, "1 classes"]) -> list[Question]:
         """Ask for the logit of each class, the likeliest first."""
 
+        probabilities = outputs[0].double().softmax(0).tolist()
+
         def ask(index: int) -> Question:
-            return Question(name=self.classes[index], value=lambda logits: logits[0, index])
+            return Question(
+                name=self.classes[index], value=lambda logits: logits[0, index], probability=probabilities[index]
+            )
 
         return [ask(int(index)) for index in outputs[0].argsort(descending=True)]
 

@@ -199,13 +199,17 @@ class Segmentation:
 
     def questions(self, outputs: Float[Tensor, "1 classes height width"]) -> list[Question]:
         """Ask for each class that is seen, the largest first: its mean score where it is seen."""
-        called = outputs[0].argmax(0)
+        sure, called = outputs[0].softmax(0).max(0)
         areas = torch.bincount(called.flatten(), minlength=self.outputs)
         order = [int(index) for index in areas.argsort(descending=True) if areas[index]]
 
         def ask(index: int) -> Question:
             where = called == index
-            return Question(name=self.classes[index], value=lambda scores: scores[0, index][where].mean())
+            return Question(
+                name=self.classes[index],
+                value=lambda scores: scores[0, index][where].mean(),
+                probability=float(sure[where].mean()),
+            )
 
         return [ask(index) for index in order]
 

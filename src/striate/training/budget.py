@@ -11,6 +11,7 @@ from striate.training.schedules import Schedule, Span, build_schedule
 
 _NEAR = 0.02  # of the budget: a plan that misses it by more is made anew
 _STEP_SHARE, _EPOCH_SHARE = 0.02, 0.5  # of the newest measurement in the averages of what steps and ends take
+_ENOUGH = 0.8  # of what a report was thought to take
 _OUTLIER = 10  # times the average: what a step counts for at most, one in which a checkpoint was saved, say
 
 
@@ -63,7 +64,8 @@ class Budget:
         began: when it began, on the clock of `time.perf_counter`.
         step_s: what a step takes, data and update included.
         epoch_s: what the end of an epoch takes: validation and saving.
-        end_s: what comes after the last epoch.
+        end_s: what comes after the last epoch, the report included.
+        report_s: what that takes; 0 where it has to be left out.
     """
 
     budget_s: float
@@ -71,7 +73,14 @@ class Budget:
     step_s: float
     epoch_s: float
     end_s: float
+    report_s: float = 0.0
     _last: tuple[int, float] | None = field(default=None, init=False)
+
+    @property
+    def has_time_to_report(self) -> bool:
+        """Whether there is time for a report, now that all else is done."""
+        left_s = self.budget_s - (time.perf_counter() - self.began)
+        return self.report_s > 0 and left_s > _ENOUGH * self.report_s
 
     def observe(self, length: Length, done: int) -> None:
         """Learn from the step that has just been done, and from the end of an epoch where one was before it."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from striate import atomic
-from striate.cli.output import Images, JsonFlag, RunFolder, print_json
+from striate.cli.output import Images, JsonFlag, MovedData, RunFolder, print_json
 from striate.errors import ConfigError
 
 
@@ -17,14 +20,23 @@ class Command:
 
     run_folder: RunFolder
     images: Images = ()
-    of: str | None = None
-    """A class or a joint that is asked about. Left out: what the network says most."""
-    layer: str | None = None
-    """A layer, as striate inspect RUN names them. Left out: the last one that has maps."""
+    of: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="NAME", help="A class or a joint that is asked about.", help_behavior_hint="(what it says most)"
+        ),
+    ] = None
+    layer: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="LAYER",
+            help="A layer, as striate inspect RUN names them, or a part of one.",
+            help_behavior_hint="(the last one that has maps)",
+        ),
+    ] = None
     matrix: bool = False
     """Draw --layer as the matrix that it is, in place of images."""
-    data: str | None = None
-    """Where its training images are now, should they have moved."""
+    data: MovedData = None
     out: str = "auto"
     """The page to write, a new .html. auto: explain.html, with a number where that is taken."""
     json: JsonFlag = False

@@ -18,6 +18,10 @@ JsonFlag = Annotated[
     bool, tyro.conf.arg(name="json", help="Print one JSON document on stdout, and nothing else there.")
 ]
 RunFolder = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN", help="A run's folder.")]
+MovedData = Annotated[
+    str | None,
+    tyro.conf.arg(metavar="DATA", help="Where its images are now, should they have moved.", help_behavior_hint=""),
+]
 Images = Annotated[
     tyro.conf.Positional[tuple[str, ...]],
     tyro.conf.arg(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from striate.cli.output import JsonFlag, RunFolder, print_json
+from striate.cli.output import JsonFlag, MovedData, RunFolder, print_json
 
 Projection = Literal["pca", "tsne"]
 
@@ -15,8 +15,7 @@ class Command:
     """Write report.html into a run: how it was trained, how good it is, what it gets wrong, what it has learned."""
 
     run_folder: RunFolder
-    data: str | None = None
-    """Where its data are now, should they have moved."""
+    data: MovedData = None
     projection: Projection = "pca"
     """How images are put into a plane: principal components, or t-SNE, which needs scikit-learn."""
     json: JsonFlag = False

@@ -249,7 +249,9 @@ class Run:
         return explainer.explain(*explainer.subjects([Path(image)]))
 
     def embed(self, images: str | Path | Iterable[str | Path]) -> Float[np.ndarray, "images features"]:
-        """Return image files as vectors: what the network's last layer reads.
+        """Return image files as vectors: what the network's last layer reads, of maps the mean over all places.
+
+        Where a decoder comes last that is the mean of the encoder's coarsest maps.
 
         Raises:
             DataError: a file cannot be read.

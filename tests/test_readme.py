@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from pkgutil import resolve_name
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -60,10 +61,11 @@ def test_the_tour_runs_as_written_and_draws_its_pictures(tmp_path, monkeypatch, 
     for code in blocks("python", page):
         exec(compile(code, "tour.md", "exec"), {})
     shown = re.findall(r"!\[[^]]*\]\(tour/([^)]+)\)", page)
-    assert len(shown) == 6
+    assert len(shown) == 7
     for name in shown:
         with Image.open(tmp_path / "tour" / name) as drawn, Image.open(ROOT / "docs" / "tour" / name) as kept:
             assert drawn.size == kept.size
+            assert np.asarray(drawn).std() > 10  # something is to be seen
 
 
 def test_the_page_on_training_runs_as_written(colour_folders, tmp_path, monkeypatch, capsys):

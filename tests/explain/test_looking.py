@@ -29,7 +29,7 @@ TWO_LAYERS = "conv 3@3x3 pad=1 | relu | gap | fc classes"
 
 
 def logit(index: int) -> Question:
-    return Question(name=str(index), value=lambda outputs: outputs[0, index])
+    return Question(name=str(index), words="", value=lambda outputs: outputs[0, index])
 
 
 def test_grad_cam_is_what_its_equations_say_of_two_layers():
@@ -127,7 +127,7 @@ def test_worked_out_fields_are_where_gradients_arrive_behind_a_reduction(reduce)
     layer, size_px = "encoder.features.2", (32, 32)
     worked_out = fields_of(network, layer)
     for place in ((0, 0), (3, 5), (4, 4), (7, 1)):
-        assert worked_out(place, size_px) == excitation._reached(network, layer, place, size_px)
+        assert worked_out(place, size_px) == excitation._by_gradients(network, layer)(place, size_px)
 
 
 def test_a_look_at_many_images_holds_few_of_them():

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import time
+from html import escape
 from pathlib import Path
 
 import html5lib
@@ -54,21 +55,36 @@ def test_a_report_says_it_all_in_one_file(reported):
     assert len(re.findall("data-picture", text)) > 400  # points at some depths
 
 
+@pytest.fixture(scope="module")
+def explained(tmp_path_factory, reported):
+    """A page that explains a digit."""
+    folder = tmp_path_factory.mktemp("explain")
+    Image.fromarray(st.open_data("mnist").split("val").pictures.pixels[0]).save(folder / "digit.png")
+    assert main(["explain", str(reported.parent), str(folder / "digit.png"), "--out", str(folder / "page.html")]) == 0
+    return folder / "page.html"
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 @pytest.mark.parametrize("width", [400, 1400])
-def test_a_browser_shows_a_report_without_a_complaint_and_without_scrolling_sideways(reported, tmp_path, width):
-    wide = tmp_path / "probe.html"
-    probe = "<script>document.title = document.documentElement.scrollWidth + ' of ' + innerWidth;</script>"
-    wide.write_text(reported.read_text().replace("</body>", f"{probe}</body>"))
+@pytest.mark.parametrize("page", ["reported", "explained"])
+def test_a_browser_shows_a_page_without_a_complaint_and_without_scrolling_sideways(page, width, tmp_path, request):
+    # within a frame: a window may not be as narrow as a phone
+    shown = request.getfixturevalue(page).read_text()
+    probe = "<script>parent.document.title = document.documentElement.scrollWidth + ' of ' + innerWidth;</script>"
+    frame = tmp_path / "frame.html"
+    content = escape(shown.replace("</body>", f"{probe}</body>"))
+    style = f'width="{width}" height="900" style="border:0"'
+    frame.write_text(f'<!DOCTYPE html><iframe {style} srcdoc="{content}"></iframe>')
     result = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom",
-         "--enable-logging=stderr", "--v=0", wide.as_uri()],
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1500,900", "--dump-dom",
+         "--enable-logging=stderr", "--v=0", frame.as_uri()],
         capture_output=True,
         text=True,
         timeout=120,
     )  # fmt: skip
     assert "CONSOLE" not in result.stderr
     scrolled, seen = map(int, re.search(r"<title>(\d+) of (\d+)</title>", result.stdout).groups())
+    assert seen in range(width - 20, width + 1)  # but for a scroll bar
     assert scrolled <= seen
 
 
@@ -94,8 +110,9 @@ def test_a_report_without_its_data_says_so(colour_run, tmp_path, capsys):
     (colour_run.folder / "run.json").write_text(json.dumps(record))
     assert main(["report", str(colour_run.folder), "--json"]) == 0
     said = capsys.readouterr()
-    assert "its pictures are not at hand, so the report is without them" in said.err
+    assert "its pictures are not at hand, so report.html is without them" in said.err
     path = Path(json.loads(said.out)["report"])
+    assert load(colour_run.folder).report().name == "report-without-pictures.html"  # and what is there stays
     text = path.read_text()
     assert "They are not at hand" in text
     assert "How it learned" in text
@@ -142,6 +159,7 @@ def test_explain_writes_a_page(colour_run, colour_folders, tmp_path, capsys, mon
         ([], "wanted: images to explain, or --layer NAME --matrix"),
         (["--layer", "relu", "--matrix"], "ReLU cannot be drawn as a matrix"),
         (["--matrix"], "matrix: name the --layer that is to be drawn"),
+        (["--layer", "conv1", "--matrix", "--of", "red"], "matrix: a layer is drawn without images"),
         (["IMAGE", "--out", "page.txt"], "out (=page.txt) must end in .html"),
     ],
 )

@@ -46,6 +46,8 @@ class Command:
             raise ConfigError(f"out (={self.out}) must end in .html.")
         if self.matrix and self.layer is None:
             raise ConfigError("matrix: name the --layer that is to be drawn.")
+        if self.matrix and (self.of or self.data):
+            raise ConfigError("matrix: a layer is drawn without images; leave --of and --data out.")
         if self.matrix == bool(self.images):
             raise ConfigError("wanted: images to explain, or --layer NAME --matrix, and not both.")
 

@@ -15,6 +15,7 @@ Curve = tuple[Sequence[float], Sequence[float]]
 
 _WIDTH, _HEIGHT = 420, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 14, 40
+MOST_NAMED = 28  # classes that a confusion matrix has room to name
 _HUES = ("a", "b", "c", "d", "e", "f", "g", "h")
 
 
@@ -71,7 +72,7 @@ def confusion_matrix(counts: Int64[np.ndarray, "classes classes"], names: Sequen
     """Draw how many of each class (a row) were called what (a column); shades are shares of the row."""
     classes = len(names)
     cell = 34 if classes <= 12 else max(6, 400 // classes)
-    labelled = cell >= 14
+    labelled = classes <= MOST_NAMED
     margin = min(150, 12 + 7 * max(map(len, names))) if labelled else 8
     side = classes * cell
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)

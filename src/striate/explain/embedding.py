@@ -14,6 +14,7 @@ from striate.errors import ConfigError
 from striate.explain.taps import tapped, untouched
 
 Projection = Literal["pca", "tsne"]
+_LEAST = 3  # images that a projection is made of
 
 
 def embed(
@@ -73,6 +74,8 @@ def project(
     Raises:
         ConfigError: scikit-learn is not installed.
     """
+    if len(vectors) < _LEAST:  # there is nothing to be seen yet
+        return np.zeros((len(vectors), 2)), None
     centred = vectors - vectors.mean(0)
     if how == "tsne":
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from striate.explain.taps import blank, reduction_of, tapped, untouched
+from striate.explain.taps import blank, reduction_of, share_of, tapped, untouched
 from striate.models.transfer import body_of
 
 Box = tuple[int, int, int, int]
@@ -57,8 +59,10 @@ def most_exciting(
     with untouched(network), tapped(network, [layer]) as found, torch.inference_mode():
         for images in batches:
             network(images)
-            maps = found[layer][:, list(channels)].float().cpu()
-            columns, size_px = maps.shape[3], (images.shape[2], images.shape[3])
+            maps, size_px = found[layer][:, list(channels)].float().cpu(), (images.shape[2], images.shape[3])
+            down, across = share_of(network, size_px)  # of units beyond the image's end nothing is to be shown
+            maps = maps[:, :, : math.ceil(maps.shape[2] * down), : math.ceil(maps.shape[3] * across)]
+            columns = maps.shape[3]
             values, places = maps.flatten(2).max(2)  # batch x channels
             order = torch.arange(passed, passed + len(images))[:, None].expand_as(places)
             kept.append((values.T, order.T, places.T))
@@ -94,7 +98,7 @@ def fields_of(network: nn.Module, layer: str) -> Callable[[tuple[int, int], tupl
     body, prefix = body_of(network)
     names = [prefix + step.name for step in body.plan.steps]
     if layer not in names:
-        return lambda place, size_px: _reached(network, layer, place, size_px)
+        return _by_gradients(network, layer)
     fields = body.plan.receptive_fields()[names.index(layer)]
     reduce = reduction_of(network)
 
@@ -106,21 +110,40 @@ def fields_of(network: nn.Module, layer: str) -> Callable[[tuple[int, int], tupl
             middle = field.offset + unit * field.jump
             reach = Fraction(field.size - 1, 2)
             first, last = int(middle - reach) * reduce, (int(middle + reach) + 1) * reduce
-            ends.append((max(0, first), min(side, last)))
+            ends.append((max(0, min(first, side - 1)), min(side, max(last, 1))))
         (top, bottom), (left, right) = ends
         return left, top, right, bottom
 
     return seen
 
 
-def _reached(network: nn.Module, layer: str, place: tuple[int, int], size_px: tuple[int, int]) -> Box | None:
-    """Return where gradients of a unit's channels arrive in images of noise."""
-    like = blank(network)
-    noise = torch.randn(_NOISES, like.shape[1], *size_px, generator=torch.Generator().manual_seed(0)).to(like)
-    with untouched(network), tapped(network, [layer]) as found, torch.enable_grad():
-        network(noise.requires_grad_())
-        unit = found[layer][:, :, place[0], place[1]].abs().sum()
-        (slopes,) = torch.autograd.grad(unit, noise)
-    reached = slopes.abs().amax((0, 1)) > 0
-    rows, columns = (reached.any(axis).nonzero().flatten().tolist() for axis in (1, 0))
-    return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if rows else None
+def _by_gradients(network: nn.Module, layer: str) -> Callable[[tuple[int, int], tuple[int, int]], Box | None]:
+    """Find what a unit in the middle sees of images of noise; the others see as much, around other places."""
+
+    @functools.cache
+    def middle(size_px: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int], Box | None]:
+        like = blank(network)
+        noise = torch.randn(_NOISES, like.shape[1], *size_px, generator=torch.Generator().manual_seed(0)).to(like)
+        with untouched(network), tapped(network, [layer]) as found, torch.enable_grad():
+            network(noise.requires_grad_())
+            rows, columns = found[layer].shape[2:]
+            unit = found[layer][:, :, rows // 2, columns // 2].abs().sum()
+            (slopes,) = torch.autograd.grad(unit, noise)
+        reached = slopes.abs().amax((0, 1)) > 0
+        down, across = (reached.any(axis).nonzero().flatten().tolist() for axis in (1, 0))
+        box = (across[0], down[0], across[-1] + 1, down[-1] + 1) if down else None
+        return (rows, columns), (rows // 2, columns // 2), box
+
+    def seen(place: tuple[int, int], size_px: tuple[int, int]) -> Box | None:
+        units, unit, box = middle(size_px)
+        if box is None:
+            return None
+        shares, ends = share_of(network, size_px), []
+        for axis, (low, high) in enumerate(((box[1], box[3]), (box[0], box[2]))):
+            side = size_px[axis]
+            moved = round((place[axis] - unit[axis]) * side / shares[axis] / units[axis])
+            ends.append((max(0, min(low + moved, side - 1)), min(side, max(high + moved, 1))))
+        (top, bottom), (left, right) = ends
+        return left, top, right, bottom
+
+    return seen

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from striate.explain.taps import tapped, untouched
+from striate.explain.taps import of_the_image, share_of, tapped, untouched
 from striate.tasks.base import Question
 
 
@@ -21,7 +21,8 @@ def grad_cam(
     """Return how much each place of a layer's maps speaks for what is asked.
 
     With A_k the maps and y the number that is asked about: the sum over k of A_k times the mean of dy/dA_k over all
-    places, where that is positive (equations 1 and 2). Of a question that is not signed, its size.
+    places, where that is positive (equations 1 and 2). Of a question that is not signed, its size. What an image was
+    extended by, to fit the network, is cut off.
 
     Args:
         network: is as it was afterwards.
@@ -33,5 +34,6 @@ def grad_cam(
         outputs = network(image.detach().requires_grad_())
         maps = found[layer]
         (slopes,) = torch.autograd.grad(question.value(outputs), maps)
-    weighted = (slopes.mean((2, 3), keepdim=True) * maps).sum(1)[0].detach()
-    return weighted.relu() if question.signed else weighted.abs()
+    weighted = (slopes.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True).detach()
+    positive = weighted.relu() if question.signed else weighted.abs()
+    return of_the_image(positive, share_of(network, (image.shape[2], image.shape[3])))[0, 0]

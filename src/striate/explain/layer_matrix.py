@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,11 +54,13 @@ def layer_matrix(layer: nn.Module, channels: int, side: int = 8) -> LayerMatrix:
     Raises:
         ModelError: the layer is not linear, or too large to be drawn.
     """
+    layer = copy.deepcopy(layer).cpu()
     shape = _shape(layer, channels, side)
     matrix, operator = as_matrix(layer, shape), LinearMap(layer, shape)
     rows, columns = matrix.shape
     if min(rows, columns) <= _MOST_FOR_ALL:
-        singular = np.linalg.svd(operator @ np.eye(columns, dtype=matrix.dtype), compute_uv=False)
+        thin = operator if columns <= rows else operator.T  # which has the same ones
+        singular = np.linalg.svd(thin @ np.eye(min(rows, columns)), compute_uv=False)
     else:
         found = scipy.sparse.linalg.svds(operator, k=_LARGEST, return_singular_vectors=False, random_state=0)
         singular = np.sort(found)[::-1]

@@ -22,6 +22,7 @@ p { max-width: 46rem; margin: .4rem 0; overflow-wrap: anywhere; }
 .note, figcaption, .legend { color: var(--soft); font-size: .88rem; }
 .big { font-size: 1.25rem; }
 .row { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 1rem; }
+.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 150px), 1fr)); }
 .wide { grid-template-columns: 1fr; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: .6rem;
   min-width: 0; break-inside: avoid; }
@@ -46,8 +47,9 @@ svg .frame { fill: none; stroke: var(--line); } svg .line { fill: none; stroke-w
 .dot:hover { stroke: var(--ink); stroke-width: 2; }
 .ramp { display: inline-block; width: 7rem; height: .7rem; border-radius: 2px; vertical-align: middle;
   print-color-adjust: exact; -webkit-print-color-adjust: exact; background: linear-gradient(90deg, RAMP); }
-.legend span { margin-right: 1rem; white-space: nowrap; }
-.legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; margin-right: .3rem; }
+.legend span { margin-right: 1rem; display: inline-block; }
+.legend i { print-color-adjust: exact; -webkit-print-color-adjust: exact;
+  display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; margin-right: .3rem; }
 i.a { background: var(--a); } i.b { background: var(--b); } i.c { background: var(--c); } i.d { background: var(--d); }
 i.e { background: var(--e); } i.f { background: var(--f); } i.g { background: var(--g); } i.h { background: var(--h); }
 #looked { position: fixed; pointer-events: none; background: var(--card); border: 1px solid var(--line);
@@ -107,7 +109,7 @@ class Page:
         self._parts.append('<p class="legend">least <span class="ramp"></span> most, of each picture by itself</p>')
 
     def figures(self, figures: Sequence[str], kind: str = "") -> None:
-        """Put figures side by side, as many as there is room for, or `wide` ones below each other."""
+        """Put figures side by side, as many as there is room for, `small` ones too, or `wide` ones below each other."""
         shown = "".join(figures)
         if shown:
             self._parts.append(f'<div class="{f"row {kind}".strip()}">{shown}</div>')

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError, listing, nearest
+from striate.models.decoders import extended_px
 from striate.models.effects import Shape
 from striate.models.plan import Step
 from striate.models.transfer import body_of
@@ -111,6 +114,27 @@ def blank(network: nn.Module) -> Float[Tensor, "1 channels height width"]:
     channels, height, width = body_of(network)[0].plan.input
     reduce = reduction_of(network)
     return torch.zeros(1, channels, reduce * height, reduce * width, device=next(network.parameters()).device)
+
+
+def share_of(network: nn.Module, size_px: tuple[int, int]) -> tuple[float, float]:
+    """Return how much of a network's maps is of an image, down and across: what it is extended by comes last."""
+    if not hasattr(network, "unit"):
+        return 1.0, 1.0
+    down, across = extended_px(size_px, network.unit, getattr(network, "least", (1, 1)))  # type: ignore[arg-type]
+    return size_px[0] / down, size_px[1] / across
+
+
+def of_the_image(
+    maps: Float[Tensor, "batch channels _ _"], share: tuple[float, float]
+) -> Float[Tensor, "batch channels _ _"]:
+    """Cut maps where the image ends, within a place if need be, by reading between places."""
+    if share == (1.0, 1.0):
+        return maps
+    down, across = share
+    turn = torch.tensor([[across, 0.0, across - 1], [0.0, down, down - 1]], dtype=maps.dtype, device=maps.device)
+    size = [*maps.shape[:2], math.ceil(maps.shape[2] * down - 1e-6), math.ceil(maps.shape[3] * across - 1e-6)]
+    grid = F.affine_grid(turn.expand(len(maps), 2, 3), size, align_corners=False)
+    return F.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 
 
 def reduction_of(network: nn.Module) -> int:

@@ -194,16 +194,26 @@ class Up(nn.Module):
         return y
 
 
+def extended_px(sides: tuple[int, int], unit: tuple[int, int], least: tuple[int, int] = (1, 1)) -> tuple[int, int]:
+    """Return the height and width that images are extended to: a multiple of a unit, and at least so much.
+
+    >>> extended_px((360, 480), (32, 32))
+    (384, 480)
+    """
+    down, across = (
+        max(-(-side // step) * step, smallest) for side, step, smallest in zip(sides, unit, least, strict=True)
+    )
+    return down, across
+
+
 def extend(
     images: Float[Tensor, "batch channels _ _"], unit: tuple[int, int], least: tuple[int, int] = (1, 1)
 ) -> Float[Tensor, "batch channels _ _"]:
     """Extend images below and on the right to a multiple of a unit, and at least so far, by repeating their border."""
-    height, width = images.shape[2:]
-    down, across = (
-        max(-(-side // step) * step, smallest) - side
-        for side, step, smallest in zip((height, width), unit, least, strict=True)
-    )
-    return F.pad(images, (0, across, 0, down), mode="replicate") if down or across else images
+    height, width = images.shape[2], images.shape[3]
+    down, across = extended_px((height, width), unit, least)
+    more = (0, across - width, 0, down - height)
+    return F.pad(images, more, mode="replicate") if any(more) else images
 
 
 def fit_to(x: Float[Tensor, "batch channels _ _"], height: int, width: int) -> Float[Tensor, "batch channels _ _"]:

@@ -56,7 +56,7 @@ class HeatmapNetwork(nn.Module):
         self.first = first
         self.joints = joints
         self.found = found
-        self.coarsest = coarsest(known.strides)
+        self.unit = coarsest(known.strides)
         self.unit_px = (float(above[0]), float(above[1]))
         try:
             self.decoder = Decoder(
@@ -72,7 +72,7 @@ class HeatmapNetwork(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch numbers"]:
         """Map images to numbers for each joint: what is found there, then x and y, from -2 at one side to 2."""
-        extended = extend(images, self.coarsest)
+        extended = extend(images, self.unit)
         features: list[Tensor] = self.encoder.features(extended)  # type: ignore[operator]  # the contract of a backbone
         maps = self.decoder(features[self.first :]).float()
         down, across = (

@@ -261,7 +261,9 @@ BUILDERS: dict[str, Callable[[Element, Shape], nn.Module]] = {
 
 
 def _draw_weights(network: Network) -> None:
-    """Draw the weights of convolutions and fully connected layers, as `Network` describes."""
+    """Draw the weights of convolutions and fully connected layers, as `Network` describes; none on `meta`."""
+    if any(parameter.is_meta for parameter in network.parameters()):
+        return
     kinds = [step.element.kind for step in network.plan.steps]
     for place, step in enumerate(network.plan.steps):
         following = kinds[place + 1 :]

@@ -4,37 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from striate.data.check import cheap_problems, check_data
 from striate.data.checks.problem import Problem
 from striate.explain.page import Page, picture_figure
-from striate.explain.pictures import fitted, sheet
-from striate.runs.gallery import Gallery
+from striate.explain.pictures import fitted
+from striate.runs.gallery import Gallery, as_pictures, in_words
+from striate.tasks.base import Task
 
 _MOST_CHECKED = 20_000  # pictures that are opened again
 _SHOWN = 12  # pictures
+_SIDE_PX = 280
 _ROWS = 40  # of a table
 
 
-def add_data_card(page: Page, gallery: Gallery, *, thorough: bool) -> None:
+def add_data_card(page: Page, gallery: Gallery, task: Task, *, thorough: bool) -> None:
     """Show a run's data on a page; `thorough`: open every picture again to check it."""
     dataset, record = gallery.dataset, gallery.record
-    page.section("Its data", f"{record.vocabulary.size}, from {record.data['location']}.")
+    page.section("Its data", f"{record.vocabulary.size}, from {dataset.location}.")
     header, rows = _counts(gallery)
     if len(rows) > _ROWS:
         page.text(f"The first {_ROWS} of {len(rows):,}; striate data prints all.", "note")
     if rows:
         page.table(header, rows[:_ROWS], numbers=len(header) - 1)
-    pictures = [fitted(one, 120) for one in gallery.pictures("train", gallery.some("train", _SHOWN).tolist())]
-    page.figures(
-        [picture_figure(sheet(pictures, columns=6), "Some training images, as the network gets them.")], "wide"
-    )
+    _add_examples(page, gallery, task)
+    reading = record.config.reading() | {"task": record.task, "max_pixels": record.config.max_pixels}
     if thorough and len(dataset.samples) <= _MOST_CHECKED:
-        problems = check_data(dataset.location, **record.config.reading()).problems
+        problems = check_data(dataset.location, **reading).problems
         page.text(f"What striate check found in them{':' if problems else ': nothing.'}")
     else:
         problems = tuple(cheap_problems(dataset))
         page.text("striate check says what is wrong with them, if anything.", "note")
     _add_problems(page, problems)
+
+
+def _add_examples(page: Page, gallery: Gallery, task: Task) -> None:
+    """Show some training images, as the network gets them, with what they are said to show."""
+    batch = gallery.batch("train", gallery.some("train", _SHOWN).tolist())
+    shown = []
+    for picture, truth in zip(
+        as_pictures(batch.images, gallery.record.preprocessing), task.truth(batch.targets), strict=True
+    ):
+        drawn = fitted(np.asarray(truth.overlay(picture).convert("RGB")), _SIDE_PX)
+        shown.append(picture_figure(drawn, in_words(truth)))
+    page.text("Some training images, as the network gets them, with their labels:")
+    page.figures(shown, "small")
 
 
 def _counts(gallery: Gallery) -> tuple[list[str], list[list[str]]]:

@@ -26,9 +26,9 @@ from striate.explain.page import Page, picture_figure
 from striate.explain.pictures import colours_of, fitted, framed, sheet, upon
 from striate.explain.taps import find_layer, map_layers, shapes_of, untouched
 from striate.progress import progress_bar, say
-from striate.runs.gallery import Gallery, Pixels, as_pictures, predict_image, unlabelled
+from striate.runs.gallery import Gallery, Pixels, as_pictures, called, in_words, predict_image, purpose, unlabelled
 from striate.runs.inputs import seen_as
-from striate.runs.measured import Measured, as_table, measure_some
+from striate.runs.measured import Measured, as_table, label, meanings, measure_some
 from striate.runs.record import RunRecord
 from striate.runs.representation import depths
 from striate.tasks.base import Prediction, PredictOptions, Question, Task
@@ -69,6 +69,7 @@ class Explanation:
         prediction: what it says.
         layer: that the maps below are of; None where the network has no feature maps.
         where: for what it says (a class, a joint), the map of the places that speak for it (Grad-CAM); likewise.
+        words: what these maps are of, in a few words.
         random: the same of a network with random weights.
         covered: by how much what it says most changes when a place is covered.
         first: what that is.
@@ -83,6 +84,7 @@ class Explanation:
     prediction: Prediction
     layer: str | None
     where: dict[str, Float[np.ndarray, "_ _"]]
+    words: dict[str, str]
     random: dict[str, Float[np.ndarray, "_ _"]]
     covered: Float[np.ndarray, "_ _"]
     first: str
@@ -94,23 +96,27 @@ class Explanation:
     def figures(self) -> list[str]:
         """Return its pictures with their sentences, as HTML."""
         drawn = np.asarray(self.prediction.overlay(self.picture).convert("RGB"))
-        found = [picture_figure(fitted(drawn, 2 * _SIDE_PX), f"What it says: {_said(self.prediction)}")]
+        found = [picture_figure(fitted(drawn, 2 * _SIDE_PX), f"What it says: {in_words(self.prediction)}")]
         for name, values in self.where.items():
             pair = [fitted(upon(self.picture, one), _SIDE_PX) for one in (values, self.random[name])]
             found.append(
                 picture_figure(
                     sheet(pair, columns=2),
-                    f"Where {self.layer} finds what speaks for {name} (Grad-CAM). Right, to compare, one with random "
+                    f"Where {self.layer} finds {self.words[name]} (Grad-CAM). Right, to compare, one with random "
                     "weights: where the two are alike, the map tells of the picture, not of what was learned.",
                 )
             )
         found.append(
             picture_figure(
                 fitted(upon(self.picture, self.covered), _SIDE_PX),
-                f"The slow check: how much what is said of {self.first} changes when that place is covered.",
+                f"The slow check: how much it changes what is said of {self.first} when that place is covered.",
             )
         )
         return found
+
+    def _repr_html_(self) -> str:
+        """Return the pictures for a notebook."""
+        return "".join(self.figures())
 
 
 class Explainer:
@@ -144,7 +150,7 @@ class Explainer:
         if self.layer and len(shapes_of(network, self.layer)[1]) != 3:
             raise ConfigError(f"layer (={layer}) gives no maps; those that do: {listing(maps) or 'none'}.")
         names = record.vocabulary.names
-        if of is not None and of not in names:
+        if of is not None and of not in names and of.rpartition(".")[0] not in names:
             raise ConfigError(f"of (={of}) is none of the network's{nearest(of, names)}; those are {listing(names)}.")
         self.record, self.task, self.network, self.gallery, self.of = record, task, network, gallery, of
         self._shown = list(dict.fromkeys([*maps, *([self.layer] if self.layer else [])]))
@@ -156,7 +162,9 @@ class Explainer:
     def subjects(self, paths: Sequence[Path]) -> list[Subject]:
         """Decode picture files, in the size that a prediction takes; raises DataError where one cannot be read."""
         if len(paths) > _MOST:
-            raise ConfigError(f"{len(paths):,} images are given; wanted: {_MOST} at most, as each takes a page.")
+            raise ConfigError(
+                f"{len(paths):,} images are given; wanted: {_MOST} at most, as each takes a page. Give some of them."
+            )
         max_pixels, found = self.record.config.max_pixels, []
         for path in paths:
             files = unlabelled([path])
@@ -178,12 +186,13 @@ class Explainer:
             picture=as_pictures(image, self.record.preprocessing)[0],
             prediction=predict_image(self.task, network, image),
             layer=layer,
+            words={one.name: one.words for one in questions},
             where={one.name: grad_cam(network, layer, image, one).cpu().numpy() for one in questions if layer},
             random={one.name: grad_cam(self._twin, layer, image, one).cpu().numpy() for one in questions if layer},
             covered=occlusion(network, image, questions[0]).numpy(),
             first=questions[0].name,
             maps=maps,
-            sure={one.name: one.probability for one in (every if self.of is None else questions)[:_SURE]},
+            sure={one.name: one.probability for one in [*every[:_SURE], *questions]},
             like=self._like(subject),
             patches=self._patches(maps[layer]) if layer else {},
         )
@@ -197,8 +206,8 @@ class Explainer:
             return questions, questions[:_QUESTIONS]
         asked = [question for question in questions if question.name == self.of]
         if not asked:
-            seen = listing(question.name for question in questions)
-            raise ConfigError(f"of (={self.of}): the network sees none of that here; it sees {seen}.")
+            known = listing((question.name for question in questions), most=8)
+            raise ConfigError(f"of (={self.of}): the network says nothing of that; it does of {known}.")
         return questions, asked
 
     def _like(self, subject: Subject) -> list[tuple[str, float, Pixels]]:
@@ -212,6 +221,8 @@ class Explainer:
                 self._train = embed(self.network, [layer], self.gallery.images("train", chosen), advance)[layer]
         digests = self.gallery.stores["train"].digests
         others = np.array([place for place, one in enumerate(chosen) if digests[one] != subject.digest], dtype=np.int64)
+        if not len(others):
+            return []
         own = embed(self.network, [layer], [subject.image])[layer]
         order, cosines = neighbours(own, self._train[others], _PATCHES)
         places = [int(chosen[others[place]]) for place in order[0]]
@@ -243,7 +254,7 @@ class Explainer:
     def page(self, found: Sequence[Explanation]) -> Page:
         """Put explanations on a page."""
         record = self.record
-        page = Page(f"What {record.model} sees", f"Trained to {record.task} on {record.data['location']}.")
+        page = Page(f"What {called(record)} sees", f"{purpose(record)}. It learned from {record.data['location']}.")
         if self.gallery is None:
             page.text("Its training images are not at hand, so what it compares pictures with is left out.", "note")
         if self.layer is None:
@@ -275,7 +286,7 @@ class Explainer:
         """Say how sure the network is of a picture, and what that is worth on images whose truth is known."""
         if self._measured is None and self.gallery is not None:
             self._measured = measure_some(self.gallery, self.task, self.network, _MEASURED)
-        header: list[str] = [""]
+        header, explained = [""], ""
         cells = [[name] for name in one.sure]
         has_probability = any(value is not None for value in one.sure.values())
         if has_probability:
@@ -284,14 +295,15 @@ class Explainer:
                 row.append("–" if value is None else f"{value:.1%}")
         measured = self._measured
         if measured is not None:
-            names, rows = as_table(measured.metrics.rows())
+            keys, rows = as_table(measured.metrics.rows())
             known = {row[0]: row[1:] for row in rows}
-            header += [f"{name}, elsewhere" for name in names[1:]]
-            for row in cells:
-                row += known[row[0]]
+            header += [f"{label(key)}, elsewhere" for key in keys[1:]]
+            cells = [row + known[row[0]] for row in cells if row[0] in known]
+            explained = meanings(keys[1:])
         if len(header) > 1:
             page.text(f"How sure that is. {self._worth(one, measured)}")
             page.table(header, cells, numbers=len(header) - 1)
+            page.text(explained, "note")
 
     def _worth(self, one: Explanation, measured: Measured | None) -> str:
         """Say what the probability of the first answer is worth."""
@@ -310,18 +322,6 @@ class Explainer:
         return f"{elsewhere} There {right:.0%} of the {count:,} answers were right of which it was {span} sure."
 
 
-def _said(prediction: Prediction) -> str:
-    """Say a prediction in a few words."""
-    rows = prediction.rows()[:3]
-    return "; ".join(", ".join(_word(name, value) for name, value in row.items() if value is not None) for row in rows)
-
-
-def _word(name: str, value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.0%}" if name in ("probability", "share") else f"{name} {value:.0f}"
-    return str(value)
-
-
 def _channels(layer: str, maps: Float[np.ndarray, "channels _ _"]) -> str:
     chosen = strongest(torch.from_numpy(maps), 8)
     pictures = [fitted(colours_of(maps[channel]), 90) for channel in chosen]
@@ -337,6 +337,8 @@ def _exciting(channel: int, patches: list[tuple[str, Pixels]]) -> str:
 def training_images(folder: Path, record: RunRecord, network: nn.Module, data: str | None) -> Gallery | None:
     """Open a run's data; None, and a line that says so, where they are not at hand; raises DataError for `data`."""
     if record.is_published:
+        if data is not None:
+            raise ConfigError("data: published weights were learned from ImageNet, which is not here; leave it out.")
         return None
     try:
         return Gallery.of(folder, record, next(network.parameters()).device, data)

@@ -20,6 +20,7 @@ from striate.data.preprocessing import Preprocessing, evenly_spread
 from striate.data.store import Store, open_store
 from striate.errors import DataError
 from striate.explain.taps import untouched
+from striate.models import MODELS
 from striate.runs.inputs import read_split
 from striate.runs.record import RunRecord
 from striate.tasks.base import Batch, Origin, Prediction, PredictOptions, Task
@@ -129,3 +130,32 @@ def predict_image(task: Task, network: torch.nn.Module, image: Float[Tensor, "1 
     origin = Origin(size_px=(image.shape[2], image.shape[3]), scale=(1.0, 1.0), offset=(0.0, 0.0))
     with untouched(network), torch.inference_mode():
         return task.predict(network, image, [origin], PredictOptions(), lambda share: None)[0]
+
+
+def in_words(prediction: Prediction) -> str:
+    """Say a prediction in a few words: classes, or how many joints."""
+    rows = prediction.rows()
+    if "joint" in rows[0]:
+        known = sum(any(isinstance(value, float | int) for value in row.values()) for row in rows)
+        return f"{known} joints"
+    said = []
+    for row in rows:
+        share = row.get("probability", row.get("share"))
+        if share != 0:
+            said.append(row["class"] if share is None or share == 1 else f"{row['class']} {share:.0%}")
+    return ", ".join(said[:3]) + (" …" if len(said) > 3 else "")
+
+
+def purpose(record: RunRecord) -> str:
+    """Say what a network was made to do, and what it is called."""
+    what = {
+        "classify": "says what an image shows",
+        "segment": "gives every pixel a class",
+        "pose": "finds a person's joints",
+    }[record.task]
+    return f"{called(record)} {what}"
+
+
+def called(record: RunRecord) -> str:
+    """Return the name of a network; of one with a line of its own no more than that."""
+    return record.model if record.model in MODELS else "A network of its own"

@@ -27,7 +27,10 @@ def matrix_page(network: nn.Module, name: str) -> Page:
         "inputs.",
     )
     filled = found.entries / (rows * columns)
+    learned = sum(parameter.numel() for parameter in layer.parameters())
     shared = "They follow from the layer's shape alone."
+    if learned and not found.weights:
+        shared = "What is on the diagonal has been learned, a number for each channel."
     if found.weights:
         shared = (
             f"All of these are made of {found.weights:,} weights: a convolution is a matrix whose rows repeat the same "

@@ -127,6 +127,12 @@ def last_layer(network: nn.Module) -> nn.Linear | None:
     return found if isinstance(found, nn.Linear) else None
 
 
+def _layout() -> torch.memory_format:
+    """Return how images lie in memory that are looked at fastest: on one processor with AVX-512, and one without it."""
+    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return torch.channels_last if wide else torch.contiguous_format
+
+
 @torch.inference_mode()
 def _look(network: nn.Module, task: Task, last: nn.Linear, feeds: Feeds) -> Features:
     """Run the network over training images, in random order, and collect what reaches its last layer."""
@@ -149,7 +155,7 @@ def _look(network: nn.Module, task: Task, last: nn.Linear, feeds: Feeds) -> Feat
     try:
         with progress_bar("looking", most * len(policies)) as advance:
             for batch in (batch for one in policies for batch in batches.shuffled(seed, 0, one)):
-                network(batch.images.contiguous())
+                network(batch.images.contiguous(memory_format=_layout()))
                 targets.append(batch.targets)
                 advance(len(batch.images))
                 if time.perf_counter() - began > within_s:

@@ -21,19 +21,21 @@ from striate.explain.pictures import fitted, sheet, upon
 from striate.explain.taps import map_layers, untouched
 from striate.progress import say
 from striate.runs.data_card import add_data_card
-from striate.runs.gallery import Gallery, as_pictures, predict_image
-from striate.runs.measured import Measured, as_table, measure_some
+from striate.runs.gallery import Gallery, as_pictures, called, predict_image, purpose
+from striate.runs.measured import Measured, as_table, is_share, label, meanings, measure_some
 from striate.runs.record import LOG, RunRecord
 from striate.runs.representation import add_representation
 from striate.tasks.base import Batch, Task
 
 REPORT = "report.html"
+_WITHOUT = "report-without-pictures.html"
 
 _MOST_MEASURED, _MEASURED_BRIEFLY = 1_000, 200  # images that verdicts are about; at the end of a training
 _SHOWN = 6  # mistakes
 _ROWS = 40  # of a table
 _MOST_DRAWN = 100  # classes of a confusion matrix
 _SIDE_PX = 240
+_NEAR_ONE = 0.05  # of a temperature, that means nothing
 
 
 def write_report(
@@ -60,42 +62,66 @@ def write_report(
     Raises:
         OutputError: it cannot be written.
     """
-    page = Page(f"{record.data['location']} · {record.model}", _lead(record))
-    _summary(page, task, record)
-    _curves(page, folder, task)
+    page = Page(f"{record.data['location']} · {called(record)}", _lead(record))
+    gallery: Gallery | None = None
+    missing = ""
     try:
-        gallery: Gallery | None = Gallery.of(folder, record, next(network.parameters()).device, data)
+        gallery = Gallery.of(folder, record, next(network.parameters()).device, data)
     except InputError as error:
         if data is not None:  # they were asked for
             raise
-        gallery = None
-        say(f"its pictures are not at hand, so the report is without them: {error}")
-        page.section("Its pictures", f"They are not at hand, so what follows needs none of them: {error}")
+        missing = str(error)
+    found = None
     if gallery:
         found = measure_some(gallery, task, network, _MOST_MEASURED if thorough else _MEASURED_BRIEFLY)
+    _summary(page, task, record, found)
+    _curves(page, folder, task)
+    if gallery and found:
         _figures(page, found)
         _sureness(page, found)
         _mistakes(page, gallery, task, network, found)
-        add_data_card(page, gallery, thorough=thorough)
+        add_data_card(page, gallery, task, thorough=thorough)
+    else:
+        page.section("Its pictures", f"They are not at hand, so what follows needs none of them: {missing}")
     add_first_layer(page, network)
     if gallery and thorough:
         add_representation(page, gallery, task, network, projection)
     elif gallery:
         page.text("striate report RUN adds what the network makes of its images, layer by layer.", "note")
     _how(page, record)
-    atomic.write(folder / REPORT, page.html())
-    return folder / REPORT
+    path = folder / REPORT
+    if missing and path.exists():  # which has the pictures
+        path = folder / _WITHOUT
+    if missing:
+        say(f"its pictures are not at hand, so {path.name} is without them: {missing}")
+    atomic.write(path, page.html())
+    return path
 
 
 def _lead(record: RunRecord) -> str:
     form = record.preprocessing
-    counts = ", ".join(f"{count:,} {split}" for split, count in record.data.items() if split != "location")
     colour = "grey" if form.channels == 1 else "colour"
-    return f"Trained to {record.task} on {counts} images, {form.width_px}x{form.height_px} pixels, in {colour}."
+    others = " and ".join(
+        f"{count:,} {'to test it' if split == 'test' else 'to choose its weights by'}"
+        for split, count in record.data.items()
+        if split not in ("location", "train")
+    )
+    return (
+        f"{purpose(record)}. It learned from {record.data['train']:,} images of {form.width_px}x{form.height_px} "
+        f"pixels, in {colour}; others were kept apart, {others}."
+    )
 
 
-def _summary(page: Page, task: Task, record: RunRecord) -> None:
+def _summary(page: Page, task: Task, record: RunRecord, found: Measured | None) -> None:
     page.text(task.describe(record.metrics) if record.metrics else "It has no figures yet.", "big")
+    if found and found.interval:
+        shown = [f"{value:.1%}" if is_share(task.headline) else f"{value:,.1f}" for value in found.interval]
+        page.text(
+            f"Had other images been drawn, {label(task.headline)} would lie between {shown[0]} and {shown[1]} (95 % "
+            f"interval, by drawing anew from {len(found.chosen):,} images).",
+            "note",
+        )
+    page.text(meanings(record.metrics), "note")
     for name, figures in record.baselines.items():
         page.text(f"To compare, {name}, which needs no network: {task.describe(figures)}.", "note")
     whose = "test images, which training never saw" if record.metrics_split == "test" else "validation images"
@@ -117,6 +143,8 @@ def _curves(page: Page, folder: Path, task: Task) -> None:
     trained = [row for row in rows if row["epoch"]]
     if not trained:
         page.text("Only its last layer was fitted, and that exactly: there is no course of training.", "note")
+    elif len(rows) < 2:
+        page.text("It was trained for one epoch, which makes no curve.", "note")
     if len(rows) < 2 or not trained:
         return
     page.section("How it learned", "An epoch is one pass over all training images.")
@@ -126,8 +154,18 @@ def _curves(page: Page, folder: Path, task: Task) -> None:
         return [float(row["epoch"]) for row in kept], [float(row[key]) for row in kept]
 
     val = [row | row["metrics"] for row in rows]
-    name = task.headline
-    share = all(0 <= row[name] <= 1 for row in val)
+    keys = [key for key, value in rows[-1]["metrics"].items() if isinstance(value, float) and key != "loss"]
+    shares, sizes = [key for key in keys if is_share(key)], [key for key in keys if not is_share(key)]
+    figures = [
+        charts.line_chart(
+            {label(key): of(key, val) for key in some},
+            x_label="epoch",
+            y_label=label(some[0]) if len(some) == 1 else "share" if some == shares else "mm or px",
+            share=some == shares,
+        )
+        for some in (shares, sizes)
+        if some
+    ]
     page.figures(
         [
             chart_figure(
@@ -139,9 +177,11 @@ def _curves(page: Page, folder: Path, task: Task) -> None:
                 "The loss is what training makes smaller. Where the two part, the network begins to know its training "
                 "images by heart.",
             ),
-            chart_figure(
-                charts.line_chart({name: of(name, val)}, x_label="epoch", y_label=name, share=share),
-                "The figure that counts, on the validation images; the best epoch's weights are kept.",
+            *(
+                chart_figure(
+                    chart, f"On the validation images; {label(task.headline)} is what counts, and the best is kept."
+                )
+                for chart in figures
             ),
             chart_figure(
                 charts.line_chart({"learning rate": of("lr", trained)}, x_label="epoch", y_label="learning rate"),
@@ -163,10 +203,11 @@ def _figures(page: Page, found: Measured) -> None:
     confusion = found.metrics.confusion
     if confusion is not None:
         _add_confusion(page, confusion, [str(row["class"]) for row in rows])
-    header, cells = as_table(rows)
+    keys, cells = as_table(rows)
     if len(cells) > _ROWS:
         page.text(f"The first {_ROWS} of {len(cells):,}; striate evaluate prints all.", "note")
-    page.table(header, cells[:_ROWS], numbers=len(header) - 1)
+    page.table([label(key) for key in keys], cells[:_ROWS], numbers=len(keys) - 1)
+    page.text(meanings(keys), "note")
 
 
 def _add_confusion(page: Page, confusion: Tensor, names: list[str]) -> None:
@@ -174,6 +215,8 @@ def _add_confusion(page: Page, confusion: Tensor, names: list[str]) -> None:
     if len(names) <= _MOST_DRAWN:
         drawn = charts.confusion_matrix(confusion.numpy(), names)
         caption = "Each row is what is there, each column what the network called it; right answers are blue."
+        if len(names) > charts.MOST_NAMED:
+            caption += " Rows and columns come in the order of the table below."
         page.figures([chart_figure(drawn, caption)], "wide" if len(names) > 12 else "")
     wrong = confusion.clone().fill_diagonal_(0)
     most = wrong.flatten().topk(min(_SHOWN, wrong.numel()))
@@ -191,17 +234,23 @@ def _sureness(page: Page, found: Measured) -> None:
     calibration = found.calibration
     if calibration is None:
         return
-    surer = "surer than it should be" if calibration.temperature > 1 else "less sure than it could be"
+    answers, temperature = sum(calibration.counts), calibration.temperature
+    all_right = all(share == 1 for share, count in zip(calibration.accuracy, calibration.counts, strict=True) if count)
+    if all_right or abs(temperature - 1) < _NEAR_ONE:
+        verdict = "that is near enough"
+    else:
+        verdict = f"the network is {'surer than it should be' if temperature > 1 else 'less sure than it could be'}"
     page.section(
         "How far its probabilities can be trusted",
         f"Where it says 90 %, 90 of 100 answers should be right. On average it is off by {calibration.error:.1%} (the "
-        f"expected calibration error): the network is {surer}.",
+        f"expected calibration error): {verdict}. Of {answers:,} answers, each the class of an image or of a pixel.",
     )
-    page.text(
-        f"Dividing what goes into its probabilities, the logits, by {calibration.temperature:.2f} (the temperature, "
-        f"found on these very images) would leave them off by {calibration.error_after:.1%}.",
-        "note",
-    )
+    if not all_right:
+        page.text(
+            f"Dividing what goes into its probabilities, the logits, by {temperature:.2f} (the temperature, found on "
+            f"these very images) would leave them off by {calibration.error_after:.1%}.",
+            "note",
+        )
     caption = (
         "Of the answers given with some probability, so many were right; on the dashed line it keeps its word. Pale "
         "bars are of few answers."
@@ -213,10 +262,7 @@ def _mistakes(page: Page, gallery: Gallery, task: Task, network: nn.Module, foun
     order = np.argsort([-verdict.error for verdict in found.verdicts], kind="stable")
     worst = [int(place) for place in order if found.verdicts[place].wrong][:_SHOWN]
     if worst:
-        page.section(
-            "Its worst mistakes",
-            "Left the picture with what was found, right what the network looked at for that: yellow counts most.",
-        )
+        page.section("Its worst mistakes", "Left what was found; beside it where that comes from: yellow counts most.")
         page.figures([_looked_at(gallery, task, network, found, place) for place in worst])
     sure = [verdict.sure for verdict in found.verdicts]
     if known := [place for place, one in enumerate(sure) if one is not None]:
@@ -226,18 +272,19 @@ def _mistakes(page: Page, gallery: Gallery, task: Task, network: nn.Module, foun
 
 
 def _looked_at(gallery: Gallery, task: Task, network: nn.Module, found: Measured, place: int) -> str:
+    """Show a picture with what was found, and what speaks for that which its verdict is about."""
     batch: Batch = gallery.batch(found.split, [found.chosen[place]])
-    picture = as_pictures(batch.images, gallery.record.preprocessing)[0]
+    picture, verdict = as_pictures(batch.images, gallery.record.preprocessing)[0], found.verdicts[place]
     drawn = np.asarray(predict_image(task, network, batch.images).overlay(picture).convert("RGB"))
-    shown = [fitted(drawn, _SIDE_PX)]
+    shown, caption = [fitted(drawn, _SIDE_PX)], verdict.words
     with untouched(network), torch.no_grad():  # what is asked goes into gradients
-        questions = task.questions(network(batch.images).float())
-    if layers := map_layers(network):
-        shown.append(
-            fitted(upon(picture, grad_cam(network, layers[-1], batch.images, questions[0]).cpu().numpy()), _SIDE_PX)
-        )
+        questions = {question.name: question for question in task.questions(network(batch.images).float())}
+    if (layers := map_layers(network)) and (question := questions.get(verdict.about)):
+        values = grad_cam(network, layers[-1], batch.images, question).cpu().numpy()
+        shown.append(fitted(upon(picture, values), _SIDE_PX))
+        caption += f". Right: {question.words}"
     name = Path(gallery.name(found.split, found.chosen[place])).name
-    return picture_figure(sheet(shown, columns=2), f"{name}: {found.verdicts[place].words}", name=name)
+    return picture_figure(sheet(shown, columns=2), f"{name}: {caption}", name=name)
 
 
 def _how(page: Page, record: RunRecord) -> None:

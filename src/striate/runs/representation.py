@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,16 +14,18 @@ from striate.explain import charts
 from striate.explain.embedding import Projection, embed, project
 from striate.explain.page import Page, chart_figure
 from striate.explain.pictures import fitted
-from striate.explain.taps import layers_of, map_layers, tapped, untouched
+from striate.explain.taps import layers_of, map_layers, of_the_image, share_of, tapped, untouched
 from striate.progress import progress_bar
 from striate.runs.gallery import Gallery
+from striate.runs.measured import is_share, label
 from striate.tasks.base import Features, Task
 
 _TRAIN, _VAL = 400, 200  # images that linear models learn from, and are measured on
 _PLACES = 20  # of each of these at most, where places of an image are read
 _POINTS = 240  # images in the plane
 _THUMBNAIL_PX = 48
-_DEPTHS = 5
+_DEPTHS = 8
+_PER_CLASS = 4  # images that a linear model has to learn from at least
 
 
 def add_representation(page: Page, gallery: Gallery, task: Task, network: nn.Module, how: Projection = "pca") -> None:
@@ -35,10 +39,11 @@ def add_representation(page: Page, gallery: Gallery, task: Task, network: nn.Mod
         "The network makes something new of an image at each layer: a representation, which its last layer only has to "
         "read. How good that is at some depth is seen by having a linear model read it there.",
     )
-    if task.outputs <= _TRAIN:
+    classes = len(gallery.record.classes)
+    if classes * _PER_CLASS <= _TRAIN:
         _add_curve(page, task, layers, probe_depths(gallery, split, task, network, layers))
     else:
-        page.text(f"Linear models are left out: {_TRAIN} images are too few to learn {task.outputs:,} classes.", "note")
+        page.text(f"Linear models are left out: {_TRAIN} images are too few to learn {classes:,} classes.", "note")
     chosen = gallery.some(split, _POINTS)
     with progress_bar("embedding", len(chosen)) as advance:
         vectors = embed(network, layers, gallery.images(split, chosen), advance)
@@ -70,17 +75,20 @@ def _add_curve(page: Page, task: Task, layers: list[str], figures: list[dict[str
     curve = charts.line_chart(
         {name: ([float(depth) for depth in range(1, len(layers) + 1)], values)},
         x_label="depth (of the layers shown)",
-        y_label=name,
-        share=all(0 <= value <= 1 for value in values),
+        y_label=label(name),
+        share=is_share(name),
     )
     page.figures([chart_figure(curve, f"What a linear model of each layer reaches: {reached}.")])
 
 
 def depths(network: nn.Module) -> list[str]:
-    """Return some layers from the first feature map to the vector that the last layer reads."""
+    """Return some layers from the first feature map to the vector that the last layer reads.
+
+    The vector that is the mean of the last map (`gap`) is that map, once more, and is left out.
+    """
     layers, maps = layers_of(network), map_layers(network)
-    before_last = [name for name in list(layers)[:-1] if len(layers[name].output) == 1][-1:]
-    found = [*maps, *(name for name in before_last if name not in maps)]
+    read = [name for name, after in pairwise(layers) if layers[after].element.kind == "fc"]
+    found = [*maps, *(name for name in read if layers[name].element.kind != "gap" or not maps)]
     keep = np.unique(np.linspace(0, len(found) - 1, min(_DEPTHS, len(found))).round().astype(int))
     return [found[place] for place in keep]
 
@@ -122,10 +130,13 @@ def _features(
     ):
         for batch in gallery.batches(split, chosen).in_order():
             network(batch.images)
+            share = share_of(network, (batch.images.shape[2], batch.images.shape[3]))
             for layer in layers:
-                values, targets = task.read(outputs[layer].float(), batch.targets)
-                # of images that are read in several places not all of these: they would take gigabytes
-                every = max(1, len(values) // (_PLACES * len(batch.images)))
+                output = outputs[layer].float()
+                values, targets = task.read(of_the_image(output, share) if output.ndim == 4 else output, batch.targets)
+                # of images that are read in several places not all of these: they would take gigabytes; an odd step
+                # comes to every row and column
+                every = len(values) // (_PLACES * len(batch.images)) | 1
                 found[layer].values.append(values[::every].clone())
                 found[layer].targets.append(targets[::every] if isinstance(targets, Tensor) else targets)
             advance(len(batch.images))

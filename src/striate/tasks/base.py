@@ -132,13 +132,15 @@ class Question:
     """Something that a network says of one picture, as a number that can be followed back to where it comes from.
 
     Attributes:
-        name: a class, or a joint.
+        name: a class, a joint, or one of its coordinates.
+        words: what the number says, in a few words.
         value: that number, differentiable, from the network's outputs.
         signed: whether only what makes it greater speaks for it; else what makes it less as well.
         probability: that the network gives it, where it gives any; of a class of pixels the mean over these.
     """
 
     name: str
+    words: str
     value: Callable[[Float[Tensor, "1 ..."]], Float[Tensor, ""]]
     signed: bool = True
     probability: float | None = None
@@ -153,12 +155,14 @@ class Verdict:
         wrong: whether it is wrong at all.
         sure: the probability that the network gave its answer; None where it gives none.
         words: what was said, and what is true.
+        about: the name of the question that it is about.
     """
 
     error: float
     wrong: bool
     sure: float | None
     words: str
+    about: str
 
 
 @runtime_checkable
@@ -224,6 +228,9 @@ class Task(Protocol):
 
     def verdicts(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> list[Verdict]:
         """Say of each sample how far its outputs are right."""
+
+    def truth(self, targets: Targets) -> list[Prediction]:
+        """Return what is true of samples, as if it had been predicted."""
 
     def answers(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, Tensor] | None:
         """Return logits, [answers, classes], and the true classes; None where outputs have no probability."""

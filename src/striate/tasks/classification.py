@@ -109,8 +109,12 @@ class Classification:
         probabilities = outputs[0].double().softmax(0).tolist()
 
         def ask(index: int) -> Question:
+            name = self.classes[index]
             return Question(
-                name=self.classes[index], value=lambda logits: logits[0, index], probability=probabilities[index]
+                name=name,
+                words=f"what speaks for {name}",
+                value=lambda logits: logits[0, index],
+                probability=probabilities[index],
             )
 
         return [ask(int(index)) for index in outputs[0].argsort(descending=True)]
@@ -126,11 +130,17 @@ class Classification:
                 wrong=taken != true,
                 sure=probability,
                 words=f"called {self.classes[taken]} ({probability:.0%} sure), is {self.classes[true]}",
+                about=self.classes[taken],
             )
             for loss, probability, taken, true in zip(
                 losses.tolist(), sure.tolist(), called.tolist(), targets.tolist(), strict=True
             )
         ]
+
+    def truth(self, targets: Targets) -> list[Prediction]:
+        """Return the classes."""
+        assert isinstance(targets, Tensor)
+        return [ClassPrediction([(self.classes[int(index)], 1.0)]) for index in targets]
 
     def answers(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> tuple[Tensor, Tensor]:
         """Return logits and classes as they are."""

@@ -183,21 +183,37 @@ class Pose:
         return as_layer(ridge_regression(features.matrix(), wanted, said))
 
     def questions(self, outputs: Float[Tensor, "1 numbers"]) -> list[Question]:
-        """Ask for each joint how far it is from its mean place, the farthest first."""
+        """Ask for each joint how far it is from its mean place, the farthest first; then for their coordinates.
+
+        These are called `left wrist.x`, and so on: in space x, y and z, in the image alone u and v.
+        """
         unit: Literal["mm", "uv"] = "mm" if self.in_space else "uv"
         mean, deviation = self._stats(unit, outputs)
 
-        def far(numbers: Float[Tensor, "1 numbers"], joint: int) -> Float[Tensor, ""]:
+        names, axes = self.skeleton.joints, "xyz" if self.in_space else "uv"
+
+        def off(numbers: Float[Tensor, "1 numbers"], joint: int) -> Float[Tensor, " axes"]:
             place = self.millimetres(numbers) if self.in_space else self.places(numbers)
-            return ((place[0, joint] - mean[joint]) / deviation[joint].clamp(min=1e-9)).square().sum()
+            from_mean: Tensor = (place[0, joint] - mean[joint]) / deviation[joint].clamp(min=1e-9)
+            return from_mean
+
+        def far(numbers: Float[Tensor, "1 numbers"], joint: int) -> Float[Tensor, ""]:
+            return off(numbers, joint).square().sum()
 
         def ask(joint: int) -> Question:
-            return Question(name=self.skeleton.joints[joint], value=lambda numbers: far(numbers, joint), signed=False)
+            words = f"what puts {names[joint]} elsewhere than it usually is"
+            return Question(name=names[joint], words=words, value=lambda numbers: far(numbers, joint), signed=False)
+
+        def ask_axis(joint: int, axis: int) -> Question:
+            name = f"{names[joint]}.{axes[axis]}"
+            words = f"what decides on {axes[axis]} of {names[joint]}"
+            return Question(name=name, words=words, value=lambda numbers: off(numbers, joint)[axis], signed=False)
 
         known = self.learned["visible" if self.in_space else "placed"]
         root = self.skeleton.root if self.in_space else -1
         moving = [joint for joint in range(self.joints) if known[joint] and joint != root]
-        return [ask(joint) for joint in sorted(moving, key=lambda joint: -float(far(outputs.detach(), joint)))]
+        order = sorted(moving, key=lambda joint: -float(far(outputs.detach(), joint)))
+        return [ask(joint) for joint in order] + [ask_axis(joint, axis) for joint in order for axis in range(len(axes))]
 
     def verdicts(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> list[Verdict]:
         """Say how far the joints that count are off, on average, and which one most."""
@@ -208,15 +224,19 @@ class Pose:
             off, unit = (_pixels(self.places(outputs), targets.image_px) - targets.uv_px).norm(dim=2), "px"
         found = []
         for distances, counts in zip(off.cpu(), self.counted(targets).cpu(), strict=True):
-            if not counts.any():
-                found.append(Verdict(error=0.0, wrong=False, sure=None, words="no joint is known"))
-                continue
-            mean, worst = float(distances[counts].mean()), int(torch.where(counts, distances, -1.0).argmax())
-            words = (
-                f"{mean:.0f} {unit} off on average; {self.skeleton.joints[worst]} {float(distances[worst]):.0f} {unit}"
-            )
-            found.append(Verdict(error=mean, wrong=True, sure=None, words=words))
+            worst = int(torch.where(counts, distances, -1.0).argmax())
+            mean, name = float(distances[counts].mean()) if counts.any() else 0.0, self.skeleton.joints[worst]
+            words = f"{mean:.0f} {unit} off on average; {name} {float(distances[worst]):.0f} {unit}"
+            words = words if counts.any() else "no joint is known"
+            found.append(Verdict(error=mean, wrong=bool(counts.any()), sure=None, words=words, about=name))
         return found
+
+    def truth(self, targets: Targets) -> list[Prediction]:
+        """Return the joints that count."""
+        assert isinstance(targets, JointTargets)
+        xyz = torch.where(targets.visible[..., None], targets.xyz_mm, np.nan).cpu().numpy()
+        uv = torch.where(targets.placed[..., None], targets.uv_px, np.nan).cpu().double().numpy()
+        return [JointPrediction(self.skeleton, xyz[at] if self.in_space else None, uv[at]) for at in range(len(uv))]
 
     def answers(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> None:
         """Return None: places come without a probability."""

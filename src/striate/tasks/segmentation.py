@@ -198,20 +198,21 @@ class Segmentation:
         return as_layer(logistic_regression(features.matrix(), classes.cpu().numpy(), self.outputs, features.groups))
 
     def questions(self, outputs: Float[Tensor, "1 classes height width"]) -> list[Question]:
-        """Ask for each class that is seen, the largest first: its mean score where it is seen."""
-        sure, called = outputs[0].softmax(0).max(0)
+        """Ask for each class, that with the largest area first: its mean score where it is seen, or else everywhere."""
+        probabilities, called = outputs[0].softmax(0), outputs[0].argmax(0)
         areas = torch.bincount(called.flatten(), minlength=self.outputs)
-        order = [int(index) for index in areas.argsort(descending=True) if areas[index]]
 
         def ask(index: int) -> Question:
-            where = called == index
+            name = self.classes[index]
+            where = called == index if areas[index] else torch.ones_like(called, dtype=torch.bool)
             return Question(
-                name=self.classes[index],
+                name=name,
+                words=f"what speaks for {name}{' where it is seen' if areas[index] else ', though it is not seen'}",
                 value=lambda scores: scores[0, index][where].mean(),
-                probability=float(sure[where].mean()),
+                probability=float(probabilities[index][where].mean()),
             )
 
-        return [ask(index) for index in order]
+        return [ask(int(index)) for index in areas.argsort(descending=True, stable=True)]
 
     def verdicts(self, outputs: Float[Tensor, "batch classes height width"], targets: Targets) -> list[Verdict]:
         """Say how many of each picture's pixels are right, and which class was missed most."""
@@ -222,16 +223,22 @@ class Segmentation:
             labelled = one != NO_LABEL
             wrong = labelled & (one_called != one)
             share = float(wrong.sum()) / max(1, int(labelled.sum()))
-            words = f"{1 - share:.0%} of the pixels are right"
+            words, about = f"{1 - share:.0%} of the pixels are right", int(torch.mode(one_called.flatten()).values)
             if wrong.any():
                 pair = torch.mode(one[wrong] * self.outputs + one_called[wrong]).values
-                true, taken = divmod(int(pair), self.outputs)
-                words += f"; most often {self.classes[true]} was called {self.classes[taken]}"
+                true, about = divmod(int(pair), self.outputs)
+                words += f"; most often {self.classes[true]} was called {self.classes[about]}"
             if not labelled.any():
                 words = "no pixel has a label"
             sureness = float(one_sure[labelled].mean()) if labelled.any() else None
-            found.append(Verdict(error=share, wrong=bool(wrong.any()), sure=sureness, words=words))
+            name = self.classes[about]
+            found.append(Verdict(error=share, wrong=bool(wrong.any()), sure=sureness, words=words, about=name))
         return found
+
+    def truth(self, targets: Targets) -> list[Prediction]:
+        """Return the masks; pixels without a label are left out."""
+        assert isinstance(targets, Tensor)
+        return [ClassMap(mask, self.classes, self.colours) for mask in targets.to(torch.uint8).cpu().numpy()]
 
     def answers(self, outputs: Float[Tensor, "batch classes height width"], targets: Targets) -> tuple[Tensor, Tensor]:
         """Return scores and classes of some pixels, evenly spread over each picture."""

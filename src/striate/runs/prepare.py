@@ -125,13 +125,13 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
 
 def _recipe(config: TrainConfig, task: Task, start: Start | None) -> TrainConfig:
     """Settle how weights follow gradients, where that is left to us: docs/pretraining.md has the figures."""
-    published = start is not None and start.is_published
+    published = task.fine_tuning if start is not None and start.is_published else None
     if config.optimiser == "auto":
-        config = replace(config, optimiser="adamw" if published else task.optimiser)
+        config = replace(config, optimiser=published.optimiser if published else task.optimiser)
     if config.freeze == "auto":
-        config = replace(config, freeze="norms" if published else "none")
+        config = replace(config, freeze=published.freeze if published else "none")
     if config.lr == "default" and published:
-        config = replace(config, lr=config.peak(None))
+        config = replace(config, lr=published.share * config.full_peak)
     return config
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "Batch",
     "Chosen",
     "Features",
+    "FineTuning",
     "Metrics",
     "Origin",
     "PredictOptions",
@@ -107,6 +108,21 @@ class Origin:
     offset: tuple[float, float]
 
 
+@dataclass(frozen=True)
+class FineTuning:
+    """How weights learn that have seen ImageNet: what measured best (docs/pretraining.md).
+
+    Attributes:
+        optimiser: that takes the steps.
+        share: the peak of the learning rate, as a share of what drawn weights take.
+        freeze: what does not learn.
+    """
+
+    optimiser: Literal["sgd", "adamw"]
+    share: float
+    freeze: Literal["none", "norms"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Features:
     """What reaches a network's last layer, of batches of training images.
@@ -173,6 +189,7 @@ class Task(Protocol):
         outputs: how many channels the network's head has.
         batch_size: images a step, where none is asked for.
         optimiser: likewise.
+        fine_tuning: how published weights learn, where nothing else is asked for.
         keeps_aspect: whether images keep the shape of the data's pictures; else they become squares.
         fits: ways in which pictures of another shape may come to that of the images, the default first.
         crop_px: side of the windows that training cuts out of images, where none is asked for; None: it takes whole
@@ -188,6 +205,7 @@ class Task(Protocol):
     outputs: int
     batch_size: int
     optimiser: Literal["sgd", "adamw"]
+    fine_tuning: FineTuning
     keeps_aspect: bool
     fits: tuple[Fit, ...]
     crop_px: int | None

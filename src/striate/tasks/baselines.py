@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+THUMBNAIL_PX = 16
 
 
 def log_shares(counts: Sequence[int]) -> Float[Tensor, " classes"]:
@@ -16,3 +19,8 @@ def log_shares(counts: Sequence[int]) -> Float[Tensor, " classes"]:
     """
     counted = torch.tensor(counts, dtype=torch.float32).clamp(min=0.5)
     return (counted / counted.sum()).log()
+
+
+def thumbnails(images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _"]:
+    """Return grey images of 16x16 pixels, by which the most alike one is found."""
+    return F.adaptive_avg_pool2d(images.float().mean(1, keepdim=True), THUMBNAIL_PX).flatten(1).cpu()

@@ -22,6 +22,7 @@ from striate.models.plan import Plan
 from striate.tasks.base import (
     Chosen,
     Features,
+    FineTuning,
     Metrics,
     Origin,
     Prediction,
@@ -48,6 +49,7 @@ class Classification:
 
     batch_size = 64
     optimiser: Literal["sgd", "adamw"] = "sgd"
+    fine_tuning = FineTuning("adamw", 0.1, "norms")  # 0.0004 was best of flowers, 0.00003 of ants and bees
     keeps_aspect = False
     fits: tuple[Fit, ...] = ("crop", "pad", "stretch")
     crop_px = None

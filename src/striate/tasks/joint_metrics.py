@@ -148,3 +148,10 @@ def _extent(points: Tensor, visible: Tensor) -> Float[Tensor, " batch"]:
     high = torch.where(visible[..., None], points, -torch.inf).amax(1)
     longer: Tensor = (high - low).amax(1).clamp(min=0)
     return longer
+
+
+def written(name: str, figure: float | None) -> str:
+    """Write lengths in mm and shares as percentages, and a dash for what there is not."""
+    if figure is None:
+        return "–"
+    return f"{figure:.0f} mm" if name.endswith("_mm") else f"{figure:.1%}"

@@ -19,14 +19,24 @@ from striate.models.effects import Shape
 from striate.models.heatmaps import HeatmapNetwork
 from striate.models.plan import Plan
 from striate.progress import say
-from striate.tasks.base import Chosen, Features, Metrics, Origin, Prediction, PredictOptions, Question, Verdict
+from striate.tasks.base import (
+    Chosen,
+    Features,
+    FineTuning,
+    Metrics,
+    Origin,
+    Prediction,
+    PredictOptions,
+    Question,
+    Verdict,
+)
+from striate.tasks.baselines import THUMBNAIL_PX, thumbnails
 from striate.tasks.heads import Head
-from striate.tasks.joint_metrics import JointMetrics, Places
+from striate.tasks.joint_metrics import JointMetrics, Places, written
 from striate.tasks.linear import as_layer, ridge_regression
 from striate.tasks.skeletons import JointPrediction
 
 _IN_IMAGE = 0.5  # weight of a place in the image, beside that in space
-_THUMBNAIL_PX = 16
 _MOST_NEIGHBOURS = 5000
 _GRID = 4  # cells of maps, down and across, that a linear model reads
 
@@ -49,6 +59,7 @@ class Pose:
 
     batch_size = 64
     optimiser: Literal["sgd", "adamw"] = "adamw"
+    fine_tuning = FineTuning("adamw", 0.5, "norms")
     keeps_aspect = False
     fits: tuple[Fit, ...] = ("pad", "crop")
     crop_px = None
@@ -78,7 +89,7 @@ class Pose:
     def tensors(self, found: dict[str, Tensor]) -> None:
         shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
         count = max((shape[0] for shape in shapes.values() if shape), default=0)
-        wanted = {"thumbnails": (count, _THUMBNAIL_PX**2), "poses": (count, self.joints, self.numbers)}
+        wanted = {"thumbnails": (count, THUMBNAIL_PX**2), "poses": (count, self.joints, self.numbers)}
         if found and (shapes != wanted or not count):
             raise ValueError(f"it holds {shapes}, not {wanted}")
         self._tensors = found
@@ -131,7 +142,7 @@ class Pose:
             places = torch.cat([xyz, places], 2)
         chosen = np.linspace(0, len(uv) - 1, min(len(uv), _MOST_NEIGHBOURS)).round().astype(np.int64)
         self.tensors = {
-            "thumbnails": torch.cat([_thumbnails(part) for part in images(chosen)]).half(),
+            "thumbnails": torch.cat([thumbnails(part) for part in images(chosen)]).half(),
             "poses": places[chosen].float(),
         }
 
@@ -248,7 +259,7 @@ class Pose:
         means = [torch.tensor(self.learned[f"mean_{unit}"]) for unit in (("mm", "uv") if self.in_space else ("uv",))]
         found = {"mean pose": torch.cat(means, 1).expand(len(images), -1, -1)}
         if self.tensors:
-            nearest = torch.cdist(_thumbnails(images), self.tensors["thumbnails"].float()).argmin(1)
+            nearest = torch.cdist(thumbnails(images), self.tensors["thumbnails"].float()).argmin(1)
             found["nearest training image"] = self.tensors["poses"][nearest]
         return {name: self._outputs(poses).to(images.device) for name, poses in found.items()}
 
@@ -267,7 +278,7 @@ class Pose:
     def describe(self, figures: dict[str, Any]) -> str:
         """Say all figures; a dash for what there is not."""
         named = {"pa_mpjpe_mm": "PA-MPJPE", "pck150": "PCK@150mm", "pck10": "PCK@10%", "auc": "AUC"}
-        said = [f"{named[key]} {_written(key, value)}" for key, value in figures.items() if key in named]
+        said = [f"{named[key]} {written(key, value)}" for key, value in figures.items() if key in named]
         return ", ".join([self.brief(figures), *said, f"loss {figures['loss']:.3f}"])
 
     def check(self, options: PredictOptions) -> None:
@@ -383,15 +394,3 @@ def _spread(
     mean = torch.where(counts[..., None], values, 0).sum(0) / total
     square = torch.where(counts, (values - mean).square().mean(2), 0).sum(0) / total[:, 0]
     return {f"mean_{unit}": mean.tolist(), f"deviation_{unit}": square.sqrt().tolist()}
-
-
-def _written(name: str, figure: float | None) -> str:
-    """Write lengths in mm and shares as percentages, and a dash for what there is not."""
-    if figure is None:
-        return "–"
-    return f"{figure:.0f} mm" if name.endswith("_mm") else f"{figure:.1%}"
-
-
-def _thumbnails(images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _"]:
-    """Return grey images of 16x16 pixels."""
-    return F.adaptive_avg_pool2d(images.float().mean(1, keepdim=True), _THUMBNAIL_PX).flatten(1).cpu()

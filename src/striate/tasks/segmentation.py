@@ -21,7 +21,17 @@ from striate.models.effects import Shape
 from striate.models.network import feature_strides
 from striate.models.plan import Plan
 from striate.models.sliding import likeliest_classes, strips_by_windows
-from striate.tasks.base import Chosen, Features, Metrics, Origin, Prediction, PredictOptions, Question, Verdict
+from striate.tasks.base import (
+    Chosen,
+    Features,
+    FineTuning,
+    Metrics,
+    Origin,
+    Prediction,
+    PredictOptions,
+    Question,
+    Verdict,
+)
 from striate.tasks.baselines import log_shares
 from striate.tasks.linear import as_layer, logistic_regression
 from striate.tasks.map_metrics import SegmentationMetrics
@@ -49,6 +59,7 @@ class Segmentation:
 
     batch_size = 8
     optimiser: Literal["sgd", "adamw"] = "sgd"
+    fine_tuning = FineTuning("sgd", 0.4, "none")
     keeps_aspect = True
     fits: tuple[Fit, ...] = ("crop", "pad", "stretch")
     crop_px = 256

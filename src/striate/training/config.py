@@ -83,12 +83,13 @@ class LearningOptions(Options):
     """
 
     optimiser: OptimiserName | Literal["auto"] = "auto"
-    """Gradient descent with Nesterov momentum, or AdamW. auto: sgd; of poses, and with ImageNet's
-    weights, adamw."""
+    """Gradient descent with Nesterov momentum, or AdamW. auto: sgd; adamw of poses, and to
+    classify with ImageNet's weights."""
 
     lr: float | Literal["default", "auto"] = "default"
     """Peak of the learning rate: above 0. default: 0.05 for sgd, 0.002 for adamw, a fifth of that for trainings of
-    fewer than 100 steps, a tenth with ImageNet's weights. auto: from a range test, as striate find-lr makes it."""
+    fewer than 100 steps; with ImageNet's weights a tenth of adamw's to classify, half
+    for poses, and 0.4 of sgd's for masks. auto: from a range test, as striate find-lr makes it."""
 
     momentum: float = 0.9
     """Nesterov momentum, of adamw its first beta: at least 0, below 1."""
@@ -110,7 +111,7 @@ class LearningOptions(Options):
 
     freeze: int | Literal["auto", "none", "norms", "backbone"] = "auto"
     """What stays as it is of a network that does not begin from scratch: the batch norms of its backbone, all of that,
-    or its first elements, so many of them. auto: with ImageNet's weights norms, else none."""
+    or its first elements, so many of them. auto: with ImageNet's weights norms, but of masks none; else none."""
 
     probe: bool = False
     """Fit the last layer alone, exactly, to what the rest of the network makes of the images, in place of training."""
@@ -184,16 +185,18 @@ class LearningOptions(Options):
         """The pull of weights towards zero."""
         return _DECAY[self.method] if isinstance(self.weight_decay, str) else self.weight_decay
 
-    def peak(self, steps: int | None) -> float:
+    @property
+    def full_peak(self) -> float:
+        """The peak of the learning rate of a long training from drawn weights."""
+        return _PEAK[self.method] if isinstance(self.lr, str) else self.lr
+
+    def peak(self, steps: int) -> float:
         """Return the peak of the learning rate that these options give a training of so many steps.
 
         Of small sets: 40 pictures in 12 steps were learnt at 0.003 to 0.02 by 5 of 5 seeds, at 0.05 by one or three;
-        the running statistics of batch norms cannot follow the weights in so few steps. None: of one that begins with
-        published weights, however long: 0.0004 of adamw was best of flowers, 0.00003 of ants and bees.
+        the running statistics of batch norms cannot follow the weights in so few steps.
         """
-        if not isinstance(self.lr, str):
-            return self.lr
-        return _PEAK[self.method] / (10 if steps is None else 5 if steps < _FEW_STEPS else 1)
+        return self.full_peak / (5 if isinstance(self.lr, str) and steps < _FEW_STEPS else 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -149,52 +149,57 @@ def _curves(page: Page, folder: Path, task: Task) -> None:
         return
     page.section("How it learned", "An epoch is one pass over all training images.")
 
-    def of(key: str, some: list[dict[str, Any]]) -> charts.Curve:
-        kept = [row for row in some if row.get(key) is not None]
-        return [float(row["epoch"]) for row in kept], [float(row[key]) for row in kept]
-
     val = [row | row["metrics"] for row in rows]
-    keys = [key for key, value in rows[-1]["metrics"].items() if isinstance(value, float) and key != "loss"]
-    shares, sizes = [key for key in keys if is_share(key)], [key for key in keys if not is_share(key)]
-    figures = [
-        charts.line_chart(
-            {label(key): of(key, val) for key in some},
-            x_label="epoch",
-            y_label=label(some[0]) if len(some) == 1 else "share" if some == shares else "mm or px",
-            share=some == shares,
-        )
-        for some in (shares, sizes)
-        if some
-    ]
     page.figures(
         [
             chart_figure(
                 charts.line_chart(
-                    {"training images": of("train_loss", trained), "validation images": of("loss", val)},
+                    {"training images": _of("train_loss", trained), "validation images": _of("loss", val)},
                     x_label="epoch",
                     y_label="loss",
                 ),
                 "The loss is what training makes smaller. Where the two part, the network begins to know its training "
                 "images by heart.",
             ),
-            *(
-                chart_figure(
-                    chart, f"On the validation images; {label(task.headline)} is what counts, and the best is kept."
-                )
-                for chart in figures
-            ),
+            *_figures_by_epoch(val, task),
             chart_figure(
-                charts.line_chart({"learning rate": of("lr", trained)}, x_label="epoch", y_label="learning rate"),
+                charts.line_chart({"learning rate": _of("lr", trained)}, x_label="epoch", y_label="learning rate"),
                 "How large the steps are, at the end of each epoch.",
             ),
             chart_figure(
                 charts.line_chart(
-                    {"gradient": of("gradient_norm", trained)}, x_label="epoch", y_label="length of the gradient"
+                    {"gradient": _of("gradient_norm", trained)}, x_label="epoch", y_label="length of the gradient"
                 ),
                 "How steep the loss is, on average; peaks are where training was shaken.",
             ),
         ]
     )
+
+
+def _of(key: str, rows: list[dict[str, Any]]) -> charts.Curve:
+    """Return a number of each epoch that has it."""
+    kept = [row for row in rows if row.get(key) is not None]
+    return [float(row["epoch"]) for row in kept], [float(row[key]) for row in kept]
+
+
+def _figures_by_epoch(rows: list[dict[str, Any]], task: Task) -> list[str]:
+    """Draw the figures of each epoch: shares in one chart, distances in another."""
+    keys = [key for key, value in rows[-1]["metrics"].items() if isinstance(value, float) and key != "loss"]
+    shares, sizes = [key for key in keys if is_share(key)], [key for key in keys if not is_share(key)]
+    words = f"On the validation images; {label(task.headline)} is what counts, and the best is kept."
+    return [
+        chart_figure(
+            charts.line_chart(
+                {label(key): _of(key, rows) for key in some},
+                x_label="epoch",
+                y_label=label(some[0]) if len(some) == 1 else "share" if some == shares else "mm or px",
+                share=some == shares,
+            ),
+            words,
+        )
+        for some in (shares, sizes)
+        if some
+    ]
 
 
 def _figures(page: Page, found: Measured) -> None:

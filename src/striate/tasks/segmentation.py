@@ -59,7 +59,7 @@ class Segmentation:
 
     batch_size = 8
     optimiser: Literal["sgd", "adamw"] = "sgd"
-    fine_tuning = FineTuning("sgd", 0.4, "none")
+    fine_tuning = FineTuning("sgd", 1.0, "none")
     keeps_aspect = True
     fits: tuple[Fit, ...] = ("crop", "pad", "stretch")
     crop_px = 256

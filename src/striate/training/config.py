@@ -88,8 +88,8 @@ class LearningOptions(Options):
 
     lr: float | Literal["default", "auto"] = "default"
     """Peak of the learning rate: above 0. default: 0.05 for sgd, 0.002 for adamw, a fifth of that for trainings of
-    fewer than 100 steps; with ImageNet's weights a tenth of adamw's to classify, half
-    for poses, and 0.4 of sgd's for masks. auto: from a range test, as striate find-lr makes it."""
+    fewer than 100 steps; with ImageNet's weights a tenth to classify, half for poses. auto: from a range test, as
+    striate find-lr makes it."""
 
     momentum: float = 0.9
     """Nesterov momentum, of adamw its first beta: at least 0, below 1."""

@@ -130,7 +130,7 @@ def _recipe(config: TrainConfig, task: Task, start: Start | None) -> TrainConfig
         config = replace(config, optimiser=published.optimiser if published else task.optimiser)
     if config.freeze == "auto":
         config = replace(config, freeze=published.freeze if published else "none")
-    if config.lr == "default" and published:
+    if config.lr == "default" and published and published.share < 1:
         config = replace(config, lr=published.share * config.full_peak)
     return config
 

@@ -66,21 +66,41 @@ def test_ridge_regression_solves_the_normal_equations_of_the_penalty_that_leavin
     random, values = drawn(samples=50, features=features)
     truth = random.normal(size=(2, features))
     numbers = values @ truth.T + random.normal(size=(50, 2)) * 5
-    weights, bias = ridge_regression(values, numbers, np.ones_like(numbers, dtype=bool))
-    mean, spread = values.mean(0), values.std(0)
-    standard = (values - mean) / spread
+    groups = np.arange(50) // 2
+    weights, bias = ridge_regression(values, numbers, np.ones_like(numbers, dtype=bool), groups)
+    fold = linear._folds(groups)
+
+    def solved(rows: np.ndarray, output: int, penalty: float) -> tuple[np.ndarray, float]:
+        mean, spread = values[rows].mean(0), values[rows].std(0)
+        standard, wanted = (values[rows] - mean) / spread, numbers[rows, output]
+        inverse = np.linalg.inv(standard.T @ standard + penalty * len(standard) * np.eye(features))
+        found = inverse @ standard.T @ (wanted - wanted.mean()) / spread
+        return found, float(wanted.mean() - found @ mean)
+
     for output in range(2):
-        scores, solutions = [], []
-        for penalty in 50 * np.logspace(-4, 3, 22):
-            inverse = np.linalg.inv(standard.T @ standard + penalty * np.eye(features))
-            found = inverse @ standard.T @ (numbers[:, output] - numbers[:, output].mean())
-            left = numbers[:, output] - numbers[:, output].mean() - standard @ found
-            hat = standard @ inverse @ standard.T + 1 / 50
-            scores.append((left**2).sum() / (1 - np.trace(hat) / 50) ** 2)
-            solutions.append(found)
-        best = solutions[int(np.argmin(scores))]
-        assert np.allclose(weights[output] * spread, best, rtol=1e-5, atol=1e-7)
-        assert np.allclose(bias[output], numbers[:, output].mean() - weights[output] @ mean)
+        errors = np.zeros(len(linear.RIDGES))
+        for place, penalty in enumerate(linear.RIDGES):
+            for held in range(5):
+                w, b = solved(fold != held, output, penalty)
+                errors[place] += ((values[fold == held] @ w + b - numbers[fold == held, output]) ** 2).sum()
+        best, offset = solved(np.ones(50, dtype=bool), output, linear.RIDGES[int(errors.argmin())])
+        assert np.allclose(weights[output], best, rtol=1e-5, atol=1e-7)
+        assert np.allclose(bias[output], offset)
+
+
+def test_a_second_view_of_a_picture_does_not_loosen_the_penalty():
+    random = np.random.default_rng(0)
+    values, truth = random.normal(size=(120, 100)), random.normal(size=100) / 10
+    numbers = (values @ truth + random.normal(size=120))[:, None]
+    fresh = random.normal(size=(2000, 100))
+
+    def error(views: int) -> float:
+        seen = np.concatenate([values + 0.3 * random.normal(size=values.shape) * view for view in range(views)])
+        known, groups = np.ones((120 * views, 1), dtype=bool), np.tile(np.arange(120), views)
+        weights, bias = ridge_regression(seen, np.tile(numbers, (views, 1)), known, groups)
+        return float(((fresh @ weights.T + bias)[:, 0] - fresh @ truth) ** 2 @ np.full(2000, 1 / 2000))
+
+    assert error(2) < 1.1 * error(1) < truth @ truth  # which is what the mean alone errs by
 
 
 def test_a_number_is_fitted_to_the_samples_where_it_is_known():
@@ -89,14 +109,14 @@ def test_a_number_is_fitted_to_the_samples_where_it_is_known():
     known = np.ones_like(numbers, dtype=bool)
     known[40:, 1] = False
     spoilt = np.where(known, numbers, 1e6)
-    together = ridge_regression(values, spoilt, known)
-    alone = ridge_regression(values[:40], numbers[:40, 1:], known[:40, 1:])
+    together = ridge_regression(values, spoilt, known, np.arange(80))
+    alone = ridge_regression(values[:40], numbers[:40, 1:], known[:40, 1:], np.arange(40))
     assert np.allclose(together[0][1], alone[0][0])
     assert np.allclose(together[1][1], alone[1][0])
 
 
 def test_a_number_that_is_never_known_is_zero():
     _, values = drawn(samples=20)
-    weights, bias = ridge_regression(values, np.ones((20, 1)), np.zeros((20, 1), dtype=bool))
+    weights, bias = ridge_regression(values, np.ones((20, 1)), np.zeros((20, 1), dtype=bool), np.arange(20))
     assert not weights.any()
     assert not bias.any()

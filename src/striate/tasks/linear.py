@@ -18,7 +18,9 @@ Matrix = Float64[np.ndarray, "samples features"]
 Layer = tuple[Float64[np.ndarray, "outputs features"], Float64[np.ndarray, " outputs"]]
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # times half the squared length of the weights, beside the mean loss
+RIDGES = tuple(np.logspace(-4, 3, 22).tolist())  # likewise, beside half the mean square
 _FOLDS = 5
+_FEW = 3  # groups that the penalty of ridge regression is chosen by at least; of fewer it is 1
 _MOST_TRIED = 1_000  # samples that the penalty is chosen by, for the time that more take
 
 
@@ -95,49 +97,62 @@ def _choose_penalty(
 
 
 def ridge_regression(
-    features: Matrix, numbers: Float64[np.ndarray, "samples outputs"], known: Bool[np.ndarray, "samples outputs"]
+    features: Matrix,
+    numbers: Float64[np.ndarray, "samples outputs"],
+    known: Bool[np.ndarray, "samples outputs"],
+    groups: Int64[np.ndarray, " samples"],
 ) -> Layer:
     """Fit linear regression with penalised weights, in closed form, each output by the samples where it is known.
 
-    The penalty of each output is the one of least error when each sample in turn is left out, which has a closed form
-    as well: Golub, Heath, Wahba, "Generalized cross-validation as a method for choosing a good ridge parameter", 1979.
+    The penalty of each output, times half the squared length of its weights beside half the mean square, is the one of
+    least error on folds that were left out.
+
+    Args:
+        features: of each sample.
+        numbers: what is wanted of it.
+        known: which of these count.
+        groups: samples of one number (views of one picture) are not parted by cross-validation.
+
+    Returns:
+        Weights and bias.
     """
     weights = np.zeros((numbers.shape[1], features.shape[1]))
     bias = np.zeros(numbers.shape[1])
     patterns, pattern_of = np.unique(known, axis=1, return_inverse=True)
     for pattern in range(patterns.shape[1]):
         outputs, samples = np.flatnonzero(pattern_of.ravel() == pattern), patterns[:, pattern]
+        some = numbers[samples][:, outputs]
         if samples.sum() < 2:
-            bias[outputs] = numbers[samples][:, outputs].mean(0) if samples.any() else 0.0
+            bias[outputs] = some.mean(0) if samples.any() else 0.0
             continue
-        weights[outputs], bias[outputs] = _ridge(_Frame.of(features[samples]), numbers[samples][:, outputs])
+        weights[outputs], bias[outputs] = _ridge(features[samples], some, _folds(groups[samples], least=_FEW))
     return weights, bias
 
 
-def _ridge(frame: _Frame, numbers: Float64[np.ndarray, "samples outputs"]) -> Layer:
-    samples, mean = len(numbers), numbers.mean(0)
-    squared = frame.singular**2
-    along = frame.coordinates.T @ (numbers - mean)  # rank x outputs
-    total = ((numbers - mean) ** 2).sum(0)
-    best = np.full(numbers.shape[1], np.inf)
-    found = np.zeros((numbers.shape[1], len(squared)))
-    for penalty in samples * np.logspace(-4, 3, 22):
-        shrunk = squared / (squared + penalty)
-        left = total - (along**2 / squared[:, None] * (2 * shrunk - shrunk**2)[:, None]).sum(0)  # of the squares
-        free = 1 - (1 + shrunk.sum()) / samples  # the mean takes one
-        if free <= 0:
-            continue
-        score = left / free**2
-        better = score < best
-        best = np.where(better, score, best)
-        found[better] = (along / (squared + penalty)[:, None]).T[better]
-    return frame.layer(found, mean)
+def _ridge(
+    features: Matrix, numbers: Float64[np.ndarray, "samples outputs"], fold: Int64[np.ndarray, " samples"]
+) -> Layer:
+    """Fit all numbers, each with the penalty whose models err least on the folds that they have not seen."""
+    errors = np.zeros((len(RIDGES), numbers.shape[1]))
+    for held in range(int(fold.max()) + 1) if fold.max() > 0 else ():
+        out = fold == held
+        frame, mean = _Frame.of(features[~out]), numbers[~out].mean(0)
+        along = frame.coordinates.T @ (numbers[~out] - mean)  # rank x outputs
+        seen = (features[out] - frame.mean) / frame.spread @ frame.directions.T
+        for place, penalty in enumerate(RIDGES):
+            found = along / (frame.singular**2 + penalty * (~out).sum())[:, None]
+            errors[place] += ((seen @ found + mean - numbers[out]) ** 2).sum(0)
+    chosen = np.asarray(RIDGES)[errors.argmin(0)] if errors.any() else np.ones(numbers.shape[1])
+    frame, mean = _Frame.of(features), numbers.mean(0)
+    along = frame.coordinates.T @ (numbers - mean)
+    found = along / (frame.singular[:, None] ** 2 + chosen * len(numbers))
+    return frame.layer(found.T, mean)
 
 
-def _folds(groups: Int64[np.ndarray, " samples"]) -> Int64[np.ndarray, " samples"]:
-    """Deal groups out to folds, in a fixed random order; all to one where there are too few."""
+def _folds(groups: Int64[np.ndarray, " samples"], least: int = 2 * _FOLDS) -> Int64[np.ndarray, " samples"]:
+    """Deal groups out to folds, in a fixed random order; all to one where there are fewer than so many."""
     names, place = np.unique(groups, return_inverse=True)
-    if len(names) < 2 * _FOLDS:
+    if len(names) < least:
         return np.zeros(len(groups), dtype=np.int64)
     dealt = np.arange(len(names)) % _FOLDS
     folds: Int64[np.ndarray, " samples"] = np.random.default_rng(0).permutation(dealt)[place]

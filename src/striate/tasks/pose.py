@@ -191,7 +191,7 @@ class Pose:
             numbers.append(self._outputs(poses).cpu())
             known.append(torch.stack(axes, 2).flatten(1).cpu())
         wanted, said = torch.cat(numbers).double().numpy(), torch.cat(known).numpy()
-        return as_layer(ridge_regression(features.matrix(), wanted, said))
+        return as_layer(ridge_regression(features.matrix(), wanted, said, features.groups))
 
     def questions(self, outputs: Float[Tensor, "1 numbers"]) -> list[Question]:
         """Ask for each joint how far it is from its mean place, the farthest first; then for their coordinates.

@@ -15,6 +15,8 @@ from striate.errors import ConfigError, DataError, Interrupted, ModelError, Weig
 from striate.models import MODELS, weights
 from striate.models.published import Hub, Package, Published
 from striate.runs import load, train
+from striate.runs.pretrained import find_start, freeze
+from striate.tasks.pose import Pose
 from striate.training import loop
 from striate.training.config import TrainConfig
 from striate.training.optimisers import create_optimiser, rate_shares, set_rate
@@ -86,14 +88,16 @@ def test_weights_that_are_asked_for_and_out_of_reach_end_in_one_line(colour_fold
         ({"model": "lenet5", "pretrained": "imagenet"}, ConfigError, "lenet5 has no published ImageNet weights"),
         ({"model": "resnet18", "pretrained": "imagenet"}, ConfigError, "are of the large stem; choose --stem large"),
         ({"model": LINE, "pretrained": "nowhere"}, ConfigError, "wanted: auto, none, imagenet, RUN, or a file"),
-        (
-            {"model": LINE, "freeze": 9},
-            ConfigError,
-            r"freeze \(=9\) leaves nothing to learn: the network has 9 elements",
-        ),
         ({"model": LINE + " | relu", "probe": True}, ConfigError, "only a fully connected last layer can be fitted"),
         ({"model": LINE, "freeze": "head"}, ConfigError, "must be auto, none, norms, backbone, or a whole number"),
         ({"model": LINE, "early_lr": 0.0}, ConfigError, "must be a positive number"),
+        ({"model": LINE, "freeze": "backbone"}, ConfigError, r"all weights are drawn, and would stay so"),
+        (
+            {"model": LINE, "probe": True, "last_layer": "drawn"},
+            ConfigError,
+            "leave --budget and --last-layer drawn out",
+        ),
+        ({"model": LINE, "pretrained": "x" * 300}, ConfigError, "cannot be read"),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, str) else "",
 )
@@ -233,6 +237,12 @@ def test_frozen_norms_keep_their_statistics_while_others_learn(colour_folders, t
     assert not torch.equal(ours["features.0.weight"], state["features.0.weight"])
 
 
+def test_something_has_to_be_left_to_learn():
+    network = st.models.create(LINE, classes=3, size_px=32)
+    with pytest.raises(ConfigError, match=r"freeze \(=9\) leaves nothing to learn: the network has 9 elements"):
+        freeze(network, 9)
+
+
 def test_the_first_elements_can_be_frozen(colour_folders, tmp_path, small_one):
     state = put(small_one)
     ours = trained(
@@ -291,3 +301,24 @@ def test_published_weights_are_fine_tuned_by_the_recipe_that_measured_best_unles
     assert (config.optimiser, config.lr, config.freeze) == ("sgd", 0.02, "none")
     config = trained(data, tmp_path, model="small_one", out=str(tmp_path / "drawn"), pretrained="none").record.config
     assert (config.optimiser, config.lr, config.freeze) == ("sgd", "default", "none")
+
+
+def test_each_task_fine_tunes_by_a_recipe_of_its_own(tmp_path, small_one, dots):
+    put(small_one)
+    options = {"model": "small_one", "epochs": 1, "precision": "float32", "size": 32}
+    masks = st.train("figures:12", st.TrainConfig(**options, task="segment", out=str(tmp_path / "masks"))).record.config
+    assert (masks.optimiser, masks.lr, masks.freeze) == ("sgd", "default", "none")
+    pose = st.train(dots, st.TrainConfig(**options, out=str(tmp_path / "pose"))).record.config
+    assert (pose.optimiser, pose.freeze) == ("adamw", "norms")
+    assert pose.lr == pytest.approx(0.002 * Pose.fine_tuning.share)
+
+
+def test_a_small_stem_without_a_model_is_no_error(tmp_path, small_one, capsys):
+    assert find_start(st.TrainConfig(stem="small"), 300) is None
+
+
+def test_weights_that_nobody_asked_for_and_that_are_damaged_are_left(colour_folders, tmp_path, small_one, capsys):
+    put(small_one)
+    small_one.write_bytes(small_one.read_bytes()[:-9])
+    trained(colour_folders(), tmp_path, model="small_one")
+    assert "cannot be used, so all weights are drawn" in capsys.readouterr().err

@@ -32,6 +32,20 @@ def test_all_but_the_last_layer_is_taken_even_where_that_has_as_many_classes():
         assert torch.equal(ours.state_dict()["classifier.2.weight"], before)
 
 
+@pytest.mark.parametrize(
+    ("line", "last"),
+    [
+        ("conv 4@3x3 | relu | gap | fc classes | relu", "classifier.0"),
+        ("conv 4@3x3 | relu | conv 3@1x1 | gap", "features.2"),
+    ],
+)
+def test_the_last_layer_is_the_last_that_has_weights(line, last):
+    ours, theirs = network(3, 0, line), network(3, 1, line)
+    found = transfer(ours, theirs.state_dict())
+    assert set(found.fresh) == {f"{last}.weight", f"{last}.bias"}
+    assert set(found.taken) == {"features.0.weight", "features.0.bias"}
+
+
 def test_hidden_layers_of_a_head_for_another_size_are_drawn_anew():
     ours, theirs = network(3, 0, size=8), network(3, 1, size=12)
     found = transfer(ours, theirs.state_dict())

@@ -180,6 +180,8 @@ def create(
     """
     size = find(model).input[1:] if size_px is None else size_px
     height, width = size if isinstance(size, tuple) else (size, size)
+    if pretrained and resolve_stem(model, min(height, width), stem) == "small":
+        raise ModelError(f"{model}: published weights are of the large stem; choose stem='large'.")
     network = build(plan(model, (channels, height, width), classes=classes, stem=stem), model, seed=seed)
     if pretrained:
         from striate.models import weights

@@ -59,7 +59,7 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor], *, whole: bool =
         if first and plain.startswith(first) and found is not None and found.ndim == value.ndim == 4:
             found = adapt_channels(found, value.shape[1])
         fits = found is not None and found.shape == value.shape
-        if plain.startswith(within) and (prefix == "" or name.startswith(prefix)):
+        if plain.startswith(within) and (prefix == "" or name.startswith(prefix)) and not name.startswith(last):
             if found is None:
                 wrong.append(f"{plain} is missing")
             elif not fits:
@@ -103,7 +103,8 @@ def adapt_channels(
 def _last_layers(network: nn.Module) -> tuple[str, ...]:
     """Return what the names of entries begin with that say what outputs mean."""
     if isinstance(network, Network):
-        return (network.plan.steps[-1].name + ".",)
+        names = [step.name + "." for step in network.plan.steps]
+        return tuple([name for name in names if any(key.startswith(name) for key in network.state_dict())][-1:])
     decoder = network.get_submodule("decoder")
     assert isinstance(decoder, Decoder)
     return ("decoder.",) if decoder.skips == "sum" else ("decoder.classifier.", "decoder.last.")

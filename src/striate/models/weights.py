@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import importlib.util
 import io
 import logging
@@ -192,10 +193,10 @@ def _from_web(model: str, origin: Web) -> Path:
             raise OSError("HF_HUB_OFFLINE is set")
         path.parent.mkdir(parents=True, exist_ok=True)
         _download(origin, part)
-    except (OSError, urllib.error.URLError) as error:
+    except (OSError, http.client.HTTPException) as error:  # URLError among the first
         raise WeightsError(_out_of_reach(model, origin.url, origin.name, error)) from None
     if _published_content(part, origin.sha256) is None:
-        part.unlink()
+        part.unlink(missing_ok=True)
         raise WeightsError(f"{origin.url}: another file than was published (by its SHA-256): removed; try again.")
     part.replace(path)
     return path

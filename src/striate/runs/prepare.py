@@ -284,7 +284,7 @@ def build_network(prepared: Prepared, config: TrainConfig, device: torch.device)
         found = _begin_with(prepared.start, network, prepared.model)
         layers = dict.fromkeys(name.rpartition(".")[0] for name in found.fresh)
         say(f"begins with weights of {prepared.start.where}; drawn anew: {listing(layers)}")
-    freeze(network, config.freeze)
+    freeze(network, config.freeze, drawn=prepared.start is None)
     if config.stochastic_depth and not set_stochastic_depth(network, config.stochastic_depth):
         raise ConfigError(f"stochastic_depth: {prepared.model} has no residual block; leave it out.")
     return network.to(device)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from striate import models
 from striate.data.preprocessing import Preprocessing
-from striate.errors import ConfigError, ModelError, RunError
+from striate.errors import ConfigError, ModelError, RunError, WeightsError
 from striate.models import weights
 from striate.models.network import Network
 from striate.models.published import Package, Published, imagenet_classes
@@ -60,12 +60,16 @@ def find_start(config: TrainConfig, natural_px: int) -> Start | None:
     if wanted in ("auto", "imagenet"):
         return _find_published(config, natural_px)
     path = Path(wanted)
-    if path.is_dir():
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+    except OSError as error:  # the name is too long, say
+        raise ConfigError(f"pretrained (={wanted[:80]}): cannot be read ({error.strerror}).") from None
+    if is_folder:
         record = RunRecord.read(path)
         if record.best_epoch is None:
             raise RunError(f"{path}: its training has not come to the end of an epoch, so it has no weights yet.")
         return Start(wanted, weights.read_safetensors(path / WEIGHTS), record)
-    if not path.exists():
+    if not exists:
         raise ConfigError(
             f"pretrained (={wanted}): there is no such run or file; wanted: auto, none, imagenet, RUN, or a file."
         )
@@ -75,7 +79,7 @@ def find_start(config: TrainConfig, natural_px: int) -> Start | None:
     architecture = models.MODELS.get(config.model)
     if architecture and architecture.published:
         try:  # under the names of those who published it
-            return Start(wanted, weights.renamed(config.model, architecture, given), None)
+            return Start(wanted, weights.renamed(config.model, architecture, given), published_record(config.model))
         except ModelError:
             pass
     return Start(wanted, given, None)
@@ -87,7 +91,7 @@ def _find_published(config: TrainConfig, natural_px: int) -> Start | None:
     size_px = natural_px if config.size == "auto" else config.size
     model = config.model
     if model == "auto":
-        if not asked and size_px <= models.SMALL_PX:
+        if not asked and (size_px <= models.SMALL_PX or config.stem == "small"):
             return None
         model = _FOR_PHOTOS
     architecture = models.find(model)
@@ -105,7 +109,13 @@ def _find_published(config: TrainConfig, natural_px: int) -> Start | None:
     if path is None:
         say(f"no ImageNet weights of {model} are here, so all weights are drawn; {_hint(published)}")
         return None
-    return Start(f"{model} on ImageNet", weights.read(model, architecture, path), published_record(model))
+    try:
+        return Start(f"{model} on ImageNet", weights.read(model, architecture, path), published_record(model))
+    except (WeightsError, ModelError) as error:
+        if asked:
+            raise
+        say(f"ImageNet weights of {model} are here, but cannot be used, so all weights are drawn: {error}")
+        return None
 
 
 def _hint(published: Published) -> str:
@@ -141,8 +151,19 @@ def published_record(model: str) -> RunRecord:
     )
 
 
-def freeze(network: nn.Module, what: int | str) -> None:
-    """Take from training what `--freeze` says; raises ConfigError where that leaves nothing to learn."""
+def freeze(network: nn.Module, what: int | str, *, drawn: bool = False) -> None:
+    """Take from training what `--freeze` says.
+
+    Args:
+        network: is changed.
+        what: the option.
+        drawn: the weights are random, and of no use where they stay as they are.
+
+    Raises:
+        ConfigError: that leaves nothing to learn, or a part as it was drawn.
+    """
+    if drawn and what not in ("none", "norms"):
+        raise ConfigError(f"freeze (={what}): all weights are drawn, and would stay so; choose --pretrained as well.")
     body, _ = body_of(network)
     frozen: list[nn.Module] = []
     if what == "norms":

@@ -50,11 +50,15 @@ def rate_shares(model: nn.Module, early: float) -> dict[str, float]:
     """Return each parameter's learning rate as a share of the last one's: those of the first layer have `early`.
 
     From layer to layer it changes in equal ratios: discriminative rates (Howard and Ruder 2018, "Universal language
-    model fine-tuning for text classification", section 3.2). A layer is what holds parameters of its own.
+    model fine-tuning for text classification", section 3.2). A layer is what holds parameters of its own. What builds
+    on an `encoder` learns at the full rate, all of it.
     """
-    layers = list(dict.fromkeys(name.rpartition(".")[0] for name, _ in model.named_parameters()))
-    share = {layer: early ** (1 - place / max(1, len(layers) - 1)) for place, layer in enumerate(layers)}
-    return {name: share[name.rpartition(".")[0]] for name, _ in model.named_parameters()}
+    names = [name for name, _ in model.named_parameters()]
+    ordered = [name for name in names if name.startswith("encoder.")] or names
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in ordered))
+    last = len(layers) if len(ordered) < len(names) else max(1, len(layers) - 1)
+    share = {layer: early ** (1 - place / last) for place, layer in enumerate(layers)}
+    return {name: share.get(name.rpartition(".")[0], 1.0) for name in names}
 
 
 def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:

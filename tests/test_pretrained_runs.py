@@ -95,7 +95,7 @@ def test_weights_that_are_asked_for_and_out_of_reach_end_in_one_line(colour_fold
         (
             {"model": LINE, "probe": True, "last_layer": "drawn"},
             ConfigError,
-            "leave --budget and --last-layer drawn out",
+            "leave out --budget and --last-layer drawn",
         ),
         ({"model": LINE, "pretrained": "x" * 300}, ConfigError, "cannot be read"),
     ],

@@ -382,9 +382,7 @@ class TrainConfig(
         if not self.budget:
             self.require_epochs(self.epochs)
         if self.probe and (self.budget or self.last_layer == "drawn"):
-            raise ConfigError(
-                "probe fits the last layer, and ends: leave --budget and --last-layer drawn out, or --probe."
-            )
+            raise ConfigError("probe fits the last layer, and ends: leave out --budget and --last-layer drawn, or it.")
 
     def of_task(self, task: str) -> dict[str, Any]:
         """Return what a task itself takes of these options; raises ConfigError where one is for other tasks alone."""

@@ -139,7 +139,15 @@ def test_explain_writes_a_page(colour_run, colour_folders, tmp_path, capsys, mon
     out = tmp_path / "page.html"
     assert main(["explain", str(colour_run.folder), str(picture), "--out", str(out)]) == 0
     text = check(out)
-    for words in ("What it says", "Grad-CAM", "random weights", "The slow check", "most alike", "channel "):
+    for words in (
+        "What it says",
+        "Grad-CAM",
+        "random weights",
+        "The slow check",
+        "most alike",
+        "channel ",
+        "How sure that is",
+    ):
         assert words in text, words
     assert main(["explain", str(colour_run.folder), "--layer", "conv1", "--matrix", "--out", str(out)]) == 2
     assert "there is something already" in capsys.readouterr().err
@@ -154,7 +162,7 @@ def test_explain_writes_a_page(colour_run, colour_folders, tmp_path, capsys, mon
     [
         (["IMAGE", "--layer", "layer1.9"], "the network has no layer 'layer1.9' (did you mean layer1."),
         (["IMAGE", "--of", "gren"], "of (=gren) is none of the network's (did you mean green?)"),
-        (["IMAGE", "--layer", "gap"], "layer (=gap) gives no maps; those that do: "),
+        (["IMAGE", "--layer", "gap"], "layer (=gap) gives no maps; some that do: "),
         (["nothing.png"], "nothing.png: cannot be read"),
         ([], "wanted: images to explain, or --layer NAME --matrix"),
         (["--layer", "relu", "--matrix"], "ReLU cannot be drawn as a matrix"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from striate import atomic
 from striate.cli.output import Images, JsonFlag, MovedData, RunFolder, print_json
 from striate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from striate.runs.explaining import Explanation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +56,25 @@ class Command:
 
     def run(self) -> None:
         """Explain, write the page, and say where it is."""
+        out = Path(self.out) if self.out != "auto" else _free("explain")
+        atomic.check_writable(out)
         from striate.runs import load
         from striate.runs.explaining import Explainer, training_images
         from striate.runs.inputs import image_paths
         from striate.runs.matrix_page import matrix_page
 
-        out = Path(self.out) if self.out != "auto" else _free("explain")
-        atomic.check_writable(out)
+        found: list[Explanation] = []
         run = load(self.run_folder)
         if self.layer and self.matrix:
             page = matrix_page(run.model, self.layer)
         else:
             gallery = training_images(run.folder, run.record, run.model, self.data)
             explainer = Explainer(run.record, run.task, run.model, gallery, layer=self.layer, of=self.of)
-            page = explainer.page([explainer.explain(one) for one in explainer.subjects(image_paths(self.images))])
+            found = [explainer.explain(one) for one in explainer.subjects(image_paths(self.images))]
+            page = explainer.page(found)
         atomic.write(out, page.html())
         if self.json:
-            print_json({"page": str(out)})
+            print_json({"page": str(out), "images": [one.document() for one in found]})
         else:
             print(f"{out}: open it in a browser")
 

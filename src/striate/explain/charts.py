@@ -16,7 +16,7 @@ Curve = tuple[Sequence[float], Sequence[float]]
 _WIDTH, _HEIGHT = 420, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 14, 40
 MOST_NAMED = 28  # classes that a confusion matrix has room to name
-_HUES = ("a", "b", "c", "d", "e", "f", "g", "h")
+_HUES = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
 
 
 def line_chart(curves: Mapping[str, Curve], *, x_label: str, y_label: str, share: bool = False) -> str:
@@ -177,7 +177,7 @@ class _Frame:
             right = self.width - _RIGHT
             parts.append(f'<line class="grid" x1="{left}" y1="{down}" x2="{right}" y2="{down}"/>')
             parts.append(f'<text class="end" x="{left - 6}" y="{down + 4}">{y_form.format(value)}</text>')
-        for value in _ticks(*self.x):
+        for value in _ticks(*self.x, whole=x_label == "epoch"):
             across, bottom = self.at(value, self.y[0])
             parts.append(f'<text class="middle" x="{across}" y="{bottom + 16}">{x_form.format(value)}</text>')
         middle, bottom = (_LEFT + self.width - _RIGHT) / 2, self.height - 6
@@ -187,9 +187,9 @@ class _Frame:
         return parts
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Return some round numbers between two others."""
-    raw = (high - low) / 4
+def _ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
+    """Return some round numbers between two others; `whole`: without fractions."""
+    raw = max((high - low) / 4, 1.0 if whole else 0.0)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)

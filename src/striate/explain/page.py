@@ -9,10 +9,11 @@ from striate.explain.pictures import RAMP, Pixels, as_uri
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fbfbf8; --card: #fff; --ink: #22252a; --soft: #666b73; --line: #dcdcd6;
-  --a: #1f5fa8; --b: #c8541e; --c: #2e8b57; --d: #8e44ad; --e: #b8860b; --f: #008b9a; --g: #b03060; --h: #6b6b6b; }
+  --a: #1f5fa8; --b: #c8541e; --c: #2e8b57; --d: #8e44ad; --e: #b8860b; --f: #008b9a; --g: #b03060; --h: #6b6b6b;
+  --i: #9acd32; --j: #000080; }
 @media (prefers-color-scheme: dark) { :root { --paper: #16181b; --card: #1e2125; --ink: #e6e6e1; --soft: #a0a4ab;
   --line: #363a40; --a: #6ea8e6; --b: #f0905a; --c: #6cc893; --d: #c78fdd; --e: #dfb64a; --f: #4fc3cf; --g: #e57fa5;
-  --h: #aaaaaa; } }
+  --h: #aaaaaa; --i: #c5e86c; --j: #9fa8ff; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 1rem; }
@@ -33,6 +34,8 @@ figcaption { margin-top: .4rem; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-size: .92rem; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
   overflow-wrap: anywhere; }
+td:first-child { overflow-wrap: normal; white-space: nowrap; }
+th { overflow-wrap: normal; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
@@ -43,7 +46,7 @@ svg .frame { fill: none; stroke: var(--line); } svg .line { fill: none; stroke-w
 .line.e { stroke: var(--e); } .line.f { stroke: var(--f); } .line.g { stroke: var(--g); } .line.h { stroke: var(--h); }
 .bar.a, .dot.a { fill: var(--a); } .bar.b, .dot.b { fill: var(--b); } .dot.c { fill: var(--c); }
 .dot.d { fill: var(--d); } .dot.e { fill: var(--e); } .dot.f { fill: var(--f); } .dot.g { fill: var(--g); }
-.dot.h { fill: var(--h); }
+.dot.h { fill: var(--h); } .dot.i { fill: var(--i); } .dot.j { fill: var(--j); }
 .dot:hover { stroke: var(--ink); stroke-width: 2; }
 .ramp { display: inline-block; width: 7rem; height: .7rem; border-radius: 2px; vertical-align: middle;
   print-color-adjust: exact; -webkit-print-color-adjust: exact; background: linear-gradient(90deg, RAMP); }
@@ -52,6 +55,7 @@ svg .frame { fill: none; stroke: var(--line); } svg .line { fill: none; stroke-w
   display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; margin-right: .3rem; }
 i.a { background: var(--a); } i.b { background: var(--b); } i.c { background: var(--c); } i.d { background: var(--d); }
 i.e { background: var(--e); } i.f { background: var(--f); } i.g { background: var(--g); } i.h { background: var(--h); }
+i.i { background: var(--i); } i.j { background: var(--j); }
 #looked { position: fixed; pointer-events: none; background: var(--card); border: 1px solid var(--line);
   border-radius: 6px; padding: .4rem; font-size: .8rem; max-width: 12rem; }
 #looked[hidden] { display: none; }

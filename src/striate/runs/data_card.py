@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from striate.data.check import cheap_problems, check_data
 from striate.data.checks.problem import Problem
 from striate.explain.page import Page, picture_figure
 from striate.explain.pictures import fitted
-from striate.runs.gallery import Gallery, as_pictures, in_words
+from striate.runs.gallery import Gallery, as_pictures, draw_truth, in_words
 from striate.tasks.base import Task
 
 _MOST_CHECKED = 20_000  # pictures that are opened again
@@ -42,14 +40,13 @@ def add_data_card(page: Page, gallery: Gallery, task: Task, *, thorough: bool) -
 def _add_examples(page: Page, gallery: Gallery, task: Task) -> None:
     """Show some training images, as the network gets them, with what they are said to show."""
     batch = gallery.batch("train", gallery.some("train", _SHOWN).tolist())
-    shown = []
-    for picture, truth in zip(
-        as_pictures(batch.images, gallery.record.preprocessing), task.truth(batch.targets), strict=True
-    ):
-        drawn = fitted(np.asarray(truth.overlay(picture).convert("RGB")), _SIDE_PX)
-        shown.append(picture_figure(drawn, in_words(truth)))
+    pictures = as_pictures(batch.images, gallery.record.preprocessing)
+    shown = [
+        picture_figure(fitted(drawn, _SIDE_PX * max(1, drawn.shape[1] // drawn.shape[0])), in_words(truth))
+        for drawn, truth in zip(draw_truth(task, batch.targets, pictures), task.truth(batch.targets), strict=True)
+    ]
     page.text("Some training images, as the network gets them, with their labels:")
-    page.figures(shown, "small")
+    page.figures(shown, "small" if shown and "joint" not in gallery.record.vocabulary.kind else "")
 
 
 def _counts(gallery: Gallery) -> tuple[list[str], list[list[str]]]:

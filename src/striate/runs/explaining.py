@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,17 @@ from striate.explain.page import Page, picture_figure
 from striate.explain.pictures import colours_of, fitted, framed, sheet, upon
 from striate.explain.taps import find_layer, map_layers, shapes_of, untouched
 from striate.progress import progress_bar, say
-from striate.runs.gallery import Gallery, Pixels, as_pictures, called, in_words, predict_image, purpose, unlabelled
+from striate.runs.gallery import (
+    Gallery,
+    Pixels,
+    as_pictures,
+    called,
+    draw_prediction,
+    in_words,
+    predict_image,
+    purpose,
+    unlabelled,
+)
 from striate.runs.inputs import seen_as
 from striate.runs.measured import Measured, as_table, label, meanings, measure_some
 from striate.runs.record import RunRecord
@@ -40,6 +51,7 @@ _CHANNELS = 6
 _PATCHES = 6  # a channel
 _LOOKED_THROUGH = 2_000  # training images at most
 _MEASURED = 200  # images whose truth is known
+_FEW = 20  # answers that say little
 _SIDE_PX = 200
 _RANDOM_SEED = 1_000_003  # of the network with random weights; not that of any training
 
@@ -66,6 +78,7 @@ class Explanation:
     Attributes:
         name: of the picture.
         picture: as the network gets it.
+        drawn: that, small ones enlarged, with what it says drawn upon it.
         prediction: what it says.
         layer: that the maps below are of; None where the network has no feature maps.
         where: for what it says (a class, a joint), the map of the places that speak for it (Grad-CAM); likewise.
@@ -81,6 +94,7 @@ class Explanation:
 
     name: str
     picture: Pixels
+    drawn: Pixels
     prediction: Prediction
     layer: str | None
     where: dict[str, Float[np.ndarray, "_ _"]]
@@ -95,17 +109,12 @@ class Explanation:
 
     def figures(self) -> list[str]:
         """Return its pictures with their sentences, as HTML."""
-        drawn = np.asarray(self.prediction.overlay(self.picture).convert("RGB"))
-        found = [picture_figure(fitted(drawn, 2 * _SIDE_PX), f"What it says: {in_words(self.prediction)}")]
+        found = [picture_figure(fitted(self.drawn, 2 * _SIDE_PX), f"What it says: {in_words(self.prediction)}")]
         for name, values in self.where.items():
             pair = [fitted(upon(self.picture, one), _SIDE_PX) for one in (values, self.random[name])]
-            found.append(
-                picture_figure(
-                    sheet(pair, columns=2),
-                    f"Where {self.layer} finds {self.words[name]} (Grad-CAM). Right, to compare, one with random "
-                    "weights: where the two are alike, the map tells of the picture, not of what was learned.",
-                )
-            )
+            flat = " The left one is the same everywhere: it says nothing." if np.ptp(values) == 0 else ""
+            words = f"{self.words[name]}, by {self.layer}; right by a network with random weights.{flat}"
+            found.append(picture_figure(sheet(pair, columns=2), f"{words[0].upper()}{words[1:]}"))
         found.append(
             picture_figure(
                 fitted(upon(self.picture, self.covered), _SIDE_PX),
@@ -113,6 +122,11 @@ class Explanation:
             )
         )
         return found
+
+    def document(self) -> dict[str, Any]:
+        """Return what it says, how sure it is, and what it is like, as a JSON object."""
+        like = [{"image": name, "cosine": cosine} for name, cosine, _ in self.like]
+        return {"image": self.name, **self.prediction.document(), "sure": self.sure, "layer": self.layer, "like": like}
 
     def _repr_html_(self) -> str:
         """Return the pictures for a notebook."""
@@ -148,12 +162,14 @@ class Explainer:
         maps = map_layers(network)
         self.layer = find_layer(network, layer) if layer else next(reversed(maps), None)
         if self.layer and len(shapes_of(network, self.layer)[1]) != 3:
-            raise ConfigError(f"layer (={layer}) gives no maps; those that do: {listing(maps) or 'none'}.")
+            raise ConfigError(f"layer (={layer}) gives no maps; some that do: {listing(maps) or 'none'}.")
         names = record.vocabulary.names
         if of is not None and of not in names and of.rpartition(".")[0] not in names:
-            raise ConfigError(f"of (={of}) is none of the network's{nearest(of, names)}; those are {listing(names)}.")
+            raise ConfigError(
+                f"of (={of}) is none of the network's{nearest(of, names)}; those are {listing(names, most=20)}."
+            )
         self.record, self.task, self.network, self.gallery, self.of = record, task, network, gallery, of
-        self._shown = list(dict.fromkeys([*maps, *([self.layer] if self.layer else [])]))
+        self._shown = list(dict.fromkeys([*([self.layer] if layer and self.layer else []), *maps]))
         self._device = next(network.parameters()).device
         self._twin = task.build(record.plan(), record.model, _RANDOM_SEED).to(self._device)
         self._train: np.ndarray | None = None
@@ -181,9 +197,11 @@ class Explainer:
         network, layer, image = self.network, self.layer, subject.image
         every, questions = self._questions(image)
         maps = {one: found.numpy() for one, found in feature_maps(network, self._shown, image).items()}
+        picture = as_pictures(image, self.record.preprocessing)[0]
         return Explanation(
             name=subject.name,
-            picture=as_pictures(image, self.record.preprocessing)[0],
+            picture=picture,
+            drawn=draw_prediction(self.task, network, image, picture),
             prediction=predict_image(self.task, network, image),
             layer=layer,
             words={one.name: one.words for one in questions},
@@ -254,13 +272,18 @@ class Explainer:
     def page(self, found: Sequence[Explanation]) -> Page:
         """Put explanations on a page."""
         record = self.record
-        page = Page(f"What {called(record)} sees", f"{purpose(record)}. It learned from {record.data['location']}.")
+        page = Page(f"What {called(record)} sees", f"{purpose(record)}. Its images were: {record.data['location']}.")
         if self.gallery is None:
             page.text("Its training images are not at hand, so what it compares pictures with is left out.", "note")
         if self.layer is None:
             page.text("It has no feature maps, so covering places is the one way to see where it looks.", "note")
         for one in found:
             page.section(Path(one.name).name)
+            if one.where:
+                page.text(
+                    "Where it looks (Grad-CAM): yellow are the places that count most. Where the map of a network with "
+                    "random weights looks the same, it tells of the picture alone, and not of what was learned."
+                )
             page.figures(one.figures())
             page.scale()
             self._add_sureness(page, one)
@@ -290,14 +313,14 @@ class Explainer:
         cells = [[name] for name in one.sure]
         has_probability = any(value is not None for value in one.sure.values())
         if has_probability:
-            header.append("how sure it is")
+            header.append("how sure, here")
             for row, value in zip(cells, one.sure.values(), strict=True):
                 row.append("–" if value is None else f"{value:.1%}")
         measured = self._measured
         if measured is not None:
             keys, rows = as_table(measured.metrics.rows())
             known = {row[0]: row[1:] for row in rows}
-            header += [f"{label(key)}, elsewhere" for key in keys[1:]]
+            header += [label(key) for key in keys[1:]]
             cells = [row + known[row[0]] for row in cells if row[0] in known]
             explained = meanings(keys[1:])
         if len(header) > 1:
@@ -308,18 +331,21 @@ class Explainer:
     def _worth(self, one: Explanation, measured: Measured | None) -> str:
         """Say what the probability of the first answer is worth."""
         if measured is None:
-            return ""
-        elsewhere = f"Elsewhere: on {len(measured.chosen):,} images that it was not trained on."
+            return "What that is worth is not known without its training images."
+        whole = len(self.gallery.stores[measured.split]) if self.gallery else 0
+        split = "test images" if measured.split == "test" else "validation images"
+        others = f"The other columns tell how good it is on {len(measured.chosen):,} of {whole:,} {split}."
         first = next(iter(one.sure.values()))
         calibration = measured.calibration
         if first is None or calibration is None:
-            return f"Its answers come without a probability. {elsewhere}"
+            return f"Its answers come without a probability. {others}"
         place = min(int(first * len(calibration.counts)), len(calibration.counts) - 1)
-        count, right = calibration.counts[place], calibration.accuracy[place]
+        count, right = calibration.counts[place], round(calibration.accuracy[place] * calibration.counts[place])
         span = f"{place * 10} to {place * 10 + 10} %"
         if not count:
-            return f"{elsewhere} There it was never {span} sure."
-        return f"{elsewhere} There {right:.0%} of the {count:,} answers were right of which it was {span} sure."
+            return f"{others} There it was never {span} sure."
+        few = " That is too few to go by." if count < _FEW else ""
+        return f"{others} Of {count:,} answers there that it was {span} sure of, {right:,} were right.{few}"
 
 
 def _channels(layer: str, maps: Float[np.ndarray, "channels _ _"]) -> str:

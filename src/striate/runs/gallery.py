@@ -23,9 +23,11 @@ from striate.explain.taps import untouched
 from striate.models import MODELS
 from striate.runs.inputs import read_split
 from striate.runs.record import RunRecord
-from striate.tasks.base import Batch, Origin, Prediction, PredictOptions, Task
+from striate.tasks.base import Batch, Origin, Prediction, PredictOptions, Targets, Task
 
 Pixels = UInt8[np.ndarray, "_ _ 3"]
+
+_SHOWN_PX = 256  # of small pictures that something is drawn upon
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,32 @@ def predict_image(task: Task, network: torch.nn.Module, image: Float[Tensor, "1 
         return task.predict(network, image, [origin], PredictOptions(), lambda share: None)[0]
 
 
+def draw_prediction(
+    task: Task, network: torch.nn.Module, image: Float[Tensor, "1 channels height width"], picture: Pixels
+) -> Pixels:
+    """Draw what a network says of an image upon its picture; small ones are enlarged first."""
+    times = _times(picture)
+    height, width = image.shape[2:]
+    origin = Origin(size_px=(times * height, times * width), scale=(1 / times, 1 / times), offset=(0.0, 0.0))
+    with untouched(network), torch.inference_mode():
+        (found,) = task.predict(network, image, [origin], PredictOptions(), lambda share: None)
+    return _drawn(found, picture, times)
+
+
+def draw_truth(task: Task, targets: Targets, pictures: Sequence[Pixels]) -> list[Pixels]:
+    """Draw what is true of samples upon their pictures; small ones are enlarged first."""
+    times = _times(pictures[0])
+    return [_drawn(truth, picture, times) for truth, picture in zip(task.truth(targets, times), pictures, strict=True)]
+
+
+def _times(picture: Pixels) -> int:
+    return max(1, _SHOWN_PX // max(len(picture), len(picture[0])))
+
+
+def _drawn(found: Prediction, picture: Pixels, times: int) -> Pixels:
+    return np.asarray(found.overlay(picture.repeat(times, 0).repeat(times, 1)).convert("RGB"))
+
+
 def in_words(prediction: Prediction) -> str:
     """Say a prediction in a few words: classes, or how many joints."""
     rows = prediction.rows()
@@ -142,7 +170,8 @@ def in_words(prediction: Prediction) -> str:
     for row in rows:
         share = row.get("probability", row.get("share"))
         if share != 0:
-            said.append(row["class"] if share is None or share == 1 else f"{row['class']} {share:.0%}")
+            of = "" if "probability" in row else " of the pixels"
+            said.append(row["class"] if share is None or share == 1 else f"{row['class']} {share:.0%}{of}")
     return ", ".join(said[:3]) + (" …" if len(said) > 3 else "")
 
 
@@ -153,9 +182,10 @@ def purpose(record: RunRecord) -> str:
         "segment": "gives every pixel a class",
         "pose": "finds a person's joints",
     }[record.task]
-    return f"{called(record)} {what}"
+    name = called(record)
+    return f"{name[0].upper()}{name[1:]} {what}" if name not in MODELS else f"{name} {what}"
 
 
 def called(record: RunRecord) -> str:
     """Return the name of a network; of one with a line of its own no more than that."""
-    return record.model if record.model in MODELS else "A network of its own"
+    return record.model if record.model in MODELS else "a network of its own"

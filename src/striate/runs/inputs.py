@@ -25,6 +25,8 @@ def image_paths(images: str | Path | Iterable[str | Path]) -> list[Path]:
         DataError: a file is missing, or a folder holds no image.
     """
     given = [images] if isinstance(images, str | Path) else list(images)
+    if not given:
+        raise DataError("no image is given; wanted: files, or folders of them.")
     return [path for place in given for path in _images_at(Path(place))]
 
 

@@ -21,7 +21,7 @@ from striate.explain.pictures import fitted, sheet, upon
 from striate.explain.taps import map_layers, untouched
 from striate.progress import say
 from striate.runs.data_card import add_data_card
-from striate.runs.gallery import Gallery, as_pictures, called, predict_image, purpose
+from striate.runs.gallery import Gallery, as_pictures, called, draw_prediction, draw_truth, purpose
 from striate.runs.measured import Measured, as_table, is_share, label, meanings, measure_some
 from striate.runs.record import LOG, RunRecord
 from striate.runs.representation import add_representation
@@ -117,8 +117,8 @@ def _summary(page: Page, task: Task, record: RunRecord, found: Measured | None) 
     if found and found.interval:
         shown = [f"{value:.1%}" if is_share(task.headline) else f"{value:,.1f}" for value in found.interval]
         page.text(
-            f"Had other images been drawn, {label(task.headline)} would lie between {shown[0]} and {shown[1]} (95 % "
-            f"interval, by drawing anew from {len(found.chosen):,} images).",
+            f"Had other images been drawn, {label(task.headline).partition(',')[0]} would lie between {shown[0]} and "
+            f"{shown[1]} (95 % interval, by drawing anew from {len(found.chosen):,} images).",
             "note",
         )
     page.text(meanings(record.metrics), "note")
@@ -127,9 +127,9 @@ def _summary(page: Page, task: Task, record: RunRecord, found: Measured | None) 
     whose = "test images, which training never saw" if record.metrics_split == "test" else "validation images"
     chose = "" if record.metrics_split == "test" or record.candidates < 2 else ", which also chose the best epoch"
     state = "" if record.status == "complete" else f" Training did not end: {record.status}."
-    minutes = record.seconds / 60
+    lasted = f"{record.seconds:.0f} seconds" if record.seconds < 100 else f"{record.seconds / 60:.1f} minutes"
     page.text(
-        f"Measured on the {whose}{chose}. Epochs: {record.epochs}, in {minutes:.1f} minutes; the weights are those of "
+        f"Measured on the {whose}{chose}. Epochs: {record.epochs}, in {lasted}; the weights are those of "
         f"epoch {record.best_epoch}{'' if record.best_epoch else ', the last layer fitted to the rest'}.{state}",
         "note",
     )
@@ -209,6 +209,7 @@ def _figures(page: Page, found: Measured) -> None:
     if confusion is not None:
         _add_confusion(page, confusion, [str(row["class"]) for row in rows])
     keys, cells = as_table(rows)
+    page.text("One by one:")
     if len(cells) > _ROWS:
         page.text(f"The first {_ROWS} of {len(cells):,}; striate evaluate prints all.", "note")
     page.table([label(key) for key in keys], cells[:_ROWS], numbers=len(keys) - 1)
@@ -267,7 +268,7 @@ def _mistakes(page: Page, gallery: Gallery, task: Task, network: nn.Module, foun
     order = np.argsort([-verdict.error for verdict in found.verdicts], kind="stable")
     worst = [int(place) for place in order if found.verdicts[place].wrong][:_SHOWN]
     if worst:
-        page.section("Its worst mistakes", "Left what was found; beside it where that comes from: yellow counts most.")
+        page.section("Its worst mistakes", "What was found, and where that comes from: yellow counts most.")
         page.figures([_looked_at(gallery, task, network, found, place) for place in worst])
     sure = [verdict.sure for verdict in found.verdicts]
     if known := [place for place, one in enumerate(sure) if one is not None]:
@@ -280,16 +281,21 @@ def _looked_at(gallery: Gallery, task: Task, network: nn.Module, found: Measured
     """Show a picture with what was found, and what speaks for that which its verdict is about."""
     batch: Batch = gallery.batch(found.split, [found.chosen[place]])
     picture, verdict = as_pictures(batch.images, gallery.record.preprocessing)[0], found.verdicts[place]
-    drawn = np.asarray(predict_image(task, network, batch.images).overlay(picture).convert("RGB"))
-    shown, caption = [fitted(drawn, _SIDE_PX)], verdict.words
+    drawn, caption = draw_prediction(task, network, batch.images, picture), verdict.words
+    (truth,) = draw_truth(task, batch.targets, [picture])
+    across = max(1, round(drawn.shape[1] / drawn.shape[0]))  # skeletons stand beside the picture
+    shown = [fitted(drawn, across * _SIDE_PX)]
+    if truth.shape != drawn.shape or (truth != drawn).any():
+        shown.append(fitted(truth, across * _SIDE_PX))
+        caption = f"{'Above' if across > 1 else 'Left'} what was found, then what is true. {caption}"
     with untouched(network), torch.no_grad():  # what is asked goes into gradients
         questions = {question.name: question for question in task.questions(network(batch.images).float())}
     if (layers := map_layers(network)) and (question := questions.get(verdict.about)):
         values = grad_cam(network, layers[-1], batch.images, question).cpu().numpy()
         shown.append(fitted(upon(picture, values), _SIDE_PX))
-        caption += f". Right: {question.words}"
+        caption += f". Last: {question.words}"
     name = Path(gallery.name(found.split, found.chosen[place])).name
-    return picture_figure(sheet(shown, columns=2), f"{name}: {caption}", name=name)
+    return picture_figure(sheet(shown, columns=1 if across > 1 else 3), f"{name}: {caption}.", name=name)
 
 
 def _how(page: Page, record: RunRecord) -> None:

@@ -37,7 +37,8 @@ def add_representation(page: Page, gallery: Gallery, task: Task, network: nn.Mod
     page.section(
         "From pixels to meaning",
         "The network makes something new of an image at each layer: a representation, which its last layer only has to "
-        "read. How good that is at some depth is seen by having a linear model read it there.",
+        "read. How good that is at some depth is seen by having a linear model read it there. Of maps it reads a "
+        "summary (for classes each channel's mean), so that a layer can seem better that only writes them out.",
     )
     classes = len(gallery.record.classes)
     if classes * _PER_CLASS <= _TRAIN:
@@ -60,8 +61,8 @@ def add_representation(page: Page, gallery: Gallery, task: Task, network: nn.Mod
         share = "" if shown is None else f" ({shown:.0%} of what differs is seen)"
         drawn.append(chart_figure(charts.scatter(places, groups, said, first), f"{layer}{share}"))
     page.text(
-        "The same images as points, layer by layer: those that the network takes to be alike lie together. Point at "
-        "one to see it."
+        f"The same images as points (by {'t-SNE' if how == 'tsne' else 'principal components'}), layer by layer: those "
+        "that the network takes to be alike lie together. Point at one to see it."
     )
     if names:
         page.legend(charts.legend(names))

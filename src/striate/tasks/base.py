@@ -247,8 +247,8 @@ class Task(Protocol):
     def verdicts(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> list[Verdict]:
         """Say of each sample how far its outputs are right."""
 
-    def truth(self, targets: Targets) -> list[Prediction]:
-        """Return what is true of samples, as if it had been predicted."""
+    def truth(self, targets: Targets, times: int = 1) -> list[Prediction]:
+        """Return what is true of samples, as if it had been predicted of images that are so many times as large."""
 
     def answers(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, Tensor] | None:
         """Return logits, [answers, classes], and the true classes; None where outputs have no probability."""

@@ -139,7 +139,7 @@ class Classification:
             )
         ]
 
-    def truth(self, targets: Targets) -> list[Prediction]:
+    def truth(self, targets: Targets, times: int = 1) -> list[Prediction]:
         """Return the classes."""
         assert isinstance(targets, Tensor)
         return [ClassPrediction([(self.classes[int(index)], 1.0)]) for index in targets]

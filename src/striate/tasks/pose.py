@@ -242,11 +242,11 @@ class Pose:
             found.append(Verdict(error=mean, wrong=bool(counts.any()), sure=None, words=words, about=name))
         return found
 
-    def truth(self, targets: Targets) -> list[Prediction]:
+    def truth(self, targets: Targets, times: int = 1) -> list[Prediction]:
         """Return the joints that count."""
         assert isinstance(targets, JointTargets)
         xyz = torch.where(targets.visible[..., None], targets.xyz_mm, np.nan).cpu().numpy()
-        uv = torch.where(targets.placed[..., None], targets.uv_px, np.nan).cpu().double().numpy()
+        uv = torch.where(targets.placed[..., None], times * targets.uv_px, np.nan).cpu().double().numpy()
         return [JointPrediction(self.skeleton, xyz[at] if self.in_space else None, uv[at]) for at in range(len(uv))]
 
     def answers(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> None:

@@ -246,10 +246,11 @@ class Segmentation:
             found.append(Verdict(error=share, wrong=bool(wrong.any()), sure=sureness, words=words, about=name))
         return found
 
-    def truth(self, targets: Targets) -> list[Prediction]:
+    def truth(self, targets: Targets, times: int = 1) -> list[Prediction]:
         """Return the masks; pixels without a label are left out."""
         assert isinstance(targets, Tensor)
-        return [ClassMap(mask, self.classes, self.colours) for mask in targets.to(torch.uint8).cpu().numpy()]
+        masks = targets.repeat_interleave(times, 1).repeat_interleave(times, 2).to(torch.uint8).cpu().numpy()
+        return [ClassMap(mask, self.classes, self.colours) for mask in masks]
 
     def answers(self, outputs: Float[Tensor, "batch classes height width"], targets: Targets) -> tuple[Tensor, Tensor]:
         """Return scores and classes of some pixels, evenly spread over each picture."""

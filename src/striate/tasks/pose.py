@@ -59,7 +59,7 @@ class Pose:
 
     batch_size = 64
     optimiser: Literal["sgd", "adamw"] = "adamw"
-    fine_tuning = FineTuning("adamw", 0.5, "norms")
+    fine_tuning = FineTuning("adamw", 0.1, "norms")
     keeps_aspect = False
     fits: tuple[Fit, ...] = ("pad", "crop")
     crop_px = None

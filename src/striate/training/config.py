@@ -88,7 +88,7 @@ class LearningOptions(Options):
 
     lr: float | Literal["default", "auto"] = "default"
     """Peak of the learning rate: above 0. default: 0.05 for sgd, 0.002 for adamw, a fifth of that for trainings of
-    fewer than 100 steps; with ImageNet's weights a tenth to classify, half for poses. auto: from a range test, as
+    fewer than 100 steps; with ImageNet's weights a tenth, but of masks all of it. auto: from a range test, as
     striate find-lr makes it."""
 
     momentum: float = 0.9

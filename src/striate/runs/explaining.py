@@ -51,6 +51,7 @@ _CHANNELS = 6
 _PATCHES = 6  # a channel
 _LOOKED_THROUGH = 2_000  # training images at most
 _MEASURED = 200  # images whose truth is known
+_COARSE = 4  # places of a map, down or across, that hardly tell where
 _FEW = 20  # answers that say little
 _SIDE_PX = 200
 _RANDOM_SEED = 1_000_003  # of the network with random weights; not that of any training
@@ -113,6 +114,8 @@ class Explanation:
         for name, values in self.where.items():
             pair = [fitted(upon(self.picture, one), _SIDE_PX) for one in (values, self.random[name])]
             flat = " The left one is the same everywhere: it says nothing." if np.ptp(values) == 0 else ""
+            if not flat and min(values.shape) < _COARSE:
+                flat = f" Maps of {values.shape[1]}x{values.shape[0]} places are coarse; --layer takes a finer one."
             words = f"{self.words[name]}, by {self.layer}; right by a network with random weights.{flat}"
             found.append(picture_figure(sheet(pair, columns=2), f"{words[0].upper()}{words[1:]}"))
         found.append(
@@ -300,7 +303,8 @@ class Explainer:
                 pictures = sheet([fitted(picture, 110) for _, _, picture in one.like], columns=_PATCHES)
                 names = ", ".join(f"{Path(name).name} ({cosine:.2f})" for name, cosine, _ in one.like)
                 names += "; 1 is the same to it, 0 has nothing in common"
-                alike = f"The training images that it takes to be most alike: {names}."
+                searched = min(_LOOKED_THROUGH, len(self.gallery.stores["train"]) if self.gallery else 0)
+                alike = f"Of {searched:,} training images those that it takes to be most alike: {names}."
                 page.figures([picture_figure(pictures, alike)], "wide")
         add_first_layer(page, self.network)
         return page

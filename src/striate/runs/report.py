@@ -243,7 +243,7 @@ def _sureness(page: Page, found: Measured) -> None:
     answers, temperature = sum(calibration.counts), calibration.temperature
     all_right = all(share == 1 for share, count in zip(calibration.accuracy, calibration.counts, strict=True) if count)
     if all_right or abs(temperature - 1) < _NEAR_ONE:
-        verdict = "that is near enough"
+        verdict = "on the whole it is neither too sure nor too unsure, but see the bars"
     else:
         verdict = f"the network is {'surer than it should be' if temperature > 1 else 'less sure than it could be'}"
     page.section(

@@ -19,7 +19,7 @@ from PIL import Image
 import striate as st
 from striate.cli import main
 from striate.explain.page import Page
-from striate.runs import load, settle
+from striate.runs import load, representation, settle
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -43,7 +43,9 @@ def reported(tmp_path_factory, digits_run):
     """The report of a network that reads digits."""
     folder = tmp_path_factory.mktemp("report") / "run"
     shutil.copytree(digits_run.folder, folder)
-    return load(folder).report()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(representation, "_DEPTHS", 3)  # for the time that more take
+        return load(folder).report()
 
 
 def test_a_report_says_it_all_in_one_file(reported):

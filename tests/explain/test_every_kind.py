@@ -58,12 +58,8 @@ def few(tmp_path):
     ("task", "mode", "options"),
     [
         ("classify", "L", {"classes": 2}),
-        ("classify", "RGB", {"count": 3, "classes": 2}),
         ("segment", "RGB", {"count": 8}),
-        ("segment", "L", {"count": 8, "merge": "sum"}),
-        ("mm", "RGB", {"head": "vector"}),
         ("mm", "L", {"head": "heatmap"}),
-        ("px", "RGB", {"head": "heatmap"}),
         ("px", "RGB", {"head": "vector"}),
     ],
 )

@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from html import escape
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from PIL import Image
 import striate as st
 from striate.cli import main
 from striate.explain.page import Page
-from striate.runs import load, representation, settle
+from striate.runs import load, representation
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -93,15 +92,6 @@ def test_a_browser_shows_a_page_without_a_complaint_and_without_scrolling_sidewa
 def test_the_end_of_a_training_leaves_a_report(colour_folders, tmp_path, reports):
     run = st.train(colour_folders(), st.TrainConfig(model="resnet20", size=8, epochs=2, out=str(tmp_path / "run")))
     assert "How it learned" in check(run.folder / "report.html")
-
-
-def test_a_budget_has_time_for_a_report_that_it_planned_for(colour_folders, tmp_path, reports, monkeypatch):
-    monkeypatch.setattr(settle, "_REPORT_SHARE", 0.5)  # as if it were a budget of minutes
-    options = {"model": "resnet20", "size": 8, "batch_size": 12, "precision": "float32", "budget": "14s"}
-    began = time.perf_counter()
-    run = st.train(colour_folders(), st.TrainConfig(**options, out=str(tmp_path / "run")))
-    assert time.perf_counter() - began < 14.7
-    check(run.folder / "report.html")
 
 
 def test_a_report_without_its_data_says_so(colour_run, tmp_path, capsys):

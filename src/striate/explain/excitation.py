@@ -106,13 +106,12 @@ def fields_of(network: nn.Module, layer: str) -> Callable[[tuple[int, int], tupl
         if fields is None:
             return None
         ends = []
-        for unit, field, side in zip(place, fields, size_px, strict=True):
+        for unit, field in zip(place, fields, strict=True):
             middle = field.offset + unit * field.jump
             reach = Fraction(field.size - 1, 2)
             first, last = int(middle - reach) * reduce, (int(middle + reach) + 1) * reduce
-            ends.append((max(0, min(first, side - 1)), min(side, max(last, 1))))
-        (top, bottom), (left, right) = ends
-        return left, top, right, bottom
+            ends.append((first, last))
+        return _cut(ends, size_px)
 
     return seen
 
@@ -142,8 +141,16 @@ def _by_gradients(network: nn.Module, layer: str) -> Callable[[tuple[int, int], 
         for axis, (low, high) in enumerate(((box[1], box[3]), (box[0], box[2]))):
             side = size_px[axis]
             moved = round((place[axis] - unit[axis]) * side / shares[axis] / units[axis])
-            ends.append((max(0, min(low + moved, side - 1)), min(side, max(high + moved, 1))))
-        (top, bottom), (left, right) = ends
-        return left, top, right, bottom
+            ends.append((low + moved, high + moved))
+        return _cut(ends, size_px)
 
     return seen
+
+
+def _cut(ends: Sequence[tuple[int, int]], size_px: tuple[int, int]) -> Box:
+    """Cut first and last rows, and columns, at the borders of an image; a pixel at least is left."""
+    (top, bottom), (left, right) = (
+        (max(0, min(first, side - 1)), min(side, max(last, 1)))
+        for (first, last), side in zip(ends, size_px, strict=True)
+    )
+    return left, top, right, bottom

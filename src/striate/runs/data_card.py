@@ -43,10 +43,10 @@ def _add_examples(page: Page, gallery: Gallery, task: Task) -> None:
     pictures = as_pictures(batch.images, gallery.record.preprocessing)
     shown = [
         picture_figure(fitted(drawn, _SIDE_PX * max(1, drawn.shape[1] // drawn.shape[0])), in_words(truth))
-        for drawn, truth in zip(draw_truth(task, batch.targets, pictures), task.truth(batch.targets), strict=True)
+        for truth, drawn in draw_truth(task, batch.targets, pictures)
     ]
     page.text("Some training images, as the network gets them, with their labels:")
-    page.figures(shown, "small" if shown and "joint" not in gallery.record.vocabulary.kind else "")
+    page.figures(shown, "small" if gallery.record.vocabulary.kind == "class" else "")
 
 
 def _counts(gallery: Gallery) -> tuple[list[str], list[list[str]]]:

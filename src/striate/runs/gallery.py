@@ -127,9 +127,12 @@ def as_pictures(images: Float[Tensor, "batch channels height width"], form: Prep
     return list(shown.permute(0, 2, 3, 1).numpy())
 
 
-def predict_image(task: Task, network: torch.nn.Module, image: Float[Tensor, "1 channels height width"]) -> Prediction:
-    """Predict one normalised image, as it is."""
-    origin = Origin(size_px=(image.shape[2], image.shape[3]), scale=(1.0, 1.0), offset=(0.0, 0.0))
+def predict_image(
+    task: Task, network: torch.nn.Module, image: Float[Tensor, "1 channels height width"], times: int = 1
+) -> Prediction:
+    """Predict one normalised image, as it is, for a picture that is so many times as large."""
+    height, width = image.shape[2:]
+    origin = Origin(size_px=(times * height, times * width), scale=(1 / times, 1 / times), offset=(0.0, 0.0))
     with untouched(network), torch.inference_mode():
         return task.predict(network, image, [origin], PredictOptions(), lambda share: None)[0]
 
@@ -139,17 +142,14 @@ def draw_prediction(
 ) -> Pixels:
     """Draw what a network says of an image upon its picture; small ones are enlarged first."""
     times = _times(picture)
-    height, width = image.shape[2:]
-    origin = Origin(size_px=(times * height, times * width), scale=(1 / times, 1 / times), offset=(0.0, 0.0))
-    with untouched(network), torch.inference_mode():
-        (found,) = task.predict(network, image, [origin], PredictOptions(), lambda share: None)
-    return _drawn(found, picture, times)
+    return _drawn(predict_image(task, network, image, times), picture, times)
 
 
-def draw_truth(task: Task, targets: Targets, pictures: Sequence[Pixels]) -> list[Pixels]:
-    """Draw what is true of samples upon their pictures; small ones are enlarged first."""
+def draw_truth(task: Task, targets: Targets, pictures: Sequence[Pixels]) -> list[tuple[Prediction, Pixels]]:
+    """Return what is true of samples, and draw it upon their pictures; small ones are enlarged first."""
     times = _times(pictures[0])
-    return [_drawn(truth, picture, times) for truth, picture in zip(task.truth(targets, times), pictures, strict=True)]
+    truths = task.truth(targets, times)
+    return [(truth, _drawn(truth, picture, times)) for truth, picture in zip(truths, pictures, strict=True)]
 
 
 def _times(picture: Pixels) -> int:
@@ -183,7 +183,7 @@ def purpose(record: RunRecord) -> str:
         "pose": "finds a person's joints",
     }[record.task]
     name = called(record)
-    return f"{name[0].upper()}{name[1:]} {what}" if name not in MODELS else f"{name} {what}"
+    return f"{name if name in MODELS else name.capitalize()} {what}"
 
 
 def called(record: RunRecord) -> str:

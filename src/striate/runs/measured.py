@@ -17,6 +17,7 @@ from striate.runs.gallery import Gallery
 from striate.tasks.base import Metrics, Task, Verdict
 
 _ANSWERS = 50_000  # that calibration counts
+_MOST_NUMBERS = 20_000_000  # of their logits
 _DRAWN = 200  # times, with replacement, that images are drawn for an interval
 _WORDS = {
     "accuracy": ("accuracy", "the share that is right"),
@@ -39,7 +40,6 @@ _WORDS = {
     "auc": ("AUC", "the mean of that share over all smaller limits"),
     "samples": ("images", ""),
 }
-_MOST_NUMBERS = 20_000_000  # of their logits
 
 
 @dataclass(frozen=True)

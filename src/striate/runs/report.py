@@ -71,9 +71,8 @@ def write_report(
         if data is not None:  # they were asked for
             raise
         missing = str(error)
-    found = None
-    if gallery:
-        found = measure_some(gallery, task, network, _MOST_MEASURED if thorough else _MEASURED_BRIEFLY)
+    most = _MOST_MEASURED if thorough else _MEASURED_BRIEFLY
+    found = measure_some(gallery, task, network, most) if gallery else None
     _summary(page, task, record, found)
     _curves(page, folder, task)
     if gallery and found:
@@ -148,7 +147,6 @@ def _curves(page: Page, folder: Path, task: Task) -> None:
     if len(rows) < 2 or not trained:
         return
     page.section("How it learned", "An epoch is one pass over all training images.")
-
     val = [row | row["metrics"] for row in rows]
     page.figures(
         [
@@ -204,11 +202,11 @@ def _figures_by_epoch(rows: list[dict[str, Any]], task: Task) -> list[str]:
 
 def _figures(page: Page, found: Measured) -> None:
     rows = found.metrics.rows()
-    page.section(f"By {'joint' if 'joint' in rows[0] else 'class'}", f"On {len(found.chosen):,} images.")
+    keys, cells = as_table(rows)
+    page.section(f"By {keys[0]}", f"On {len(found.chosen):,} images.")
     confusion = found.metrics.confusion
     if confusion is not None:
         _add_confusion(page, confusion, [str(row["class"]) for row in rows])
-    keys, cells = as_table(rows)
     page.text("One by one:")
     if len(cells) > _ROWS:
         page.text(f"The first {_ROWS} of {len(cells):,}; striate evaluate prints all.", "note")
@@ -282,7 +280,7 @@ def _looked_at(gallery: Gallery, task: Task, network: nn.Module, found: Measured
     batch: Batch = gallery.batch(found.split, [found.chosen[place]])
     picture, verdict = as_pictures(batch.images, gallery.record.preprocessing)[0], found.verdicts[place]
     drawn, caption = draw_prediction(task, network, batch.images, picture), verdict.words
-    (truth,) = draw_truth(task, batch.targets, [picture])
+    ((_, truth),) = draw_truth(task, batch.targets, [picture])
     across = max(1, round(drawn.shape[1] / drawn.shape[0]))  # skeletons stand beside the picture
     shown = [fitted(drawn, across * _SIDE_PX)]
     if truth.shape != drawn.shape or (truth != drawn).any():

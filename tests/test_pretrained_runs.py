@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import signal
+import time
+from contextlib import contextmanager
 
 import pytest
 import safetensors.torch
@@ -11,10 +16,10 @@ import torch
 import striate as st
 from striate.cli import main
 from striate.data import cache
-from striate.errors import ConfigError, DataError, Interrupted, ModelError, WeightsError
+from striate.errors import ConfigError, DataError, Interrupted, ModelError, RunError, WeightsError
 from striate.models import MODELS, weights
 from striate.models.published import Hub, Package, Published
-from striate.runs import load, train
+from striate.runs import assembly, load, probe, train
 from striate.runs.pretrained import find_start, freeze
 from striate.tasks.pose import Pose
 from striate.training import loop
@@ -37,6 +42,27 @@ def small_one(monkeypatch):
     path.unlink(missing_ok=True)
     yield path
     path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Let Ctrl-C come after so many steps, within a block."""
+
+    @contextmanager
+    def arrange(steps: int):
+        real, counted = loop.train_step, itertools.count(1)
+
+        def train_step(*arguments):
+            made = real(*arguments)
+            if next(counted) == steps:
+                os.kill(os.getpid(), signal.SIGINT)
+            return made
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "train_step", train_step)
+            yield
+
+    return arrange
 
 
 def put(path, classes: int = 1000, seed: int = 5):
@@ -190,6 +216,63 @@ def test_a_training_that_ends_in_its_first_epoch_leaves_the_probe_and_goes_on_as
     run = trained(data, tmp_path, resume=True, **options)
     assert all(torch.equal(value, whole.model.state_dict()[name]) for name, value in run.model.state_dict().items())
     assert [line["metrics"] for line in log_of(run.folder)] == [line["metrics"] for line in log_of(whole.folder)]
+
+
+def test_a_probe_looks_at_as_many_images_as_fit_into_memory(colour_folders, tmp_path, small_one, monkeypatch, capsys):
+    put(small_one)
+    monkeypatch.setattr(probe, "fits_into_memory", lambda wanted_bytes: wanted_bytes < 40 * 8 * 20)  # 8 of each
+    trained(colour_folders(images=20), tmp_path, model="small_one", probe=True)
+    assert "12 of 48 images are looked at: what all of them give does not fit into memory" in capsys.readouterr().err
+
+
+def test_a_budget_without_time_for_a_step_ends_with_the_fitted_last_layer(
+    colour_folders, tmp_path, small_one, monkeypatch, capsys
+):
+    real = assembly.fit_last_layer
+
+    def slow(*arguments, **others):
+        time.sleep(1)
+        return real(*arguments, **others)
+
+    monkeypatch.setattr(assembly, "fit_last_layer", slow)
+    put(small_one)
+    argv = ["train", str(colour_folders(images=20)), "--model", "small_one", "--budget", "1s"]
+    assert main([*argv, "--out", str(tmp_path / "run")]) == 0
+    assert "no training: budget (=1s) must leave time for a step" in capsys.readouterr().err
+    record = load(tmp_path / "run").record
+    assert (record.status, record.best_epoch, record.metrics["accuracy"]) == ("complete", 0, 1.0)
+    assert main([*argv, "--last-layer", "drawn", "--out", str(tmp_path / "none")]) == 2
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("freeze", ["auto", "backbone"])
+def test_a_training_goes_on_as_it_was_begun_though_its_weights_are_gone(
+    colour_folders, tmp_path, small_one, stop_after, freeze
+):
+    put(small_one)
+    data, options = colour_folders(images=20), {"model": "small_one", "batch_size": 8, "epochs": 2, "freeze": freeze}
+    whole = trained(data, tmp_path, out=str(tmp_path / "whole"), **options)
+    with stop_after(7), pytest.raises(Interrupted):
+        trained(data, tmp_path, **options)
+    small_one.unlink()
+    run = trained(data, tmp_path, resume=True, **options)
+    assert (run.record.config.pretrained, run.record.preprocessing) == ("imagenet", whole.record.preprocessing)
+    assert all(torch.equal(value, whole.model.state_dict()[name]) for name, value in run.model.state_dict().items())
+
+
+def test_a_training_goes_on_as_it_was_begun_though_weights_have_come(colour_folders, tmp_path, small_one, stop_after):
+    data, options = colour_folders(images=20), {"batch_size": 8, "epochs": 2}
+    with stop_after(7), pytest.raises(Interrupted):
+        trained(data, tmp_path, model="small_one", **options)
+    assert load(tmp_path / "run").record.config.pretrained == "none"
+    put(small_one)
+    run = trained(data, tmp_path, resume=True, **options)  # the model is taken from what was begun as well
+    assert (run.record.model, run.record.config.pretrained) == ("small_one", "none")
+    assert run.record.preprocessing.mean != (0.2, 0.4, 0.6)
+    with stop_after(7), pytest.raises(Interrupted):
+        trained(data, tmp_path, model="small_one", out=str(tmp_path / "other"), **options)
+    with pytest.raises(RunError, match=r"cannot go on, .* changed: .*pretrained \(was imagenet, is none\)"):
+        trained(data, tmp_path, model="small_one", out=str(tmp_path / "other"), pretrained="none", **options)
 
 
 def test_grey_images_sum_the_first_layer_and_take_the_mean_of_the_channels(tmp_path, picture, small_one):

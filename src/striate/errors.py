@@ -37,6 +37,10 @@ class ConfigError(InputError):
     """An option has a value that makes no sense."""
 
 
+class BudgetError(ConfigError):
+    """A budget of time leaves none for a single step."""
+
+
 class DataError(InputError):
     """A data set cannot be used: its layout, its classes or its files."""
 

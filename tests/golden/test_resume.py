@@ -181,6 +181,8 @@ def test_resume_without_out_finds_the_latest_interrupted_run(colour_folders, tmp
     assert what_came_out(first.folder) == what_came_out(second.folder)
     with pytest.raises(RunError, match="no training to go on with"):
         st.train(data, st.TrainConfig(**options, resume=True))
+    with pytest.raises(RunError, match="no training to go on with"):  # of this network
+        st.train(data, st.TrainConfig(**options | {"model": "resnet18"}, resume=True))
     with pytest.raises(OutputError, match="has come to its end; choose another --out"):
         st.train(data, st.TrainConfig(**options, resume=True, out=str(second.folder)))
 

@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import threading
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -120,6 +122,25 @@ def test_a_download_that_broke_off_says_so_and_goes_on_where_it_was(server):
     assert path.read_bytes() == content
 
 
+def test_processes_that_want_the_same_file_fetch_it_once(server):
+    content = torch_file(state(tiny(Package("", "", ""))))
+    architecture = tiny(web(server, content))
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: weights.fetch("tiny", architecture.published), range(4)))
+    assert [path.read_bytes() for path in paths] == [content] * 4
+    assert len(server.asked) == 1
+
+
+def test_a_file_from_the_web_comes_through_a_proxy(server, monkeypatch):
+    content = torch_file(state(tiny(Package("", "", ""))))
+    url = "http://weights.invalid/tiny-weights.pth"
+    server.files[url] = content  # what a proxy is asked for is a whole address
+    origin = Web(url=url, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it looks for proxies when it is made
+    assert weights.fetch("tiny", Published(origin=origin, top1=0.5)).read_bytes() == content
+
+
 def test_a_server_that_knows_no_ranges_begins_again(server, monkeypatch):
     content = torch_file(state(tiny(Package("", "", ""))))
     architecture = tiny(web(server, content))
@@ -134,7 +155,7 @@ def test_a_swapped_file_is_never_opened_and_does_not_stay(server):
     server.files["/tiny-weights.pth"] = server.files["/tiny-weights.pth"][:-1] + b"!"
     with pytest.raises(WeightsError, match="another file than was published"):
         weights.fetch("tiny", Published(origin=origin, top1=0.5))
-    assert list(weights.folder().iterdir()) == []
+    assert [path.suffix for path in weights.folder().iterdir()] == [".lock"]  # which is empty
     placed = weights.folder() / origin.name
     placed.write_bytes(b"something else")
     with pytest.raises(WeightsError, match="another file than was published"):
@@ -270,8 +291,10 @@ def test_a_network_from_the_hub_predicts_and_begins_offline_what_was_fetched_bef
     content = safetensors.torch.save(st.models.create("resnet18", classes=1000, seed=1).state_dict())
     server.files["/timm/resnet18.tv_in1k/resolve/main/model.safetensors"] = content
     command = ["predict", "resnet18", "one.png", "--json"]
+    server.cut = 25_000_000  # of 47 million bytes; the client goes on by itself, in chunks of its own
     found = run_striate(command, tmp_path, HF_ENDPOINT=server.url)
     assert found.returncode == 0, found.stderr
+    assert [wanted for *_, wanted in server.asked if wanted] == [f"bytes={2 * 10 * 2**20}-"]
     assert "fetching timm/resnet18.tv_in1k" in found.stderr
     (answer,) = json.loads(found.stdout)
     assert answer["class"] in imagenet_classes()

@@ -159,7 +159,7 @@ def _published_content(path: Path, sha256: str) -> bytes | None:
 
 
 def _from_hub(model: str, origin: Hub) -> Path:
-    """Fetch a file from the hub, into its own cache; what was begun goes on, and proxies and HF_* are heeded."""
+    """Fetch a file from the hub, into its own cache; its client tries again, and heeds proxies and HF_*."""
     if not importlib.util.find_spec("huggingface_hub"):
         raise WeightsError(f"{model}: its ImageNet weights come from the Hugging Face hub: {INSTALL}.")
     import huggingface_hub
@@ -184,25 +184,39 @@ def _from_hub(model: str, origin: Hub) -> Path:
 
 
 def _from_web(model: str, origin: Web) -> Path:
-    """Fetch a file from the web; what was begun goes on, and proxies are heeded."""
+    """Fetch a file from the web, once for all processes; what was begun goes on, and proxies are heeded."""
+    import filelock
+
     path = folder() / origin.name
-    part = path.with_suffix(".part")
     say(f"fetching {origin.url}")
     try:
         if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
             raise OSError("HF_HUB_OFFLINE is set")
         path.parent.mkdir(parents=True, exist_ok=True)
-        _download(origin, part)
+        with filelock.FileLock(path.with_suffix(".lock")):
+            if not path.exists():  # else another process was faster
+                _download(origin, path)
     except (OSError, http.client.HTTPException) as error:  # URLError among the first
         raise WeightsError(_out_of_reach(model, origin.url, origin.name, error)) from None
+    return path
+
+
+def _download(origin: Web, path: Path) -> None:
+    """Fetch a file that was published.
+
+    Raises:
+        OSError: it does not come as a whole.
+        WeightsError: what comes is another one.
+    """
+    part = path.with_suffix(".part")
+    _download_rest(origin, part)
     if _published_content(part, origin.sha256) is None:
         part.unlink(missing_ok=True)
         raise WeightsError(f"{origin.url}: another file than was published (by its SHA-256): removed; try again.")
     part.replace(path)
-    return path
 
 
-def _download(origin: Web, part: Path) -> None:
+def _download_rest(origin: Web, part: Path) -> None:
     """Fetch a file, or what is missing of it; raises OSError where it does not come as a whole."""
     with contextlib.suppress(FileNotFoundError):
         if part.stat().st_size > origin.size_bytes:

@@ -19,6 +19,7 @@ from striate.data.dataset import SplitName
 from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store
 from striate.errors import (
+    BudgetError,
     DataError,
     Interrupted,
     NotFiniteError,
@@ -29,8 +30,9 @@ from striate.errors import (
 )
 from striate.models.plan import Plan
 from striate.progress import progress_bar, say
+from striate.runs.begun import find_begun
 from striate.runs.folder import check_unchanged, run_folder
-from striate.runs.prepare import Prepared, build_network, decode_splits, label_digests, prepare, split_json
+from striate.runs.prepare import Prepared, build_network, decode_splits, label_digests, open_for, prepare, split_json
 from striate.runs.probe import Fitted, fit_last_layer
 from striate.runs.record import WEIGHTS, RunRecord, environment
 from striate.runs.report import write_report
@@ -61,7 +63,8 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
     began = time.perf_counter()
     config = config or TrainConfig()
     with settings(deterministic=config.deterministic), join() as world:
-        prepared = prepare(data, config)
+        dataset = open_for(data, config)
+        prepared = prepare(dataset, config, find_begun(dataset, config))
         config = prepared.config
         has_time = True
         with _shared_folder(prepared, config, world) as (folder, old):
@@ -133,27 +136,48 @@ class _Training:
         fitted = None
         if saved is None or config.probe:
             fitted = fit_last_layer(model, prepared.task, feeds, start=prepared.start)
-        if config.probe and fitted:
-            self._keep_probe(model, record, feeds, splits, fitted)
-            return True
-        settled = settle(model, prepared, feeds, began=self.began, known=record.choices)
-        was_fitted = fitted is not None or bool(record.choices.get("fitted"))
-        record = replace(record, choices=settled.choices() | {"fitted": was_fitted})
+        settled = self._settle(model, feeds, record, fitted)
+        if settled is None:
+            if fitted:
+                self._keep_probe(model, record, feeds, splits, fitted)
+            return config.probe
+        fitted_first = fitted is not None or bool(record.choices.get("fitted"))
+        record = replace(record, choices=settled.choices() | {"fitted": fitted_first})
         writer = RunWriter(self.folder, record, prepared.task, settled.length, began=self.began, first=world.first)
         state = start(settled.engine.precision.lay_out(model), config)
         with threads(settled.engine.precision.threads):
             if saved is not None:
-                state.restore(saved.tensors, saved.facts["progress"])
-                settled.length.lay_out_anew(saved.facts["steps"])
-                writer.recall(saved.facts)
-                if settled.budget is not None:
-                    settled.budget.began = writer.began  # what has gone by counts
-                _say_where(self.folder, state, settled)
+                self._take_up(saved, state, settled, writer)
             elif old is not None:
                 say(f"{self.folder}: there is no checkpoint yet; begins again")
             writer.open(splits) if old is None else writer.write_record()
             self._follow(state, settled, feeds, writer, fitted)
         return settled.budget is None or settled.budget.has_time_to_report
+
+    def _settle(self, model: nn.Module, feeds: Feeds, record: RunRecord, fitted: Fitted | None) -> Settled | None:
+        """Measure what is left to be; None where a fitted last layer is all that is wanted, or that time allows."""
+        if self.config.probe:
+            return None
+        try:
+            return settle(model, self.prepared, feeds, began=self.began, known=record.choices)
+        except BudgetError as error:
+            if fitted is None:
+                raise
+            say(f"no training: {error} The network with its fitted last layer is kept.")
+            return None
+
+    def _take_up(self, saved: checkpoint.Checkpoint, state: TrainState, settled: Settled, writer: RunWriter) -> None:
+        """Go back to where a checkpoint was, and say where that is."""
+        state.restore(saved.tensors, saved.facts["progress"])
+        settled.length.lay_out_anew(saved.facts["steps"])
+        writer.recall(saved.facts)
+        if settled.budget is not None:
+            settled.budget.began = writer.began  # what has gone by counts
+        progress = state.progress
+        say(
+            f"{self.folder}: goes on after step {progress.steps:,} of {settled.length.steps:,}, "
+            f"in epoch {progress.epochs + 1}"
+        )
 
     def _keep_probe(self, model: nn.Module, record: RunRecord, feeds: Feeds, splits: str, fitted: Fitted) -> None:
         """Make a run of a network whose last layer was fitted, without a step of training."""
@@ -276,12 +300,6 @@ def _say_what_is_new(folder: Path, old: RunRecord) -> None:
     ]
     if changed:
         say(f"{folder}: not the same machine or versions, so not the same to the last bit: {', '.join(changed)}")
-
-
-def _say_where(folder: Path, state: TrainState, settled: Settled) -> None:
-    """Say from where a training goes on."""
-    progress, length = state.progress, settled.length
-    say(f"{folder}: goes on after step {progress.steps:,} of {length.steps:,}, in epoch {progress.epochs + 1}")
 
 
 def _announce(record: RunRecord, model: nn.Module, plan: Plan, world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from striate.data import Dataset
-from striate.runs.prepare import build_network, decode_splits, prepare
+from striate.runs.prepare import build_network, decode_splits, open_for, prepare
 from striate.runs.run import default_device
 from striate.runs.settle import Feeds, choose_precision
 from striate.training.config import TrainConfig
@@ -25,7 +25,7 @@ def find_lr(data: Dataset | str | Path, config: TrainConfig | None = None) -> Ra
     """
     config, device = config or TrainConfig(), default_device()
     with settings(deterministic=False):
-        prepared = prepare(data, config)
+        prepared = prepare(open_for(data, config), config)
         config = prepared.config
         stores = decode_splits(prepared, config)
         preprocessing = prepared.preprocessing(stores["train"])

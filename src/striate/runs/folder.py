@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from striate import atomic, models
-from striate.errors import ConfigError, OutputError, RunError, listing
+from striate import atomic
+from striate.errors import OutputError, RunError, listing
+from striate.runs.begun import place_of, restarted
 from striate.runs.prepare import Prepared
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import SPLIT, RunRecord
@@ -30,16 +30,16 @@ def run_folder(prepared: Prepared, config: TrainConfig) -> Iterator[tuple[Path, 
 
     Raises:
         OutputError: there is something else in it, another process is at work there, or it cannot be written.
-        RunError: there is no training to go on with, or it has come to its end.
+        RunError: the training to go on with has come to its end meanwhile.
     """
-    path, record = _choose(prepared, config)
-    if record is not None:
-        with atomic.held_folder(path):
-            record = RunRecord.read(path)  # again: it may have gone on while another process held it
-            if record.status == "complete" and not _restarted():
-                raise RunError(f"{path}: its training has come to its end; there is nothing to go on with.")
-            yield path, record
+    if begun := prepared.begun:
+        with atomic.held_folder(begun.folder):
+            record = RunRecord.read(begun.folder)  # again: it may have gone on while another process held it
+            if record.status == "complete" and not restarted():
+                raise RunError(f"{begun.folder}: its training has come to its end; there is nothing to go on with.")
+            yield begun.folder, record
         return
+    path = Path(config.out) if config.out != "auto" else _free_place(prepared)
     if Path(prepared.dataset.location).resolve() in path.resolve().parents:
         raise OutputError(f"{path}: inside the data, where it would be taken for a class; choose another --out.")
     with atomic.new_folder(path) as folder:
@@ -51,44 +51,10 @@ def run_folder(prepared: Prepared, config: TrainConfig) -> Iterator[tuple[Path, 
             raise
 
 
-def _choose(prepared: Prepared, config: TrainConfig) -> tuple[Path, RunRecord | None]:
-    """Find the folder, and what is there to go on with."""
-    if config.out == "auto" and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0:
-        raise ConfigError("out: torchrun --max-restarts has to find the run again; name its folder with --out.")
-    if config.out != "auto":
-        path = Path(config.out)
-        record = RunRecord.read(path) if _restarted() and (path / RECORD).exists() else _unfinished(path)
-        if record is None and (path / RECORD).exists():
-            raise OutputError(f"{path}: its training has come to its end; choose another --out.")
-        if record is None and config.resume:
-            raise RunError(f"{path}: no training to go on with; leave --resume out to begin one.")
-        return path, record
-    plain = Path("runs", prepared.dataset.task, f"{prepared.dataset.name}-{_short(prepared.model)}")
+def _free_place(prepared: Prepared) -> Path:
+    plain = place_of(prepared.dataset, prepared.model)
     numbered = (plain.with_name(f"{plain.name}-{number}") for number in itertools.count(2))
-    taken = list(itertools.takewhile(Path.exists, itertools.chain([plain], numbered)))
-    if config.resume:
-        for path in reversed(taken):
-            if record := _unfinished(path):
-                return path, record
-        raise RunError(f"{plain}: no training to go on with; leave --resume out to begin one.")
-    return (plain if not taken else plain.with_name(f"{plain.name}-{len(taken) + 1}")), None
-
-
-def _restarted() -> bool:
-    """Tell whether torchrun has started this process in the place of one that ended."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
-def _short(model: str) -> str:
-    return model if model in models.MODELS else "line"
-
-
-def _unfinished(path: Path) -> RunRecord | None:
-    """Read the record of a training that has not come to its end; None where there is none."""
-    if not (path / RECORD).exists():
-        return None
-    record = RunRecord.read(path)
-    return None if record.status == "complete" else record
+    return next(path for path in itertools.chain([plain], numbered) if not path.exists())
 
 
 def check_unchanged(

@@ -26,6 +26,7 @@ from striate.machine import fits_into_memory
 from striate.models.plan import Plan
 from striate.models.transfer import Transferred, transfer
 from striate.progress import say
+from striate.runs.begun import Begun
 from striate.runs.pretrained import Start, find_start, freeze
 from striate.runs.record import RunRecord
 from striate.tasks import TASKS, create_task
@@ -33,6 +34,7 @@ from striate.tasks.base import Task
 from striate.training.config import TrainConfig
 
 _MOST_PX = 512  # shorter side, where the images' own shape is kept
+_LEFT_TO_US = ("pretrained", "optimiser", "freeze", "lr")  # options that may depend on what is installed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +49,9 @@ class Prepared:
         form: of the images.
         scale: how large these are, as a share of the data's pictures.
         batch_size: images a step, of all processes together.
-        start: weights to begin with; None where they are drawn.
-        config: the options, with the optimiser that is taken.
+        start: weights to begin with; None where they are drawn, or come from a checkpoint.
+        config: the options, with what was left to us as it was settled.
+        begun: the training that is gone on with, where there is one.
     """
 
     dataset: Dataset
@@ -60,6 +63,7 @@ class Prepared:
     batch_size: int
     start: Start | None
     config: TrainConfig
+    begun: Begun | None
 
     def preprocessing(self, store: Store) -> Preprocessing:
         """Return what becomes of pixels: with the means of the training images, or those of first weights."""
@@ -84,11 +88,18 @@ class Prepared:
             raise DataError(f"{self.dataset.location}: {error}") from None
 
 
-def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
-    """Settle what is trained on what; raises InputError where that cannot be."""
+def open_for(data: Dataset | str | Path, config: TrainConfig) -> Dataset:
+    """Open what is not open yet; raises InputError where that cannot be, or the model is none."""
     if config.model != "auto":
         models.find(config.model)
-    dataset = data if isinstance(data, Dataset) else open_data(data, **config.reading())
+    return data if isinstance(data, Dataset) else open_data(data, **config.reading())
+
+
+def prepare(dataset: Dataset, config: TrainConfig, begun: Begun | None = None) -> Prepared:
+    """Settle what is trained on what; raises InputError where that cannot be.
+
+    A training that is gone on with has what was left to us as it was settled then, whatever is installed now.
+    """
     if dataset.task not in TASKS:
         raise DataError(f"{dataset.location}: its task is {dataset.task}, which striate cannot train for yet.")
     dataset.check_trainable()
@@ -98,9 +109,12 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
     if config.fit != "auto" and config.fit not in task.fits:
         raise ConfigError(f"fit (={config.fit}) must be {' or '.join(task.fits)} for {dataset.task}.")
     batch_size = config.images_a_step(task.batch_size)
-    start = find_start(config, min(natural[:2]))
+    if begun:
+        config = _as_settled(config, begun.record)
+    needs_none = begun is not None and begun.has_weights and not config.probe
+    start = None if needs_none else find_start(config, min(natural[:2]))
     config = _recipe(config, task, start)
-    record = start.record if start else None
+    record = begun.record if begun else start.record if start else None
     name, form, scale = choose_form(natural, task, config, record)
     inner = task.inner((form.channels, *(window_px(task, config, form) or (form.height_px, form.width_px))))
     if record and name == record.model and config.stem == "auto":
@@ -120,12 +134,24 @@ def prepare(data: Dataset | str | Path, config: TrainConfig) -> Prepared:
         batch_size=batch_size,
         start=start,
         config=config,
+        begun=begun,
+    )
+
+
+def _as_settled(config: TrainConfig, before: RunRecord) -> TrainConfig:
+    """Take options that are left to us from a training that was begun."""
+    settled = {name: getattr(before.config, name) for name in _LEFT_TO_US} | {"model": before.model}
+    plain = TrainConfig()
+    return replace(
+        config, **{name: to for name, to in settled.items() if getattr(config, name) == getattr(plain, name)}
     )
 
 
 def _recipe(config: TrainConfig, task: Task, start: Start | None) -> TrainConfig:
-    """Settle how weights follow gradients, where that is left to us: docs/pretraining.md has the figures."""
+    """Settle first weights, and how they follow gradients, where left to us: docs/pretraining.md has the figures."""
     published = task.fine_tuning if start is not None and start.is_published else None
+    if config.pretrained == "auto":
+        config = replace(config, pretrained="imagenet" if start else "none")
     if config.optimiser == "auto":
         config = replace(config, optimiser=published.optimiser if published else task.optimiser)
     if config.freeze == "auto":
@@ -284,7 +310,7 @@ def build_network(prepared: Prepared, config: TrainConfig, device: torch.device)
         found = _begin_with(prepared.start, network, prepared.model)
         layers = dict.fromkeys(name.rpartition(".")[0] for name in found.fresh)
         say(f"begins with weights of {prepared.start.where}; drawn anew: {listing(layers)}")
-    freeze(network, config.freeze, drawn=prepared.start is None)
+    freeze(network, config.freeze, drawn=prepared.start is None and prepared.begun is None)
     if config.stochastic_depth and not set_stochastic_depth(network, config.stochastic_depth):
         raise ConfigError(f"stochastic_depth: {prepared.model} has no residual block; leave it out.")
     return network.to(device)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from striate.data.augment import POLICIES
 from striate.data.batches import epoch_order
 from striate.errors import ConfigError, DataError, NotFiniteError
+from striate.machine import fits_into_memory
 from striate.models.network import Network
 from striate.progress import progress_bar, say
 from striate.runs.pretrained import Start
@@ -29,6 +30,7 @@ from striate.training.loop import EpochResult, measure
 _TWICE_UP_TO = 1_000  # images are looked at once more, augmented, where there are few
 _BEFORE_TRAINING, _IN_A_BUDGET = 1_000, 400  # images are enough to begin with
 _MOST_OUTPUTS = 100  # that are fitted before training, unless asked for: more take minutes
+_BYTES = 40  # of a number of an image, while a layer is fitted: in float32 and, more than once, in float64
 _BUDGET_SHARE = 0.1  # of a training's budget may pass with looking
 
 
@@ -113,10 +115,15 @@ def _measured(
     return Fitted(result, {name: found.compute() for name, found in baselines.items()})
 
 
-def _most(config: TrainConfig, images: int) -> tuple[int, float]:
-    """Return at how many images to look, and for how many seconds."""
+def _most(config: TrainConfig, images: int, features: int) -> tuple[int, float]:
+    """Return at how many images to look, of so many that give so many numbers each, and for how many seconds."""
     if config.probe:
-        return images, math.inf
+        most = images
+        while not fits_into_memory(_BYTES * features * most):
+            most //= 2
+        if most < images:
+            say(f"{most:,} of {images:,} images are looked at: what all of them give does not fit into memory")
+        return most, math.inf
     seconds = math.inf if config.budget_s is None else _BUDGET_SHARE * config.budget_s
     return min(images, _BEFORE_TRAINING if config.budget_s is None else _IN_A_BUDGET), seconds
 
@@ -137,7 +144,7 @@ def _layout() -> torch.memory_format:
 def _look(network: nn.Module, task: Task, last: nn.Linear, feeds: Feeds) -> Features:
     """Run the network over training images, in random order, and collect what reaches its last layer."""
     batches, seed, plain = feeds.batches["train"], feeds.config.seed, POLICIES["none"]
-    most, within_s = _most(feeds.config, len(batches.store))
+    most, within_s = _most(feeds.config, len(batches.store), last.in_features)
     chosen = np.sort(epoch_order(len(batches.store), seed, 0)[:most])
     size = min(batches.batch_size, task.batch_size)
     batches = replace(batches, store=batches.store.take(chosen), share=(0, 1), batch_size=size)

@@ -17,7 +17,7 @@ from striate.data.batches import Batches, smallest_share
 from striate.data.dataset import SplitName
 from striate.data.preprocessing import Preprocessing
 from striate.data.store import Store
-from striate.errors import ConfigError
+from striate.errors import BudgetError, ConfigError
 from striate.progress import say
 from striate.runs.prepare import Prepared, window_px
 from striate.tasks.base import Batch
@@ -161,7 +161,7 @@ def settle(model: nn.Module, prepared: Prepared, feeds: Feeds, *, began: float, 
     """Measure what is left to be measured, and take the rest from the choices of a training that goes on.
 
     Raises:
-        ConfigError: not a single step fits into the budget.
+        BudgetError: not a single step fits into the budget.
         TrainingError: another process has ended.
     """
     config, world = feeds.config, feeds.world
@@ -235,7 +235,7 @@ def _on_threads(precision: Precision) -> str:
 
 
 def _measure_pace(model: nn.Module, engine: Engine, feeds: Feeds, budget_s: float, began: float) -> Budget:
-    """Time steps and validation on a copy of the network, for a moment; raises ConfigError where they do not fit."""
+    """Time steps and validation on a copy of the network, for a moment; raises BudgetError where they do not fit."""
     twin = start(train_mode(copy.deepcopy(model)), engine.config)
     seconds: list[float] = []
     started = now = time.perf_counter()
@@ -261,7 +261,7 @@ def _measure_pace(model: nn.Module, engine: Engine, feeds: Feeds, budget_s: floa
     if report_s > _REPORT_SHARE * budget_s:
         report_s = 0.0
     if engine.world.any(began + budget_s - time.perf_counter() < step_s + val_s + end_s):
-        raise ConfigError(
+        raise BudgetError(
             f"budget (={engine.config.budget}) must leave time for a step and a validation: "
             f"{time.perf_counter() - began:.0f} s have gone by, and these take {step_s + val_s + end_s:.0f} s."
         )

@@ -68,6 +68,11 @@ def packed(tensors: Mapping[str, Tensor]) -> bytes:
     return pack({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
 
 
+def exists(folder: Path) -> bool:
+    """Tell whether a run has a checkpoint, without reading it."""
+    return bool(_pointers(folder / FOLDER))
+
+
 def newest(folder: Path) -> Checkpoint | None:
     """Read the newest checkpoint of a run; None where there is none.
 

@@ -20,6 +20,7 @@ from striate.errors import ConfigError, DataError, Interrupted, ModelError, RunE
 from striate.models import MODELS, weights
 from striate.models.published import Hub, Package, Published
 from striate.runs import assembly, load, probe, train
+from striate.runs.finding import find_lr
 from striate.runs.pretrained import find_start, freeze
 from striate.tasks.pose import Pose
 from striate.training import loop
@@ -223,6 +224,18 @@ def test_a_probe_looks_at_as_many_images_as_fit_into_memory(colour_folders, tmp_
     monkeypatch.setattr(probe, "fits_into_memory", lambda wanted_bytes: wanted_bytes < 40 * 8 * 20)  # 8 of each
     trained(colour_folders(images=20), tmp_path, model="small_one", probe=True)
     assert "12 of 48 images are looked at: what all of them give does not fit into memory" in capsys.readouterr().err
+
+
+def test_a_rate_is_looked_for_with_the_last_layer_that_training_begins_with(colour_folders, small_one, capsys):
+    put(small_one)
+    data = str(colour_folders(images=20))
+    fitted, drawn = (
+        find_lr(data, TrainConfig(model="small_one", last_layer=last, precision="float32")).losses[0]
+        for last in ("auto", "drawn")
+    )
+    assert fitted < drawn / 2
+    assert main(["find-lr", data, "--probe"]) == 2
+    assert "there is no rate to be found" in capsys.readouterr().err
 
 
 def test_a_budget_without_time_for_a_step_ends_with_the_fitted_last_layer(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from striate.data import Dataset
+from striate.errors import ConfigError
 from striate.runs.prepare import build_network, decode_splits, open_for, prepare
+from striate.runs.probe import fit_last_layer
 from striate.runs.run import default_device
 from striate.runs.settle import Feeds, choose_precision
 from striate.training.config import TrainConfig
@@ -24,6 +26,8 @@ def find_lr(data: Dataset | str | Path, config: TrainConfig | None = None) -> Ra
         TrainingError: the loss is not finite from the beginning.
     """
     config, device = config or TrainConfig(), default_device()
+    if config.probe:
+        raise ConfigError("probe: the last layer is fitted exactly, so there is no rate to be found; leave it out.")
     with settings(deterministic=False):
         prepared = prepare(open_for(data, config), config)
         config = prepared.config
@@ -32,6 +36,7 @@ def find_lr(data: Dataset | str | Path, config: TrainConfig | None = None) -> Ra
         prepared.study(stores["train"], preprocessing)
         model = build_network(prepared, config, device)
         feeds = Feeds.of(prepared, config, World(), stores, preprocessing, device)
+        fit_last_layer(model, prepared.task, feeds, start=prepared.start)
         precision, _ = choose_precision(model, prepared, feeds)
         engine = Engine(task=prepared.task, config=config, lr=1.0, schedule=constant(), precision=precision)
         with threads(precision.threads):

@@ -1,0 +1,64 @@
+"""Accuracy against minutes, drawn from the results of bench/compare.py with budgets.
+
+python bench/minutes.py OUT.png "TITLE=FILE.jsonl" …
+
+A panel a file, a line a choice: the mean accuracy over the seeds and its standard deviation, at the mean time that the
+trainings took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+_COLOURS = ("#c05020", "#1f5fa8", "#2a8a4a")
+
+
+def points(rows: list[dict[str, Any]]) -> list[tuple[float, float, float]]:
+    """Return minutes, mean accuracy and its standard deviation, in per cent, of each budget, the shortest first."""
+
+    def budget(row: dict[str, Any]) -> str:
+        return str(row["options"].get("budget"))
+
+    found = []
+    for _, group in groupby(sorted(rows, key=budget), key=budget):
+        trainings = list(group)
+        shares = [100 * row["metrics"]["accuracy"] for row in trainings]
+        minutes = statistics.mean(row["seconds"] for row in trainings) / 60
+        found.append((minutes, statistics.mean(shares), statistics.stdev(shares)))
+    return sorted(found)
+
+
+def main() -> None:
+    """Draw the panels side by side."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("panels", nargs="+", metavar="TITLE=FILE")
+    given = parser.parse_args()
+    figure = Figure(figsize=(4.2 * len(given.panels), 3.4), dpi=150, layout="constrained")
+    for axes, panel in zip(figure.subplots(1, len(given.panels), squeeze=False).flat, given.panels, strict=True):
+        title, _, path = panel.partition("=")
+        rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
+        names = dict.fromkeys(row["choice"] for row in rows)
+        for name, colour in zip(sorted(names), _COLOURS, strict=False):
+            x, y, spread = zip(*points([row for row in rows if row["choice"] == name]), strict=True)
+            style = "o-" if len(x) > 1 else "D"
+            axes.errorbar(x, y, spread, fmt=style, color=colour, markersize=5, capsize=3, linewidth=1.5, label=name)
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set_xlabel("minutes on one core")
+        axes.set_ylabel("accuracy, %")
+        axes.set_xlim(0)
+        axes.grid(color="#e0e0e0", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=9)
+    figure.savefig(given.out)
+
+
+if __name__ == "__main__":
+    main()

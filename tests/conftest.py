@@ -40,6 +40,7 @@ import tarfile  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+import filelock  # noqa: E402
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
@@ -128,8 +129,13 @@ def colour_run(colour_folders, tmp_path: Path, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Train LeNet-5 on the built-in handwriting, as the README's first command does."""
-    return st.train("mnist", st.TrainConfig(out=str(tmp_path_factory.mktemp("digits") / "run")))
+    """Train LeNet-5 on the built-in handwriting, as the README's first command does: once for all processes."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "digits_run"
+    with filelock.FileLock(f"{place}.lock"):
+        if not place.exists():
+            st.train("mnist", st.TrainConfig(out=str(place)))
+    return st.load(place)
 
 
 @pytest.fixture(scope="session")

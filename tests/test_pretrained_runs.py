@@ -134,7 +134,10 @@ def test_what_cannot_be_is_refused_before_anything_is_written(colour_folders, tm
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
-def test_a_damaged_file_and_one_of_another_network_are_refused(colour_folders, tmp_path):
+def test_a_damaged_file_and_one_of_another_network_are_refused_before_pictures_are_decoded(
+    colour_folders, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(assembly, "decode_splits", None)
     data, file = colour_folders(), tmp_path / "some.safetensors"
     content = safetensors.torch.save(st.models.create(LINE, classes=3, size_px=32).state_dict())
     file.write_bytes(content[:-7])

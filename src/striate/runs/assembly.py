@@ -109,7 +109,8 @@ class _Training:
 
     def run(self, old: RunRecord | None) -> bool:
         """Decode, build, and train, from the beginning or from where `old` was left; is there time for a report?"""
-        prepared, config, world = self.prepared, self.config, self.world
+        prepared, config, world, device = self.prepared, self.config, self.world, default_device()
+        model = build_network(prepared, config, device)  # first: weights that do not fit are refused at once
         stores = decode_splits(prepared, config)
         splits = split_json(stores)
         saved = None
@@ -122,7 +123,6 @@ class _Training:
         else:
             preprocessing = prepared.preprocessing(stores["train"])
             prepared.study(stores["train"], preprocessing)
-        device = default_device()
         record = (
             self._record(stores, preprocessing, device)
             if old is None
@@ -130,7 +130,6 @@ class _Training:
         )
         if saved is None:  # it begins again, whatever was written
             record = replace(record, metrics={}, best_epoch=None, epochs=0)
-        model = build_network(prepared, config, device)
         _announce(record, model, prepared.plan, world)
         feeds = Feeds.of(prepared, config, world, stores, record.preprocessing, device)
         fitted = None

@@ -17,8 +17,6 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-_COLOURS = ("#c05020", "#1f5fa8", "#2a8a4a")
-
 
 def points(rows: list[dict[str, Any]]) -> list[tuple[float, float, float]]:
     """Return minutes, mean accuracy and its standard deviation, in per cent, of each budget, the shortest first."""
@@ -31,7 +29,7 @@ def points(rows: list[dict[str, Any]]) -> list[tuple[float, float, float]]:
         trainings = list(group)
         shares = [100 * row["metrics"]["accuracy"] for row in trainings]
         minutes = statistics.mean(row["seconds"] for row in trainings) / 60
-        found.append((minutes, statistics.mean(shares), statistics.stdev(shares)))
+        found.append((minutes, statistics.mean(shares), statistics.stdev(shares) if shares[1:] else 0.0))
     return sorted(found)
 
 
@@ -42,12 +40,16 @@ def main() -> None:
     parser.add_argument("panels", nargs="+", metavar="TITLE=FILE")
     given = parser.parse_args()
     figure = Figure(figsize=(4.2 * len(given.panels), 3.4), dpi=150, layout="constrained")
-    for axes, panel in zip(figure.subplots(1, len(given.panels), squeeze=False).flat, given.panels, strict=True):
-        title, _, path = panel.partition("=")
-        rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
-        names = dict.fromkeys(row["choice"] for row in rows)
-        for name, colour in zip(sorted(names), _COLOURS, strict=False):
-            x, y, spread = zip(*points([row for row in rows if row["choice"] == name]), strict=True)
+    titles, paths = zip(*(panel.split("=", 1) for panel in given.panels), strict=True)
+    panels = [[json.loads(line) for line in Path(path).read_text().splitlines()] for path in paths]
+    names = sorted({row["choice"] for rows in panels for row in rows})
+    for axes, title, rows in zip(figure.subplots(1, len(panels), squeeze=False).flat, titles, panels, strict=True):
+        for place, name in enumerate(names):
+            chosen = [row for row in rows if row["choice"] == name]
+            if not chosen:
+                continue
+            x, y, spread = zip(*points(chosen), strict=True)
+            colour = f"C{place}"
             style = "o-" if len(x) > 1 else "D"
             axes.errorbar(x, y, spread, fmt=style, color=colour, markersize=5, capsize=3, linewidth=1.5, label=name)
         axes.set_title(title, fontsize=10, loc="left")

@@ -22,6 +22,7 @@ from striate.models.published import Hub, Package, Published
 from striate.runs import assembly, load, probe, train
 from striate.runs.finding import find_lr
 from striate.runs.pretrained import find_start, freeze
+from striate.runs.writer import RunWriter
 from striate.tasks.pose import Pose
 from striate.training import loop
 from striate.training.config import TrainConfig
@@ -224,9 +225,9 @@ def test_a_training_that_ends_in_its_first_epoch_leaves_the_probe_and_goes_on_as
 
 def test_a_probe_looks_at_as_many_images_as_fit_into_memory(colour_folders, tmp_path, small_one, monkeypatch, capsys):
     put(small_one)
-    monkeypatch.setattr(probe, "fits_into_memory", lambda wanted_bytes: wanted_bytes < 40 * 8 * 20)  # 8 of each
+    monkeypatch.setattr(probe, "memory_bytes", lambda: 2 * 40 * (8 + 3) * 20)  # 8 features, 3 outputs, twice 20 images
     trained(colour_folders(images=20), tmp_path, model="small_one", probe=True)
-    assert "12 of 48 images are looked at: what all of them give does not fit into memory" in capsys.readouterr().err
+    assert "20 of 48 images are looked at: what all of them give does not fit into memory" in capsys.readouterr().err
 
 
 def test_a_rate_is_looked_for_with_the_last_layer_that_training_begins_with(colour_folders, small_one, capsys):
@@ -257,6 +258,15 @@ def test_a_budget_without_time_for_a_step_ends_with_the_fitted_last_layer(
     assert "no training: budget (=1s) must leave time for a step" in capsys.readouterr().err
     record = load(tmp_path / "run").record
     assert (record.status, record.best_epoch, record.metrics["accuracy"]) == ("complete", 0, 1.0)
+    assert main([*argv, "--warmup-epochs", "1", "--out", str(tmp_path / "warm")]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(assembly._Training, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            trained(
+                tmp_path / "colours", tmp_path, model="small_one", budget="1s", epochs=20, out=str(tmp_path / "again")
+            )
+    assert main([*argv, "--precision", "float32", "--out", str(tmp_path / "again")]) == 0
+    assert load(tmp_path / "again").record.status == "complete"
     assert main([*argv, "--last-layer", "drawn", "--out", str(tmp_path / "none")]) == 2
     assert not (tmp_path / "none").exists()
 
@@ -289,6 +299,61 @@ def test_a_training_goes_on_as_it_was_begun_though_weights_have_come(colour_fold
         trained(data, tmp_path, model="small_one", out=str(tmp_path / "other"), **options)
     with pytest.raises(RunError, match=r"cannot go on, .* changed: .*pretrained \(was imagenet, is none\)"):
         trained(data, tmp_path, model="small_one", out=str(tmp_path / "other"), pretrained="none", **options)
+
+
+def test_a_training_without_a_checkpoint_begins_again_as_it_was_begun(colour_folders, tmp_path, small_one, monkeypatch):
+    put(small_one)
+    data = colour_folders(images=20)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunWriter, "open", lambda self, split: (self.write_record(), interrupted()))
+        with pytest.raises(KeyboardInterrupt):
+            trained(data, tmp_path, model="small_one")
+    small_one.unlink()
+    with pytest.raises(WeightsError, match="small_one: its ImageNet weights cannot be fetched"):
+        trained(data, tmp_path)
+    put(small_one)
+    (tmp_path / "run" / "split.json").write_text("{}")
+    with pytest.raises(RunError, match="the data have changed"):  # so it has come as far as that
+        trained(data, tmp_path)
+
+
+def test_a_run_of_an_older_version_says_auto_and_is_gone_on_with(colour_folders, tmp_path, stop_after):
+    data = colour_folders(images=20)
+    with stop_after(7), pytest.raises(Interrupted):
+        trained(data, tmp_path, model=LINE, batch_size=8, epochs=2)
+    path = tmp_path / "run" / "run.json"
+    record = json.loads(path.read_text())
+    record["config"]["pretrained"] = "auto"
+    path.write_text(json.dumps(record))
+    assert trained(data, tmp_path, model=LINE, batch_size=8, epochs=2).record.status == "complete"
+
+
+def test_without_a_place_the_training_that_was_begun_alike_is_gone_on_with(
+    colour_folders, tmp_path, monkeypatch, stop_after, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    data = colour_folders(images=20)
+    options = {"out": "auto", "batch_size": 8, "epochs": 2, "lr": 0.02, "size": 16}
+    for model in ("auto", "lenet5"):
+        with stop_after(7), pytest.raises(Interrupted):
+            trained(data, tmp_path, model=model, **options)
+    damaged = tmp_path / "runs" / "classify" / "colours-resnet18"
+    damaged.mkdir()
+    (damaged / "run.json").write_text("{")
+    (damaged.with_name("colours-of-others-resnet20")).mkdir()
+    (damaged.with_name("colours-of-others-resnet20") / "run.json").write_text("{")
+    again = {name: options[name] for name in ("out", "batch_size", "epochs")}  # what else there was is taken over
+    first, second = (trained(data, tmp_path, resume=True, **again) for _ in range(2))
+    assert capsys.readouterr().err.count("passed over") == 2
+    assert first.record.model not in ("lenet5", "auto")
+    assert (first.record.config.model, first.record.config.lr, first.record.config.size) == ("auto", 0.02, 16)
+    assert (second.record.model, second.record.config.model) == ("lenet5", "lenet5")
+    with pytest.raises(RunError, match="colours-…: no training to go on with"):
+        trained(data, tmp_path, resume=True, **again)
 
 
 def test_grey_images_sum_the_first_layer_and_take_the_mean_of_the_channels(tmp_path, picture, small_one):

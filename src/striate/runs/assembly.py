@@ -158,7 +158,8 @@ class _Training:
         if self.config.probe:
             return None
         try:
-            return settle(model, self.prepared, feeds, began=self.began, known=record.choices)
+            known = record.choices if "tried" in record.choices else {}  # none, where a fitted last layer was kept
+            return settle(model, self.prepared, feeds, began=self.began, known=known)
         except BudgetError as error:
             if fitted is None:
                 raise
@@ -182,7 +183,7 @@ class _Training:
         """Make a run of a network whose last layer was fitted, without a step of training."""
         precision = Precision(channels_last=False)
         record = replace(record, choices={"precision": asdict(precision), "steps_per_epoch": 1, "fitted": True})
-        length = Length(self.config, 1, 1)
+        length = Length(TrainConfig(), 1, 1)  # whatever the schedule, of no step
         writer = RunWriter(self.folder, record, self.prepared.task, length, began=self.began, first=self.world.first)
         writer.open(splits)
         writer.keep(fitted.result, start(precision.lay_out(model), self.config))
@@ -230,6 +231,7 @@ class _Training:
         try:
             if fitted:
                 writer.keep(fitted.result, state)
+                writer.try_to_save(state)
             self._epochs(state, settled, feeds, writer)
             self._measure(state.best, feeds, writer)
         except KeyboardInterrupt as interrupt:
@@ -267,6 +269,7 @@ class _Training:
                 on_step=on_step,
             ):
                 writer.keep(result, state)
+                writer.try_to_save(state)
                 display.end_epoch(result)
 
     def _measure(self, model: nn.Module, feeds: Feeds, writer: RunWriter) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from dataclasses import dataclass
@@ -11,10 +10,13 @@ from pathlib import Path
 from striate import models
 from striate.data import Dataset
 from striate.errors import ConfigError, OutputError, RunError
+from striate.progress import say
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import RunRecord
 from striate.training import checkpoint
 from striate.training.config import TrainConfig
+
+_LINE = "line"  # in the place of a model's name, where it has none
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,21 @@ class Begun:
     Attributes:
         folder: of its run.
         record: what it was about.
-        has_weights: there are checkpoints, so that it needs no first weights any more.
+        has_weights: there are checkpoints, or it has come to its end, so that it needs no first weights any more.
+        changed_ns: when the record was written last.
     """
 
     folder: Path
     record: RunRecord
     has_weights: bool
+    changed_ns: int
 
     @classmethod
     def read(cls, folder: Path) -> Begun:
         """Read what is there to go on with; raises RunError where it is damaged."""
-        return cls(folder, RunRecord.read(folder), checkpoint.exists(folder))
+        record = RunRecord.read(folder)
+        has_weights = checkpoint.exists(folder) or record.status == "complete"
+        return cls(folder, record, has_weights, (folder / RECORD).stat().st_mtime_ns)
 
 
 def find_begun(dataset: Dataset, config: TrainConfig) -> Begun | None:
@@ -59,27 +65,39 @@ def find_begun(dataset: Dataset, config: TrainConfig) -> Begun | None:
         raise ConfigError("out: torchrun --max-restarts has to find the run again; name its folder with --out.")
     if not config.resume:
         return None
-    runs = place_of(dataset, "").parent
-    found = [Begun.read(path.parent) for path in runs.glob(f"{glob.escape(dataset.name)}-*/{RECORD}")]
-    found = [begun for begun in found if _is_sought(begun, dataset, config)]
+    found, refused = _unfinished(dataset, config.model)
+    for error in refused:
+        say(f"passed over: {error}")
     if not found:
+        runs = place_of(dataset, config.model).parent
         raise RunError(f"{runs / dataset.name}-…: no training to go on with; leave --resume out to begin one.")
-    return max(found, key=lambda begun: (begun.folder / RECORD).stat().st_mtime_ns)
+    return max(found, key=lambda begun: (begun.record.config.model == config.model, begun.changed_ns))
 
 
-def _is_sought(begun: Begun, dataset: Dataset, config: TrainConfig) -> bool:
-    """Tell whether a training of these data, under a name of ours, has not come to its end."""
-    place = place_of(dataset, begun.record.model)
-    return (
-        begun.record.status != "complete"
-        and re.fullmatch(rf"{re.escape(place.name)}(-\d+)?", begun.folder.name) is not None
-        and (config.model == "auto" or place_of(dataset, config.model) == place)
-    )
+def _unfinished(dataset: Dataset, model: str) -> tuple[list[Begun], list[RunError]]:
+    """Find trainings of these data, and this model, that have not come to their end, and why some cannot be read."""
+    names = [*models.MODELS, _LINE] if model == "auto" else [_short(model)]
+    sought = re.compile(rf"{re.escape(dataset.name)}-({'|'.join(map(re.escape, names))})(-\d+)?")
+    runs = place_of(dataset, model).parent
+    found: list[Begun] = []
+    refused: list[RunError] = []
+    for path in sorted(path.parent for path in runs.glob(f"*/{RECORD}") if sought.fullmatch(path.parent.name)):
+        try:
+            begun = Begun.read(path)
+        except RunError as error:
+            refused.append(error)
+        else:
+            found += [begun] if begun.record.status != "complete" else []
+    return found, refused
 
 
 def place_of(dataset: Dataset, model: str) -> Path:
     """Return where runs of a model on data are kept, unless said; from the second on with a number."""
-    return Path("runs", dataset.task, f"{dataset.name}-{model if model in models.MODELS else 'line'}")
+    return Path("runs", dataset.task, f"{dataset.name}-{_short(model)}")
+
+
+def _short(model: str) -> str:
+    return model if model in models.MODELS else _LINE
 
 
 def restarted() -> bool:

@@ -34,7 +34,7 @@ from striate.tasks.base import Task
 from striate.training.config import TrainConfig
 
 _MOST_PX = 512  # shorter side, where the images' own shape is kept
-_LEFT_TO_US = ("pretrained", "optimiser", "freeze", "lr")  # options that may depend on what is installed
+_TAKEN_OVER = ("model", "stem", "size", "fit", "pretrained", "optimiser", "freeze", "lr")  # by what is gone on with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,8 @@ def open_for(data: Dataset | str | Path, config: TrainConfig) -> Dataset:
 def prepare(dataset: Dataset, config: TrainConfig, begun: Begun | None = None) -> Prepared:
     """Settle what is trained on what; raises InputError where that cannot be.
 
-    A training that is gone on with has what was left to us as it was settled then, whatever is installed now.
+    A training that is gone on with has network, first weights and what depends on them as they were settled then,
+    whatever is installed now, where nothing else is asked for.
     """
     if dataset.task not in TASKS:
         raise DataError(f"{dataset.location}: its task is {dataset.task}, which striate cannot train for yet.")
@@ -110,10 +111,11 @@ def prepare(dataset: Dataset, config: TrainConfig, begun: Begun | None = None) -
         raise ConfigError(f"fit (={config.fit}) must be {' or '.join(task.fits)} for {dataset.task}.")
     batch_size = config.images_a_step(task.batch_size)
     if begun:
-        config = _as_settled(config, begun.record)
+        config = _as_begun(config, begun.record.config)
     needs_none = begun is not None and begun.has_weights and not config.probe
-    start = None if needs_none else find_start(config, min(natural[:2]))
-    config = _recipe(config, task, start)
+    name = begun.record.model if begun else config.model
+    start = None if needs_none else find_start(replace(config, model=name), min(natural[:2]))
+    config = _recipe(config, task, start, settled=begun is not None)
     record = begun.record if begun else start.record if start else None
     name, form, scale = choose_form(natural, task, config, record)
     inner = task.inner((form.channels, *(window_px(task, config, form) or (form.height_px, form.width_px))))
@@ -138,19 +140,16 @@ def prepare(dataset: Dataset, config: TrainConfig, begun: Begun | None = None) -
     )
 
 
-def _as_settled(config: TrainConfig, before: RunRecord) -> TrainConfig:
-    """Take options that are left to us from a training that was begun."""
-    settled = {name: getattr(before.config, name) for name in _LEFT_TO_US} | {"model": before.model}
-    plain = TrainConfig()
-    return replace(
-        config, **{name: to for name, to in settled.items() if getattr(config, name) == getattr(plain, name)}
-    )
+def _as_begun(config: TrainConfig, before: TrainConfig) -> TrainConfig:
+    """Take options that are left out from a training that was begun, where they come from weights or their network."""
+    left_out = [name for name in _TAKEN_OVER if getattr(config, name) == getattr(TrainConfig(), name)]
+    return replace(config, **{name: getattr(before, name) for name in left_out})
 
 
-def _recipe(config: TrainConfig, task: Task, start: Start | None) -> TrainConfig:
+def _recipe(config: TrainConfig, task: Task, start: Start | None, *, settled: bool) -> TrainConfig:
     """Settle first weights, and how they follow gradients, where left to us: docs/pretraining.md has the figures."""
     published = task.fine_tuning if start is not None and start.is_published else None
-    if config.pretrained == "auto":
+    if config.pretrained == "auto" and not settled:
         config = replace(config, pretrained="imagenet" if start else "none")
     if config.optimiser == "auto":
         config = replace(config, optimiser=published.optimiser if published else task.optimiser)
@@ -171,8 +170,8 @@ def choose_form(
 ) -> tuple[str, Form, float]:
     """Settle architecture, the form of its input, and how large that is beside the pictures, by what these are like.
 
-    Of a run whose weights are to begin with come architecture, where none is asked for, the size of images that is not
-    exceeded, and the filter by which pictures come to it.
+    Of a run that is gone on with, or whose weights are to begin with, come architecture, where none is asked for, the
+    size of images that is not exceeded, and the filter by which pictures come to it.
     """
     height_px, width_px, channels = natural
     natural_px = min(height_px, width_px)

@@ -18,19 +18,19 @@ from torch import Tensor, nn
 from striate.data.augment import POLICIES
 from striate.data.batches import epoch_order
 from striate.errors import ConfigError, DataError, NotFiniteError
-from striate.machine import fits_into_memory
+from striate.machine import memory_bytes
 from striate.models.network import Network
 from striate.progress import progress_bar, say
 from striate.runs.pretrained import Start
 from striate.runs.settle import Feeds
 from striate.tasks.base import Features, Task
-from striate.training.config import TrainConfig
 from striate.training.loop import EpochResult, measure
 
 _TWICE_UP_TO = 1_000  # images are looked at once more, augmented, where there are few
 _BEFORE_TRAINING, _IN_A_BUDGET = 1_000, 400  # images are enough to begin with
 _MOST_OUTPUTS = 100  # that are fitted before training, unless asked for: more take minutes
-_BYTES = 40  # of a number of an image, while a layer is fitted: in float32 and, more than once, in float64
+_BYTES = 40  # of a feature or an output of an image while a layer is fitted: in float32, and several in float64
+_MEMORY_SHARE = 0.5  # may be taken by them
 _BUDGET_SHARE = 0.1  # of a training's budget may pass with looking
 
 
@@ -115,15 +115,14 @@ def _measured(
     return Fitted(result, {name: found.compute() for name, found in baselines.items()})
 
 
-def _most(config: TrainConfig, images: int, features: int) -> tuple[int, float]:
-    """Return at how many images to look, of so many that give so many numbers each, and for how many seconds."""
-    if config.probe:
-        most = images
-        while not fits_into_memory(_BYTES * features * most):
-            most //= 2
-        if most < images:
-            say(f"{most:,} of {images:,} images are looked at: what all of them give does not fit into memory")
-        return most, math.inf
+def _most(feeds: Feeds, images: int, numbers: int) -> tuple[int, float]:
+    """Return at how many images to look, of so many that take so many numbers each, and for how many seconds."""
+    config, memory = feeds.config, memory_bytes()
+    if config.probe:  # each process looks at them all
+        fit = images if memory is None else int(_MEMORY_SHARE * memory / (_BYTES * numbers * feeds.world.size))
+        if fit < images:
+            say(f"{fit:,} of {images:,} images are looked at: what all of them give does not fit into memory")
+        return min(fit, images), math.inf
     seconds = math.inf if config.budget_s is None else _BUDGET_SHARE * config.budget_s
     return min(images, _BEFORE_TRAINING if config.budget_s is None else _IN_A_BUDGET), seconds
 
@@ -144,7 +143,7 @@ def _layout() -> torch.memory_format:
 def _look(network: nn.Module, task: Task, last: nn.Linear, feeds: Feeds) -> Features:
     """Run the network over training images, in random order, and collect what reaches its last layer."""
     batches, seed, plain = feeds.batches["train"], feeds.config.seed, POLICIES["none"]
-    most, within_s = _most(feeds.config, len(batches.store), last.in_features)
+    most, within_s = _most(feeds, len(batches.store), last.in_features + task.outputs)
     chosen = np.sort(epoch_order(len(batches.store), seed, 0)[:most])
     size = min(batches.batch_size, task.batch_size)
     batches = replace(batches, store=batches.store.take(chosen), share=(0, 1), batch_size=size)

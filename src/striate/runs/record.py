@@ -45,7 +45,7 @@ class RunRecord:
         skeleton: the joints, where they are what is found.
         preprocessing: what happens to an image before the network sees it.
         augment: the policy by which training images were changed, a key of `POLICIES`.
-        config: the options of training, as they were given.
+        config: the options of training; first weights, optimiser, rate and freezing as they were settled.
         learned: what the task found in the training targets.
         labels: a hash of the labels of every split, in the order of its images.
         choices: what was measured before it began: precision and the figures of all that were tried, the peak

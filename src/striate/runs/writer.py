@@ -93,7 +93,7 @@ class RunWriter:
             return ""
 
     def keep(self, result: EpochResult, state: TrainState) -> None:
-        """Write down an epoch, its weights if they are the best, and a checkpoint if there is room.
+        """Write down an epoch, and its weights if they are the best.
 
         Raises:
             OutputError: the epoch cannot be written.
@@ -112,7 +112,6 @@ class RunWriter:
         if self.first:
             atomic.write(self.folder / LOG, "".join(f"{line}\n" for line in self.lines))
         self.write_record(epochs=result.epoch)
-        self.try_to_save(state)
 
     def save(self, state: TrainState) -> None:
         """Save a checkpoint; raises OutputError."""

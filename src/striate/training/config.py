@@ -303,7 +303,7 @@ class MachineOptions(Options):
     """How often the state of the training is saved, beside the end of every epoch: above 0."""
 
     resume: bool = False
-    """Go on with a training that was interrupted. Without --out: the latest one of this data and model."""
+    """Go on with a training that was interrupted. Without --out: the latest one of these data (and --model)."""
 
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """What happens where a loss or a gradient is infinite or no number. skip: that step is left out, at most 10 in

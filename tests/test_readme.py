@@ -15,6 +15,7 @@ from striate.cli import main
 from striate.data import open_data
 from striate.data.augment import POLICIES
 from striate.data.sources import SAMPLES, SOURCES
+from striate.runs import representation
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -23,6 +24,12 @@ DATA = (ROOT / "docs" / "data.md").read_text()
 
 def blocks(language: str, page: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def _few_depths(monkeypatch):
+    """Have reports look into networks at three depths, for the time that more take."""
+    monkeypatch.setattr(representation, "_DEPTHS", 3)
 
 
 def run_commands(page: str, capsys) -> int:

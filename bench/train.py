@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 import striate as st
 from striate import models
-from striate.runs.prepare import build_network, decode_splits, open_for, prepare
+from striate.runs.prepare import build_network, decode_splits, prepare
 from striate.runs.settle import Feeds
 from striate.training.distributed import World
 from striate.training.hardware import settings, threads
@@ -92,7 +92,7 @@ def plain_speeds(root: Path, name: str, size_px: int, batch: int, seconds: float
 def our_speeds(root: Path, name: str, size_px: int, batch: int, seconds: float) -> Iterator[float]:
     """Train as `striate train` does; the first thing that is yielded is the precision, then likewise."""
     config = st.TrainConfig(model=name, size=size_px, batch_size=batch, lr=0.01)
-    prepared = prepare(open_for(str(root), config), config)
+    prepared = prepare(str(root), config)
     stores, device = decode_splits(prepared, config), torch.device("cpu")
     feeds = Feeds.of(prepared, config, World(), stores, prepared.preprocessing(stores["train"]), device)
     stream = (found for epoch in itertools.count() for found in feeds.train(epoch, 0))

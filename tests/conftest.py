@@ -36,6 +36,7 @@ _hook = install_import_hook(
 import io  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
+import signal  # noqa: E402
 import tarfile  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -125,6 +126,28 @@ def colour_run(colour_folders, tmp_path: Path, tmp_path_factory: pytest.TempPath
         st.train(data, st.TrainConfig(**QUICK, out=str(trained)))
     shutil.copytree(trained, tmp_path / "run")
     return st.load(tmp_path / "run")
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let Ctrl-C come in a step of the next training."""
+    real = assembly.fit
+
+    def arrange(step: int) -> None:
+        steps = [0]
+
+        def fit(*arguments, on_step, **others):
+            def counted(images, loss):
+                steps[0] += 1
+                if steps[0] == step:
+                    os.kill(os.getpid(), signal.SIGINT)
+                on_step(images, loss)
+
+            return real(*arguments, on_step=counted, **others)
+
+        monkeypatch.setattr(assembly, "fit", fit)
+
+    return arrange
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
-import signal
 import time
-from contextlib import contextmanager
 
 import pytest
 import safetensors.torch
@@ -44,27 +40,6 @@ def small_one(monkeypatch):
     path.unlink(missing_ok=True)
     yield path
     path.unlink(missing_ok=True)
-
-
-@pytest.fixture
-def stop_after(monkeypatch):
-    """Let Ctrl-C come after so many steps, within a block."""
-
-    @contextmanager
-    def arrange(steps: int):
-        real, counted = loop.train_step, itertools.count(1)
-
-        def train_step(*arguments):
-            made = real(*arguments)
-            if next(counted) == steps:
-                os.kill(os.getpid(), signal.SIGINT)
-            return made
-
-        with monkeypatch.context() as patch:
-            patch.setattr(loop, "train_step", train_step)
-            yield
-
-    return arrange
 
 
 def put(path, classes: int = 1000, seed: int = 5):
@@ -273,30 +248,36 @@ def test_a_budget_without_time_for_a_step_ends_with_the_fitted_last_layer(
 
 @pytest.mark.parametrize("freeze", ["auto", "backbone"])
 def test_a_training_goes_on_as_it_was_begun_though_its_weights_are_gone(
-    colour_folders, tmp_path, small_one, stop_after, freeze
+    colour_folders, tmp_path, small_one, stop_at, freeze
 ):
     put(small_one)
     data, options = colour_folders(images=20), {"model": "small_one", "batch_size": 8, "epochs": 2, "freeze": freeze}
     whole = trained(data, tmp_path, out=str(tmp_path / "whole"), **options)
-    with stop_after(7), pytest.raises(Interrupted):
+    stop_at(7)
+    with pytest.raises(Interrupted):
         trained(data, tmp_path, **options)
+    stop_at(10**9)
     small_one.unlink()
     run = trained(data, tmp_path, resume=True, **options)
     assert (run.record.config.pretrained, run.record.preprocessing) == ("imagenet", whole.record.preprocessing)
     assert all(torch.equal(value, whole.model.state_dict()[name]) for name, value in run.model.state_dict().items())
 
 
-def test_a_training_goes_on_as_it_was_begun_though_weights_have_come(colour_folders, tmp_path, small_one, stop_after):
+def test_a_training_goes_on_as_it_was_begun_though_weights_have_come(colour_folders, tmp_path, small_one, stop_at):
     data, options = colour_folders(images=20), {"batch_size": 8, "epochs": 2}
-    with stop_after(7), pytest.raises(Interrupted):
+    stop_at(7)
+    with pytest.raises(Interrupted):
         trained(data, tmp_path, model="small_one", **options)
+    stop_at(10**9)
     assert load(tmp_path / "run").record.config.pretrained == "none"
     put(small_one)
     run = trained(data, tmp_path, resume=True, **options)  # the model is taken from what was begun as well
     assert (run.record.model, run.record.config.pretrained) == ("small_one", "none")
     assert run.record.preprocessing.mean != (0.2, 0.4, 0.6)
-    with stop_after(7), pytest.raises(Interrupted):
+    stop_at(7)
+    with pytest.raises(Interrupted):
         trained(data, tmp_path, model="small_one", out=str(tmp_path / "other"), **options)
+    stop_at(10**9)
     with pytest.raises(RunError, match=r"cannot go on, .* changed: .*pretrained \(was imagenet, is none\)"):
         trained(data, tmp_path, model="small_one", out=str(tmp_path / "other"), pretrained="none", **options)
 
@@ -321,10 +302,12 @@ def test_a_training_without_a_checkpoint_begins_again_as_it_was_begun(colour_fol
         trained(data, tmp_path)
 
 
-def test_a_run_of_an_older_version_says_auto_and_is_gone_on_with(colour_folders, tmp_path, stop_after):
+def test_a_run_of_an_older_version_says_auto_and_is_gone_on_with(colour_folders, tmp_path, stop_at):
     data = colour_folders(images=20)
-    with stop_after(7), pytest.raises(Interrupted):
+    stop_at(7)
+    with pytest.raises(Interrupted):
         trained(data, tmp_path, model=LINE, batch_size=8, epochs=2)
+    stop_at(10**9)
     path = tmp_path / "run" / "run.json"
     record = json.loads(path.read_text())
     record["config"]["pretrained"] = "auto"
@@ -333,14 +316,16 @@ def test_a_run_of_an_older_version_says_auto_and_is_gone_on_with(colour_folders,
 
 
 def test_without_a_place_the_training_that_was_begun_alike_is_gone_on_with(
-    colour_folders, tmp_path, monkeypatch, stop_after, capsys
+    colour_folders, tmp_path, monkeypatch, stop_at, capsys
 ):
     monkeypatch.chdir(tmp_path)
     data = colour_folders(images=20)
     options = {"out": "auto", "batch_size": 8, "epochs": 2, "lr": 0.02, "size": 16}
     for model in ("auto", "lenet5"):
-        with stop_after(7), pytest.raises(Interrupted):
+        stop_at(7)
+        with pytest.raises(Interrupted):
             trained(data, tmp_path, model=model, **options)
+        stop_at(10**9)
     damaged = tmp_path / "runs" / "classify" / "colours-resnet18"
     damaged.mkdir()
     (damaged / "run.json").write_text("{")

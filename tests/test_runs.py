@@ -23,7 +23,7 @@ from striate.data.batches import Batches
 from striate.errors import DataError, Interrupted, ModelError, OutputError, RunError, TrainingError
 from striate.runs import assembly
 from striate.runs.folder import check_unchanged
-from striate.runs.prepare import open_for, prepare
+from striate.runs.prepare import prepare
 from tests.conftest import QUICK
 
 
@@ -451,7 +451,7 @@ def test_the_network_of_a_run_is_an_ordinary_module(colour_run):
 def test_masks_are_gone_on_with_as_they_were_read_in_training(colour_run, tmp_path):
     record = colour_run.record
     config = dataclasses.replace(record.config, threshold=128)
-    prepared = prepare(open_for(tmp_path / "colours", record.config), record.config)
+    prepared = prepare(tmp_path / "colours", record.config)
     with pytest.raises(RunError, match=r"this has changed: threshold \(was none, is 128\)"):
         check_unchanged(colour_run.folder, record, prepared, config, "", {})
 

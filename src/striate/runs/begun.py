@@ -27,20 +27,17 @@ class Begun:
         folder: of its run.
         record: what it was about.
         has_weights: there are checkpoints, or it has come to its end, so that it needs no first weights any more.
-        changed_ns: when the record was written last.
     """
 
     folder: Path
     record: RunRecord
     has_weights: bool
-    changed_ns: int
 
     @classmethod
     def read(cls, folder: Path) -> Begun:
         """Read what is there to go on with; raises RunError where it is damaged."""
         record = RunRecord.read(folder)
-        has_weights = checkpoint.exists(folder) or record.status == "complete"
-        return cls(folder, record, has_weights, (folder / RECORD).stat().st_mtime_ns)
+        return cls(folder, record, checkpoint.exists(folder) or record.status == "complete")
 
 
 def find_begun(dataset: Dataset, config: TrainConfig) -> Begun | None:
@@ -71,7 +68,11 @@ def find_begun(dataset: Dataset, config: TrainConfig) -> Begun | None:
     if not found:
         runs = place_of(dataset, config.model).parent
         raise RunError(f"{runs / dataset.name}-…: no training to go on with; leave --resume out to begin one.")
-    return max(found, key=lambda begun: (begun.record.config.model == config.model, begun.changed_ns))
+
+    def nearness(begun: Begun) -> tuple[bool, int]:
+        return begun.record.config.model == config.model, (begun.folder / RECORD).stat().st_mtime_ns
+
+    return max(found, key=nearness)
 
 
 def _unfinished(dataset: Dataset, model: str) -> tuple[list[Begun], list[RunError]]:

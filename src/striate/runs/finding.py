@@ -6,7 +6,7 @@ from pathlib import Path
 
 from striate.data import Dataset
 from striate.errors import ConfigError
-from striate.runs.prepare import build_network, decode_splits, open_for, prepare
+from striate.runs.prepare import build_network, decode_splits, prepare
 from striate.runs.probe import fit_last_layer
 from striate.runs.run import default_device
 from striate.runs.settle import Feeds, choose_precision
@@ -29,7 +29,7 @@ def find_lr(data: Dataset | str | Path, config: TrainConfig | None = None) -> Ra
     if config.probe:
         raise ConfigError("probe: the last layer is fitted exactly, so there is no rate to be found; leave it out.")
     with settings(deterministic=False):
-        prepared = prepare(open_for(data, config), config)
+        prepared = prepare(data, config)
         config = prepared.config
         stores = decode_splits(prepared, config)
         preprocessing = prepared.preprocessing(stores["train"])

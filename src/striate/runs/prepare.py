@@ -95,12 +95,13 @@ def open_for(data: Dataset | str | Path, config: TrainConfig) -> Dataset:
     return data if isinstance(data, Dataset) else open_data(data, **config.reading())
 
 
-def prepare(dataset: Dataset, config: TrainConfig, begun: Begun | None = None) -> Prepared:
+def prepare(data: Dataset | str | Path, config: TrainConfig, begun: Begun | None = None) -> Prepared:
     """Settle what is trained on what; raises InputError where that cannot be.
 
     A training that is gone on with has network, first weights and what depends on them as they were settled then,
     whatever is installed now, where nothing else is asked for.
     """
+    dataset = open_for(data, config)
     if dataset.task not in TASKS:
         raise DataError(f"{dataset.location}: its task is {dataset.task}, which striate cannot train for yet.")
     dataset.check_trainable()

@@ -21,9 +21,9 @@ import torch
 from torch import nn
 
 import striate as st
-from striate import plots
 from striate.layers.upward import CheckerboardWarning, ConvTranspose2d
 from striate.models import decoders
+from striate.reports import plots
 
 LINE = "conv 16@3x3 pad=1 | bn | relu | res 16 stride=2 | res 32 stride=2 | res 64 stride=2 | gap | fc classes"
 _AROUND = 0.06  # cycles a pixel, either way of a peak
@@ -97,8 +97,8 @@ def main() -> None:
 
 def seen(data: str, form, most: int = 64):
     """Yield validation images as the network gets them, one by one."""
-    from striate.data.batches import Batches
-    from striate.data.store import open_store
+    from striate.batching.batches import Batches
+    from striate.datasets.store import open_store
 
     dataset = st.open_data(data, task="segment")
     samples = dataset.split("val").take(np.arange(min(most, len(dataset.splits["val"]))))

@@ -29,13 +29,13 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from striate import models
-from striate.data import open_data
-from striate.data.augment import Moves, Policy, draw
-from striate.data.batches import Batches
-from striate.data.fitting import Form
-from striate.data.preprocessing import Preprocessing
-from striate.data.store import Store, open_store
-from striate.data.warp import move_images, sampling_grid
+from striate.batching.augmentation import Policy, SampledAugmentation, draw
+from striate.batching.batches import Batches
+from striate.batching.warp import move_images, sampling_grid
+from striate.datasets import open_data
+from striate.datasets.store import Store, open_store
+from striate.images.preprocessing import Preprocessing
+from striate.images.resize import ImageSpec
 
 SIZE, BATCH = 32, 256
 POLICY = Policy(flip=0.5, rotate_deg=15, scale=1.1, translate=1 / 8)
@@ -96,7 +96,7 @@ def pillow_affine(image: Image.Image, angle: float, scale: float) -> Image.Image
 def open_training(folder: Path) -> Store:
     """Open the training images as `striate train` does."""
     dataset = open_data(folder)
-    form = Form(height_px=SIZE, width_px=SIZE, channels=3)
+    form = ImageSpec(height_px=SIZE, width_px=SIZE, channels=3)
     store = open_store(dataset.samples, form, name=dataset.name, location=dataset.location)
     return store.take(np.concatenate([dataset.splits["train"], dataset.splits["val"]]))
 
@@ -242,7 +242,7 @@ def affine() -> None:
     """Time one composed resampling against others, and measure their distance from the exact one."""
     images = smooth_images(BATCH, SIZE)
     policy = Policy(flip=0.5, rotate_deg=15, scale=1.1, shear_deg=8, translate=1 / 8)
-    matrices = Moves(policy, draw(BATCH, 0, 0), height_px=SIZE, width_px=SIZE).matrices()
+    matrices = SampledAugmentation(policy, draw(BATCH, 0, 0), height_px=SIZE, width_px=SIZE).matrices()
     exact = np.stack([exact_warp(image, matrix) for image, matrix in zip(images, matrices, strict=True)])
     inside = np.ones((BATCH, SIZE, SIZE, 1))
     for step in steps_of(policy):  # where no way looks beyond the border, in between or in the end
@@ -309,9 +309,9 @@ def pillow_composed(images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
 
 
 def steps_of(policy: Policy) -> list[np.ndarray]:
-    """Return the matrices of each operation alone, in their order; their product is that of `Moves`."""
+    """Return the matrices of each operation alone, in their order; their product is that of `SampledAugmentation`."""
     drawn = draw(BATCH, 0, 0)
-    moves = Moves(policy, drawn, height_px=SIZE, width_px=SIZE)
+    moves = SampledAugmentation(policy, drawn, height_px=SIZE, width_px=SIZE)
     whole = moves.matrices()
     centre = np.array([[1, 0, SIZE / 2], [0, 1, SIZE / 2], [0, 0, 1]])
     angle, _, shear = (2 * drawn[:, column].astype(np.float64) - 1 for column in (1, 2, 3))

@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import striate as st
-from striate.data.decode import decode, open_image, upright_size
-from striate.data.fitting import Form
-from striate.drawing import INK, font
+from striate.images.decode import decode, open_image, upright_size
+from striate.images.drawing import INK, font
+from striate.images.resize import ImageSpec
 from striate.tasks.skeletons import JointPrediction
 
 _CAPTION, _GAP, _SHARE = 24, 8, 0.6
@@ -26,7 +26,7 @@ def case(picture: Path, prediction: JointPrediction, true: JointPrediction, capt
     """Draw one: prediction and truth, side by side, under a caption."""
     content = picture.read_bytes()
     height, width = upright_size(open_image(content))
-    pixels = decode(content, Form(height_px=height, width_px=width, channels=3)).pixels
+    pixels = decode(content, ImageSpec(height_px=height, width_px=width, channels=3)).pixels
     tiles = [one.overlay(pixels) for one in (prediction, true)]
     sheet = Image.new("RGB", (sum(tile.width for tile in tiles) + _GAP, tiles[0].height + _CAPTION), "white")
     pen, x = ImageDraw.Draw(sheet), 0

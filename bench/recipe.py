@@ -30,7 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
     "ema": {"ema": 0.99},
     "smoothing": {"label_smoothing": 0.1},
-    "mix": {"mix": 0.5},
+    "mixup": {"mixup": 0.5},
     "depth": {"stochastic_depth": 0.1},
     "progressive": {"progressive": True},
 }

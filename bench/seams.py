@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 import striate as st
-from striate.data.decode import decode
-from striate.data.fitting import Form
+from striate.batching.normalise import normalise
+from striate.images.decode import decode
+from striate.images.resize import ImageSpec
 from striate.models.sliding import likeliest_classes, strips_by_windows, windows
 
 
@@ -48,13 +49,15 @@ def main() -> None:
     given = parser.parse_args()
     run = st.load(given.run)
     preprocessing, differing, across = run.record.preprocessing, [], []
-    form = Form(height_px=preprocessing.height_px, width_px=preprocessing.width_px, channels=preprocessing.channels)
+    form = ImageSpec(
+        height_px=preprocessing.height_px, width_px=preprocessing.width_px, channels=preprocessing.channels
+    )
     side = given.mosaic
     size, unit = (side * form.height_px, side * form.width_px), run.model.unit
     for begin in range(0, len(given.images) - side**2 + 1, side**2):
         parts = [decode(path.read_bytes(), form).pixels for path in given.images[begin : begin + side**2]]
         pixels = np.concatenate([np.concatenate(parts[row * side : (row + 1) * side], 1) for row in range(side)])
-        image = preprocessing.normalise(torch.from_numpy(pixels).permute(2, 0, 1)[None].float())
+        image = normalise(preprocessing, torch.from_numpy(pixels).permute(2, 0, 1)[None].float())
         with torch.inference_mode():
             whole = run.model(image)[0].argmax(0).numpy()
             strips = strips_by_windows(run.model, image, (given.window, given.window), unit)

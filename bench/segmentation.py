@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import striate as st
-from striate.drawing import INK, font, paint_classes
+from striate.images.drawing import INK, font, paint_classes
 
 _GAP, _CAPTION, _SIDE, _COLUMNS = 6, 18, 200, 4
 

@@ -28,14 +28,14 @@ from torch import Tensor, nn
 
 import striate as st
 from striate import models
-from striate.runs.prepare import build_network, decode_splits, prepare
-from striate.runs.settle import Feeds
-from striate.training.distributed import World
+from striate.sessions.prepare import build_network, decode_splits, prepare
+from striate.sessions.tune import Loaders
+from striate.training.distributed import DistributedContext
 from striate.training.hardware import settings, threads
 from striate.training.precision import choose
 from striate.training.schedules import constant
 from striate.training.state import start
-from striate.training.step import Engine, train_step
+from striate.training.step import StepContext, train_step
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406])[:, None, None], torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
@@ -94,7 +94,7 @@ def our_speeds(root: Path, name: str, size_px: int, batch: int, seconds: float) 
     config = st.TrainConfig(model=name, size=size_px, batch_size=batch, lr=0.01)
     prepared = prepare(str(root), config)
     stores, device = decode_splits(prepared, config), torch.device("cpu")
-    feeds = Feeds.of(prepared, config, World(), stores, prepared.preprocessing(stores["train"]), device)
+    feeds = Loaders.of(prepared, config, DistributedContext(), stores, prepared.preprocessing(stores["train"]), device)
     stream = (found for epoch in itertools.count() for found in feeds.train(epoch, 0))
     model = build_network(prepared, config, device)
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +111,7 @@ def our_speeds(root: Path, name: str, size_px: int, batch: int, seconds: float) 
         f"{precision.threads} threads"
     )
     state = start(precision.lay_out(model), config)
-    engine = Engine(task=prepared.task, config=config, lr=0.01, schedule=constant(), precision=precision)
+    engine = StepContext(task=prepared.task, config=config, lr=0.01, schedule=constant(), precision=precision)
     yield prepared.plan.cost.macs
     while True:
         with threads(precision.threads):

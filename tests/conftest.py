@@ -4,36 +4,29 @@ from __future__ import annotations
 
 from jaxtyping import install_import_hook
 
-WAYS_OF_LOOKING = (  # not charts and pages: their numbers may be whole
-    "calibration",
-    "embedding",
-    "excitation",
-    "feature_maps",
-    "filters",
-    "grad_cam",
-    "layer_matrix",
-    "occlusion",
-    "pictures",
-    "taps",
-)
-
 _hook = install_import_hook(
-    # not training.config: its own checks are what a user meets
+    # not options: their own checks are what a user meets; not charts and pages: their numbers may be whole
     [
-        "striate.data",
+        "striate.images",
+        "striate.cache",
+        "striate.datasets",
+        "striate.figures",
+        "striate.batching",
         "striate.layers",
         "striate.models",
         "striate.tasks",
         "striate.training.loop",
         "striate.training.display",
         "striate.training.schedules",
-        *(f"striate.explain.{way}" for way in WAYS_OF_LOOKING),
+        "striate.interpret",
+        "striate.sessions",
         "striate.runs",
     ],
     "beartype.beartype",
 )
 
 import io  # noqa: E402
+import logging  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
 import signal  # noqa: E402
@@ -48,7 +41,9 @@ import pytest  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import striate as st  # noqa: E402
-from striate.runs import Run, assembly  # noqa: E402
+from striate.cli.terminal import StderrHandler  # noqa: E402
+from striate.runs import Run  # noqa: E402
+from striate.sessions import session  # noqa: E402
 from tests import made_dots  # noqa: E402
 
 # The same cases every time, so that a change is judged by itself; HYPOTHESIS_PROFILE=search looks for new ones.
@@ -65,21 +60,29 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-_report_on = assembly.report_on
+@pytest.fixture(scope="session", autouse=True)
+def _messages_on_stderr() -> None:
+    """Write what the library logs to stderr, as commands do: tests look for it there."""
+    logger = logging.getLogger("striate")
+    logger.addHandler(StderrHandler())
+    logger.setLevel(logging.INFO)
+
+
+_report_on = session.report_on
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_reports() -> Iterator[None]:
     """Have trainings write no report, for the time that it takes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly, "report_on", lambda run: None)
+        patch.setattr(session, "report_on", lambda run: None)
         yield
 
 
 @pytest.fixture
 def reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have trainings write their reports in a test all the same."""
-    monkeypatch.setattr(assembly, "report_on", _report_on)
+    monkeypatch.setattr(session, "report_on", _report_on)
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -131,7 +134,7 @@ def colour_run(colour_folders, tmp_path: Path, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Let Ctrl-C come in a step of the next training."""
-    real = assembly.fit
+    real = session.fit
 
     def arrange(step: int) -> None:
         steps = [0]
@@ -145,7 +148,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
             return real(*arguments, on_step=counted, **others)
 
-        monkeypatch.setattr(assembly, "fit", fit)
+        monkeypatch.setattr(session, "fit", fit)
 
     return arrange
 

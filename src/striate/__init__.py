@@ -10,17 +10,22 @@ Names are imported when they are first used (PEP 562): `import striate` alone lo
 
 from __future__ import annotations
 
+import logging
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
+from striate.version import __version__
+
 if TYPE_CHECKING:
     from striate import models
-    from striate.data import Dataset, open_data
+    from striate.datasets import Dataset, open_data
     from striate.errors import InputError, StriateError, TrainingError
-    from striate.runs import Run, load, train
+    from striate.runs import Run, load
+    from striate.sessions import train
     from striate.training.config import TrainConfig
 
-__version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library is silent unless it is listened to
 
 __all__ = [
     "Dataset",
@@ -29,6 +34,7 @@ __all__ = [
     "StriateError",
     "TrainConfig",
     "TrainingError",
+    "__version__",
     "load",
     "models",
     "open_data",
@@ -36,7 +42,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Dataset": "striate.data:Dataset",
+    "Dataset": "striate.datasets:Dataset",
     "InputError": "striate.errors:InputError",
     "Run": "striate.runs:Run",
     "StriateError": "striate.errors:StriateError",
@@ -44,8 +50,8 @@ _HOMES = {
     "TrainingError": "striate.errors:TrainingError",
     "load": "striate.runs:load",
     "models": "striate.models",
-    "open_data": "striate.data:open_data",
-    "train": "striate.runs:train",
+    "open_data": "striate.datasets:open_data",
+    "train": "striate.sessions:train",
 }
 
 

@@ -15,14 +15,15 @@
     └── WorkerError (a RuntimeError)   a worker process was killed: exit code 1
     Interrupted (a KeyboardInterrupt)  training was interrupted, and its best weights are kept: exit code 130
 
-A message is one or two lines: what was given, what is wanted, what to do. Broken invariants of our
-own are `assert`s, never one of these.
+What an `InputError` has to say are fields (`where`, `what`, `fix`, `notes`), and `str()` puts them together in a line:
+`where: what; fix.` Nobody reads a message back. Broken invariants of our own are `assert`s, never one of these.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any, Self
 
 
 class StriateError(Exception):
@@ -30,7 +31,38 @@ class StriateError(Exception):
 
 
 class InputError(StriateError, ValueError):
-    """What the user gave cannot be used."""
+    """What the user gave cannot be used.
+
+    Attributes:
+        where: the file, the row or the option that is at fault; empty where that goes without saying.
+        what: what was given, and what was wanted, in a clause without a full stop.
+        fix: the way out, in a clause without a full stop; empty where `what` says it.
+        notes: more that is known, a line each.
+
+    >>> str(InputError("photos", "there is no image", "add some"))
+    'photos: there is no image; add some.'
+    """
+
+    def __init__(self, where: str, what: str = "", fix: str = "", notes: Iterable[str] = ()) -> None:
+        if not what:  # not yet given in fields
+            where, what = "", where.removesuffix(".")
+        self.where, self.what, self.fix, self.notes = where, what, fix, tuple(notes)
+        super().__init__(where, what, fix, self.notes)  # in which order a copy in another process is made of them
+
+    def __str__(self) -> str:
+        """Return all of it in a line, notes in brackets."""
+        place = f"{self.where}: " if self.where else ""
+        known = f" ({'; '.join(self.notes)})" if self.notes else ""
+        return f"{place}{self.what}{known}{f'; {self.fix}' if self.fix else ''}."
+
+    def at(self, where: str) -> Self:
+        """Return the same error with a place before its own: the file, say, that a row is in."""
+        place = f"{where}, {self.where}" if self.where else where
+        return type(self)(place, self.what, self.fix, self.notes)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {"where": self.where, "what": self.what, "fix": self.fix, "notes": list(self.notes)}
 
 
 class ConfigError(InputError):

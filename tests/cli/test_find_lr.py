@@ -14,8 +14,8 @@ from PIL import Image
 
 import striate as st
 from striate.cli import find_command, main
-from striate.runs.finding import find_lr
-from striate.training.range_test import RangeTest
+from striate.sessions.lr_finder import find_lr
+from striate.training.lr_range_test import RangeTest
 
 SMALL = ["--model", "conv 8@3x3 | bn | relu | gap | fc classes", "--size", "8", "--batch-size", "8"]
 
@@ -43,7 +43,7 @@ def test_a_table_a_suggestion_and_the_next_command(data, tmp_path, capsys):
 
 def test_the_next_command_is_one_that_train_understands(data, monkeypatch, capsys):
     found = RangeTest([0.001, 0.01, 0.1], [3.0, 2.0, 4.0], 0.005)
-    monkeypatch.setattr("striate.runs.finding.find_lr", lambda data, config: found)
+    monkeypatch.setattr("striate.sessions.lr_finder.find_lr", lambda data, config: found)
     given = ["--ignore", "x", "y", "--seed", "3", "--optimiser", "adamw", "--stem", "small", "--label-smoothing", "0.1"]
     assert main(["find-lr", data, *SMALL, *given]) == 0
     words = shlex.split(capsys.readouterr().out.splitlines()[-1].removeprefix("next:"))

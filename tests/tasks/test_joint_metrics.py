@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from scipy.spatial.transform import Rotation
 from tests.tasks.made_poses import IMAGE, LEARNED, SPACE, outputs_for, poses, studied
 
-from striate.data.targets import JointTargets
+from striate.batching.targets import JointTargets
 from striate.tasks.joint_metrics import procrustes
 from striate.tasks.pose import Pose
 
@@ -27,7 +27,7 @@ def test_figures_of_joints_made_by_hand():
         placed=torch.zeros(2, 4, dtype=torch.bool),
         image_px=(30, 40),
     )
-    task = Pose(SPACE, learned=LEARNED)
+    task = Pose(SPACE, target_statistics=LEARNED)
     outputs = torch.zeros(2, 4, 5)
     outputs[0, 1, 0], outputs[0, 2, 1], outputs[0, 3, 2], outputs[1, 1, 2] = 30, 150, 1000, 200
     metrics = task.metrics()
@@ -54,7 +54,7 @@ def test_figures_in_the_image_are_in_pixels_and_of_a_persons_size():
     uv = torch.tensor([[[5.0, 5.0], [25.0, 5.0], [5.0, 15.0], [39.0, 29.0]]])
     seen = torch.tensor([[True, True, True, False]])
     targets = replace(targets, uv_px=uv, visible=seen, placed=seen)
-    task = Pose(IMAGE, learned=LEARNED)
+    task = Pose(IMAGE, target_statistics=LEARNED)
     moved = uv + torch.tensor([[[0.03, 0.0], [1.9, 0.0], [0.0, 2.1], [9.0, 9.0]]])
     metrics = task.metrics()
     metrics.update(outputs_for(task, replace(targets, uv_px=moved)), targets)
@@ -93,7 +93,7 @@ def test_figures_that_nothing_is_counted_for_are_none_and_said_so():
     targets = poses(3)
     two = replace(targets, visible=torch.tensor([[True, False, True, False]] * 3))
     root = replace(targets, visible=torch.tensor([[True, False, False, False]] * 3))
-    task = Pose(SPACE, learned=LEARNED)
+    task = Pose(SPACE, target_statistics=LEARNED)
     for seen, none in ((two, {"pa_mpjpe_mm"}), (root, {"pa_mpjpe_mm", "pck150", "auc"})):
         metrics = task.metrics()
         metrics.update(torch.zeros(3, 20), seen)

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 import striate as st
-from striate.data.augment import _DRAWS, POLICIES, Moves
-from striate.data.figures import JOINTS, locate, render
-from striate.data.fitting import Form
-from striate.data.labels import JointLabels
-from striate.data.targets import NO_LABEL, make_targets
-from striate.data.warp import move_images, move_masks, sampling_grid
+from striate.batching.augmentation import _DRAWS, POLICIES, SampledAugmentation
+from striate.batching.targets import NO_LABEL, make_targets
+from striate.batching.warp import move_images, move_masks, sampling_grid
+from striate.datasets.labels import JointLabels
+from striate.figures import JOINTS, locate, render
+from striate.images.resize import ImageSpec
 
-figures_render = importlib.import_module("striate.data.figures.render")  # the module, which its function hides
+figures_render = importlib.import_module("striate.figures.render")  # the module, which its function hides
 SIDE_PX = 128
 EVERY = replace(POLICIES["none"], flip=0.5, rotate_deg=40, scale=1.4, translate=0.1)
 
@@ -54,7 +54,7 @@ def test_augmented_joints_are_those_before_a_moved_camera(index, flip, angle, sc
     Mirrored first: what is then turned clockwise is the mirror image of what was turned the other way.
     """
     row = drawn(flip=0.2 if flip else 0.8, angle=angle, scale=scale, right=right, down=down)
-    moves = Moves(EVERY, row, height_px=SIDE_PX, width_px=SIDE_PX)
+    moves = SampledAugmentation(EVERY, row, height_px=SIDE_PX, width_px=SIDE_PX)
     turn_deg = 40 * (2 * float(row[0, _DRAWS.index("angle")]) - 1)
     longer = 1.4 ** (2 * float(row[0, _DRAWS.index("scale")]) - 1)
     principal = SIDE_PX * (0.5 + 0.1 * (2 * row[0, [_DRAWS.index("right"), _DRAWS.index("down")]] - 1))
@@ -83,7 +83,7 @@ def test_augmented_pixels_are_those_before_a_moved_camera(index, turn_deg, longe
     """Where the picture had them: of parts of the body, all but their edges are what the renderer makes of the same."""
     still = render(0, index, size_px=SIDE_PX)
     row = drawn(flip=0.8, angle=(turn_deg / 40 + 1) / 2, scale=(math.log(longer, 1.4) + 1) / 2)
-    moves = Moves(EVERY, row, height_px=SIDE_PX, width_px=SIDE_PX)
+    moves = SampledAugmentation(EVERY, row, height_px=SIDE_PX, width_px=SIDE_PX)
     size = (SIDE_PX, SIDE_PX)
     grid = sampling_grid(moves.matrices(), size, size, torch.device("cpu"))
     mask = move_masks(torch.from_numpy(still.mask)[None], grid)[0].numpy()
@@ -105,7 +105,7 @@ def test_augmented_pixels_are_those_before_a_moved_camera(index, turn_deg, longe
 
 def test_a_mirror_image_has_its_pixels_the_other_way_round():
     still = render(0, 1, size_px=SIDE_PX)
-    moves = Moves(EVERY, drawn(flip=0.2), height_px=SIDE_PX, width_px=SIDE_PX)
+    moves = SampledAugmentation(EVERY, drawn(flip=0.2), height_px=SIDE_PX, width_px=SIDE_PX)
     grid = sampling_grid(moves.matrices(), (SIDE_PX, SIDE_PX), (SIDE_PX, SIDE_PX), torch.device("cpu"))
     moved = move_images(torch.from_numpy(still.image)[None], grid)[0].permute(1, 2, 0)
     np.testing.assert_allclose(moved, still.image[:, ::-1], atol=0.1)
@@ -115,7 +115,9 @@ def test_joints_off_their_picture_have_no_place_in_it():
     labels = st.open_data("figures:4", task="pose").samples.labels
     uv = labels.uv_px.copy()
     uv[0, 3] = (-30, 5)
-    labels = replace(labels, uv_px=uv).fitted(np.full((len(uv), 2), 128), Form(height_px=64, width_px=64, channels=3))
+    labels = replace(labels, uv_px=uv).fitted(
+        np.full((len(uv), 2), 128), ImageSpec(height_px=64, width_px=64, channels=3)
+    )
     found = make_targets(labels, None, None, (64, 64), torch.device("cpu"))
     assert not found.placed[0, 3]
     assert found.visible[0, 3] == bool(labels.visible[0, 3])

@@ -54,7 +54,7 @@ def test_zeros_mean_the_mean_pose_of_what_was_visible():
         math.sqrt((targets.xyz_mm[targets.visible[:, j], j].double() - torch.tensor(wanted[j])).square().mean())
         for j in range(4)
     ]
-    np.testing.assert_allclose(task.learned["deviation_mm"], spread, rtol=1e-6)
+    np.testing.assert_allclose(task.target_statistics["deviation_mm"], spread, rtol=1e-6)
 
 
 @pytest.mark.parametrize("vocabulary", [SPACE, IMAGE])
@@ -68,9 +68,9 @@ def test_zeros_of_a_vector_mean_the_mean_place_of_what_the_images_show(vocabular
         shown = targets.uv_px[within[:, joint], joint].double()
         np.testing.assert_allclose(found[joint], shown.mean(0), rtol=1e-5)
         spread = (4 * (shown - shown.mean(0)) / torch.tensor([40.0, 30.0])).square().mean().sqrt()
-        assert task.learned["deviation_uv"][joint] == pytest.approx(float(spread), rel=1e-6)
-    assert task.learned["placed"] == within.sum(0).tolist()
-    assert ("mean_mm" in task.learned) == ("deviation_mm" in task.learned) == task.in_space
+        assert task.target_statistics["deviation_uv"][joint] == pytest.approx(float(spread), rel=1e-6)
+    assert task.target_statistics["placed"] == within.sum(0).tolist()
+    assert ("mean_mm" in task.target_statistics) == ("deviation_mm" in task.target_statistics) == task.in_space
 
 
 def test_of_many_training_images_some_are_read_and_no_others(monkeypatch):
@@ -82,7 +82,7 @@ def test_of_many_training_images_some_are_read_and_no_others(monkeypatch):
         asked.extend(chosen.tolist())
         return [torch.randn(len(chosen), 3, 30, 40)]
 
-    task.study([targets], images)
+    task.fit_target_statistics([targets], images)
     assert asked == [0, 3, 6, 9]
     assert [len(tensor) for tensor in task.tensors.values()] == [4, 4]
     shown = targets.visible[asked]
@@ -96,22 +96,25 @@ def test_the_loss_is_that_of_its_definition(vocabulary, head):
     targets = poses(9)
     targets.uv_px[2, 1], targets.uv_px[3, :, 1] = torch.tensor([41.0, 3.0]), -0.5
     targets = replace(targets, placed=targets.placed & targets.visible)
-    task = Pose(vocabulary, learned=studied(targets, vocabulary).learned, head=head)
+    task = Pose(vocabulary, target_statistics=studied(targets, vocabulary).target_statistics, head=head)
     outputs = torch.randn(9, task.outputs, generator=torch.Generator().manual_seed(1))
-    learned = {name: np.array(found) for name, found in task.learned.items()}
+    target_statistics = {name: np.array(found) for name, found in task.target_statistics.items()}
     wanted, count = 0.0, 0
     for sample in range(9):
         for joint in range(4):
             numbers = outputs[sample].double().numpy()[task.numbers * joint :][: task.numbers]
             if task.in_space and targets.visible[sample, joint]:
-                found = learned["mean_mm"][joint] + learned["deviation_mm"][joint] * numbers[:3]
-                wanted += np.abs(found - targets.xyz_mm[sample, joint].numpy()).sum() / learned["deviation_mm"].mean()
+                found = target_statistics["mean_mm"][joint] + target_statistics["deviation_mm"][joint] * numbers[:3]
+                wanted += (
+                    np.abs(found - targets.xyz_mm[sample, joint].numpy()).sum()
+                    / target_statistics["deviation_mm"].mean()
+                )
                 count += 1
             u, v = targets.uv_px[sample, joint].tolist()
             if targets.placed[sample, joint] and 0 <= u <= 40 and 0 <= v <= 30:
                 place = numbers[-2:]
                 if head == "vector":
-                    place = learned["mean_uv"][joint] + learned["deviation_uv"][joint] * place
+                    place = target_statistics["mean_uv"][joint] + target_statistics["deviation_uv"][joint] * place
                 wanted += (0.5 if task.in_space else 1) * np.abs(place - (4 * u / 40 - 2, 4 * v / 30 - 2)).sum()
                 count += not task.in_space
     loss, counted = task.loss(outputs, targets)
@@ -147,12 +150,12 @@ def test_the_nearest_training_image_gives_its_pose():
     targets = replace(poses(7), visible=torch.ones(7, 4, dtype=torch.bool), placed=torch.ones(7, 4, dtype=torch.bool))
     images = torch.randn(7, 3, 30, 40)
     task = Pose(SPACE)
-    task.study([targets], lambda chosen: [images[chosen][:4], images[chosen][4:]])
+    task.fit_target_statistics([targets], lambda chosen: [images[chosen][:4], images[chosen][4:]])
     found = task.baselines(images + 0.001)
     np.testing.assert_allclose(task.millimetres(found["nearest training image"]), targets.xyz_mm, atol=0.1)
     np.testing.assert_allclose(found["nearest training image"], outputs_for(task, targets), rtol=1e-3, atol=1e-3)
     shares = 4 * targets.uv_px / torch.tensor([40.0, 30.0]) - 2
-    heatmaps = Pose(SPACE, learned=task.learned, head="heatmap")
+    heatmaps = Pose(SPACE, target_statistics=task.target_statistics, head="heatmap")
     heatmaps.tensors = task.tensors
     np.testing.assert_allclose(
         heatmaps.places(heatmaps.baselines(images)["nearest training image"]), shares, rtol=1e-4, atol=1e-5
@@ -169,16 +172,16 @@ LINES = ("conv 8@5x5 | relu | maxpool 2 | conv 6@3x3 | relu | maxpool 2 | flatte
 @pytest.mark.parametrize("head", ["vector", "heatmap"])
 def test_both_heads_go_with_every_backbone(model, head):
     task = Pose(SPACE, head=head)
-    task.study([poses(4)], lambda chosen: [torch.randn(4, 3, 64, 64)])
+    task.fit_target_statistics([poses(4)], lambda chosen: [torch.randn(4, 3, 64, 64)])
     plan = st.models.plan(model, (3, 64, 64), classes=task.outputs)
-    network = task.build(task.adapt(plan, model), model, 0)
+    network = task.build(task.trim_plan(plan, model), model, 0)
     outputs = network(torch.randn(2, 3, 64, 64))
     assert outputs.shape == (2, 20)
     task.loss(outputs, poses(2))[0].backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
     assert next(network.parameters()).grad.any()
     with pytest.raises(ModelError, match="not a number a coordinate"):
-        Pose(SPACE).adapt(st.models.plan("conv 4@3x3 | gap | fc 7", (3, 64, 64), classes=20), "a line")
+        Pose(SPACE).trim_plan(st.models.plan("conv 4@3x3 | gap | fc 7", (3, 64, 64), classes=20), "a line")
 
 
 @pytest.mark.parametrize("vocabulary", [SPACE, IMAGE])

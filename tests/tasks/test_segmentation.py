@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from striate import models
-from striate.data.labels import Vocabulary
-from striate.data.targets import NO_LABEL
-from striate.drawing import paint_classes
+from striate.batching.targets import NO_LABEL
 from striate.errors import ModelError
+from striate.images.drawing import paint_classes
 from striate.tasks import create_task
 from striate.tasks.base import Origin, PredictOptions, Task
 from striate.tasks.maps import ClassMap
 from striate.tasks.segmentation import Segmentation, dice
+from striate.tasks.vocabulary import Vocabulary
 
 ABC = Vocabulary(classes=("a", "b", "c"))
 
@@ -102,7 +102,7 @@ def test_pixels_without_a_label_change_nothing(seed, value):
     targets[torch.rand(2, 6, 7, generator=generator) < 0.4] = NO_LABEL
     other = torch.where((targets == NO_LABEL)[:, None], torch.full_like(outputs, value), outputs)
     task = Segmentation(ABC, dice=1.0, class_weights="auto", label_smoothing=0.1)
-    task.study([targets], lambda chosen: [])
+    task.fit_target_statistics([targets], lambda chosen: [])
     both = []
     for scores in (outputs, other):
         scores = scores.clone().requires_grad_()
@@ -130,8 +130,8 @@ def test_rare_classes_count_more_by_median_frequency():
     """SegNet's rule, worked out by hand: frequency = pixels of a class / pixels of the pictures that show it."""
     masks = torch.tensor([[[0, 0, 0, 1]], [[0, 0, 0, 0]], [[0, 2, 2, NO_LABEL]]])
     task = Segmentation(ABC, class_weights="auto")
-    task.study(iter([masks[:2], masks[2:]]), lambda chosen: [])
-    assert task.learned == {"pixels": [8, 1, 2], "pixels_around": [11, 4, 3]}
+    task.fit_target_statistics(iter([masks[:2], masks[2:]]), lambda chosen: [])
+    assert task.target_statistics == {"pixels": [8, 1, 2], "pixels_around": [11, 4, 3]}
     frequency = np.array([8 / 11, 1 / 4, 2 / 3])
     weights = np.median(frequency) / frequency
     weights /= (weights * np.array([8, 1, 2])).sum() / 11  # 1 for the average pixel
@@ -141,9 +141,9 @@ def test_rare_classes_count_more_by_median_frequency():
         outputs, masks, weight=torch.tensor(weights).float(), ignore_index=NO_LABEL, reduction="sum"
     )
     torch.testing.assert_close(task.loss(outputs, masks)[0], wanted)
-    again = Segmentation(ABC, class_weights="auto", learned=task.learned)
+    again = Segmentation(ABC, class_weights="auto", target_statistics=task.target_statistics)
     assert torch.equal(again.weights, task.weights)
-    milder = Segmentation(ABC, class_weights="sqrt", learned=task.learned).weights
+    milder = Segmentation(ABC, class_weights="sqrt", target_statistics=task.target_statistics).weights
     np.testing.assert_allclose(milder / milder[0], (task.weights / task.weights[0]).sqrt(), rtol=1e-6)
 
 
@@ -154,12 +154,14 @@ def test_images_smaller_than_a_unit_are_refused_with_the_way_out():
         ModelError,
         match=r"one unit of 32x32 pixels, and what training cuts out of images reaches it with 30x70; .* larger --size",
     ):
-        task.adapt(plan, "resnet18")
+        task.trim_plan(plan, "resnet18")
 
 
 def test_predictions_are_as_large_as_their_pictures_and_say_areas():
     task = create_task("segment", ABC)
-    network = task.build(task.adapt(models.plan("resnet20", (3, 32, 48), classes=3), "resnet20"), "resnet20", 0).eval()
+    network = task.build(
+        task.trim_plan(models.plan("resnet20", (3, 32, 48), classes=3), "resnet20"), "resnet20", 0
+    ).eval()
     with torch.inference_mode():
         origin = Origin(size_px=(65, 97), scale=(1.0, 1.0), offset=(0.0, 0.0))
         (found,) = task.predict(network, torch.randn(1, 3, 32, 48), [origin], PredictOptions(), lambda share: None)
@@ -197,7 +199,7 @@ def test_the_baseline_calls_every_pixel_what_most_are():
     task = Segmentation(ABC)
     assert task.baselines(torch.zeros(1, 3, 2, 2)) == {}
     targets = torch.tensor([[[1, 1, 1, 0], [1, 2, NO_LABEL, 0]]])
-    task.study([targets], lambda chosen: [])
+    task.fit_target_statistics([targets], lambda chosen: [])
     metrics = task.metrics()
     metrics.update(task.baselines(torch.zeros(1, 3, 2, 4))["most frequent class"], targets)
     figures = metrics.compute()

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from striate.data.labels import Vocabulary
 from striate.tasks.base import Batch
 from striate.tasks.classification import Classification
+from striate.tasks.vocabulary import Vocabulary
 from striate.training.config import TrainConfig
 from striate.training.precision import Precision
 from striate.training.schedules import constant
-from striate.training.step import Engine
+from striate.training.step import StepContext
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def toy_batch() -> Callable[..., Batch]:
 
 
 @pytest.fixture
-def engine() -> Callable[..., Engine]:
+def engine() -> Callable[..., StepContext]:
     """Make an engine with some options, at a constant rate."""
 
-    def make(lr: float = 0.1, *, task=None, world=None, schedule=None, **options) -> Engine:
+    def make(lr: float = 0.1, *, task=None, world=None, schedule=None, **options) -> StepContext:
         chosen = {} if world is None else {"world": world}
-        return Engine(
+        return StepContext(
             task=task or Classification(Vocabulary(classes=("a", "b"))),
             config=TrainConfig(**options),
             lr=lr,

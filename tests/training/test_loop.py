@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import nn
 
-from striate.data.labels import Skeleton, Vocabulary
-from striate.data.targets import JointTargets
+from striate.batching.targets import JointTargets
 from striate.errors import ConfigError, DataError, RunError, TrainingError
 from striate.tasks.classification import Classification
 from striate.tasks.pose import Pose
+from striate.tasks.skeleton import Skeleton
+from striate.tasks.vocabulary import Vocabulary
 from striate.training.budget import Length
 from striate.training.config import TrainConfig
 from striate.training.display import EpochLines
@@ -156,8 +157,8 @@ def test_a_validation_loss_that_is_not_finite_stops_training(toy, toy_batch, eng
 
 def test_validation_images_that_show_nothing_that_counts_are_refused(toy_batch, engine):
     skeleton = Skeleton(joints=("a", "b"), parents=(-1, 0), unit="px")
-    learned = {"visible": [3, 3], "placed": [3, 3], "mean_uv": [[0.0, 0.0]] * 2, "deviation_uv": [1.0, 1.0]}
-    run = engine(epochs=1, task=Pose(Vocabulary(skeleton=skeleton), learned=learned))
+    target_statistics = {"visible": [3, 3], "placed": [3, 3], "mean_uv": [[0.0, 0.0]] * 2, "deviation_uv": [1.0, 1.0]}
+    run = engine(epochs=1, task=Pose(Vocabulary(skeleton=skeleton), target_statistics=target_statistics))
     nowhere = JointTargets(
         xyz_mm=torch.zeros(6, 2, 3),
         uv_px=torch.full((6, 2, 2), 9.0),  # cut off by a crop
@@ -202,7 +203,7 @@ def test_validation_images_that_show_nothing_that_counts_are_refused(toy_batch, 
         {"accumulate": 0},
         {"accumulate": 33, "batch_size": 64},
         {"ema": 1.0},
-        {"mix": 1.5},
+        {"mixup": 1.5},
         {"stochastic_depth": 1},
         {"precision": "float16"},
         {"checkpoint_minutes": 0},

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from striate.data.labels import Vocabulary
 from striate.tasks.base import Batch
 from striate.tasks.classification import Classification
+from striate.tasks.vocabulary import Vocabulary
 from striate.training import precision as precisions
 from striate.training.hardware import settings, threads
 from striate.training.precision import Precision, Trial, choose

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from striate.data.labels import Vocabulary
 from striate.errors import TrainingError
 from striate.tasks.base import Batch
 from striate.tasks.classification import Classification
+from striate.tasks.vocabulary import Vocabulary
 from striate.training.config import TrainConfig
 from striate.training.state import start, update_average
 from striate.training.step import train_step

@@ -20,9 +20,9 @@ from collections.abc import Callable, Sequence
 from pkgutil import resolve_name
 from typing import Any
 
-from striate import __version__
+from striate.cli.terminal import is_first_process, terminal_output
 from striate.errors import InputError, StriateError, nearest
-from striate.progress import speaks
+from striate.version import __version__
 
 COMMANDS = {
     "train": "train a network on labelled images",
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a class or file may be named what a terminal cannot show
     warnings.filterwarnings("ignore", module="PIL")  # of metadata; what keeps an image from use is an error of ours
     warnings.filterwarnings("ignore", message=".*draws checkerboards")  # a command says so in its own words
-    if not speaks():  # one of several processes of a training: the first one says it all
+    if not is_first_process():  # one of several processes of a training: the first one says it all
         sys.stdout = io.StringIO()
     if not words or words[0] in ("-h", "--help"):
         print(_help())
@@ -60,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, a training keeps what it has
     try:
-        code: int | None = _parse(words[0], words[1:]).run()
-        sys.stdout.flush()
+        with terminal_output():
+            code: int | None = _parse(words[0], words[1:]).run()
+            sys.stdout.flush()
         return code or 0
     except InputError as error:
         return _complain(str(error), 2)
@@ -140,6 +141,6 @@ _PLAIN_WORDS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 
 def _complain(message: str, code: int) -> int:
     """Say on stderr what went wrong, and return the exit code."""
-    if speaks() or code == 1:  # wrong input is the same for all processes of a training
+    if is_first_process() or code == 1:  # wrong input is the same for all processes of a training
         print(f"striate: {message}", file=sys.stderr)
     return code

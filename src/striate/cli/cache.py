@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from striate.cache import folder as cache
 from striate.cli.output import JsonFlag, print_json, print_table
-from striate.data import cache
 from striate.errors import ConfigError
 
 

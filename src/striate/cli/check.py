@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from striate.cli.output import Data, JsonFlag, print_json, print_table, printable
-from striate.data.check import KINDS, Problem, Report, check_data
+from striate.datasets.checks.report import KINDS, Problem, Report, check_data
 from striate.training.config import DataOptions
 
 _EXAMPLES = 5  # of a kind

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from striate import atomic
 from striate.cli.output import Data, JsonFlag, print_json, print_table
-from striate.data import open_data
-from striate.data.dataset import Dataset
+from striate.datasets import open_data
+from striate.datasets.dataset import Dataset
 from striate.errors import ConfigError
+from striate.system import atomic
 from striate.training.config import DataOptions
 
 
@@ -70,13 +70,13 @@ class Command:
     def _write_sheet(self, dataset: Dataset, path: Path) -> str:
         import io
 
-        from striate.data.fitting import Form
-        from striate.data.preprocessing import natural_form
-        from striate.data.sheet import contact_sheet
+        from striate.datasets.statistics import natural_form
+        from striate.images.resize import ImageSpec
+        from striate.reports.contact_sheet import contact_sheet
 
         max_pixels = self.options.max_pixels
         *_, channels = natural_form(dataset.split("train"), max_pixels)
-        form = Form(height_px=self.size, width_px=self.size, channels=channels, fit=self.fit)
+        form = ImageSpec(height_px=self.size, width_px=self.size, channels=channels, fit=self.fit)
         file = io.BytesIO()
         contact_sheet(dataset, form, samples=self.samples, seed=self.seed, max_pixels=max_pixels).save(file, "PNG")
         atomic.write(path, file.getvalue())

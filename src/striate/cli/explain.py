@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from striate import atomic
 from striate.cli.output import Images, JsonFlag, MovedData, RunFolder, print_json
 from striate.errors import ConfigError
+from striate.system import atomic
 
 if TYPE_CHECKING:
     from striate.runs.explaining import Explanation
@@ -58,10 +58,10 @@ class Command:
         """Explain, write the page, and say where it is."""
         out = Path(self.out) if self.out != "auto" else _free("explain")
         atomic.check_writable(out)
+        from striate.reports.matrix_page import matrix_page
         from striate.runs import load
         from striate.runs.explaining import Explainer, training_images
         from striate.runs.inputs import image_paths
-        from striate.runs.matrix_page import matrix_page
 
         found: list[Explanation] = []
         run = load(self.run_folder)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Suppress
 
-from striate import atomic, plots
 from striate.cli.output import Data, JsonFlag, PlotFile, bar_mark, plot_rule, print_json, print_table
+from striate.reports import plots
+from striate.system import atomic
 from striate.training.config import DataOptions, LearningOptions, NetworkOptions, PictureOptions, TrainConfig
 
 if TYPE_CHECKING:
-    from striate.training.range_test import RangeTest
+    from striate.training.lr_range_test import RangeTest
 
 _BAR, _ROWS = 40, 10  # characters that stand for the highest loss; rates that are printed
 
@@ -46,7 +47,7 @@ class Command(TriedOptions):
 
     def run(self) -> None:
         """Test rates, and say which one to train with."""
-        from striate.runs.finding import find_lr
+        from striate.sessions.lr_finder import find_lr
 
         path = Path(self.plot) if self.plot else None
         if path:

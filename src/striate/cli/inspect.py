@@ -10,12 +10,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from striate import atomic, models
+from striate import models
 from striate.cli.output import JsonFlag, print_json, print_table
 from striate.errors import ConfigError
 from striate.models.effects import Shape
 from striate.models.plan import Plan
 from striate.models.summary import summary, table
+from striate.system import atomic
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from striate import plots, strict_json
+from striate.reports import plots
+from striate.system import strict_json
 
 if TYPE_CHECKING:
     from striate.tasks.base import Task

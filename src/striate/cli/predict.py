@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from striate import atomic, strict_json
 from striate.cli.output import Images, JsonFlag, RunFolder, print_json, print_table
 from striate.errors import ConfigError
+from striate.system import atomic, strict_json
 
 if TYPE_CHECKING:
     from PIL import Image

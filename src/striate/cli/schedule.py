@@ -8,9 +8,10 @@ from typing import Annotated, get_args
 
 import tyro
 
-from striate import atomic, plots
 from striate.cli.output import JsonFlag, PlotFile, bar_mark, plot_rule, print_json, print_table
-from striate.training.options import is_number, is_whole
+from striate.reports import plots
+from striate.system import atomic
+from striate.system.options import is_number, is_whole
 from striate.training.schedule_options import TAKEN_BY, ScheduleName, ScheduleOptions
 from striate.training.schedules import Schedule, Span, build_schedule
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, get_args
 
 from striate.errors import ModelError, nearest
-from striate.machine import fits_into_memory
-from striate.models import alexnet, efficientnet, lenet, resnet, vgg
 from striate.models.architecture import Architecture
 from striate.models.effects import Shape
 from striate.models.notation import FORMS
 from striate.models.plan import Plan, check_form
+from striate.models.zoo import alexnet, efficientnet, lenet, resnet, vgg
+from striate.system.machine import fits_into_memory
 
 if TYPE_CHECKING:
     from striate.models.network import Network
@@ -184,8 +184,8 @@ def create(
         raise ModelError(f"{model}: published weights are of the large stem; choose stem='large'.")
     network = build(plan(model, (channels, height, width), classes=classes, stem=stem), model, seed=seed)
     if pretrained:
-        from striate.models import weights
-        from striate.models.transfer import transfer
+        from striate.models.pretrained import weights
+        from striate.models.pretrained.transfer import transfer
 
         given = weights.published(model, find(model))
         transfer(network, given, whole=classes == find(model).classes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from striate.models.effects import Shape
 from striate.models.plan import Plan, plan
-from striate.models.published import Published
+from striate.models.pretrained.published import Published
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,24 +13,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from striate.data.batches import Batches
-from striate.data.decode import upright_size
-from striate.data.digests import picture_digests
-from striate.data.store import undecoded_store
+from striate.batching.batches import Batches
+from striate.cache.digests import picture_digests
+from striate.datasets.store import undecoded_store
 from striate.errors import ConfigError, InputError, listing, nearest
-from striate.explain.embedding import embed, neighbours
-from striate.explain.excitation import most_exciting
-from striate.explain.feature_maps import feature_maps, strongest
-from striate.explain.filters import add_first_layer
-from striate.explain.grad_cam import grad_cam
-from striate.explain.occlusion import occlusion
-from striate.explain.page import Page, picture_figure
-from striate.explain.pictures import colours_of, fitted, framed, sheet, upon
-from striate.explain.taps import find_layer, map_layers, shapes_of, untouched
-from striate.progress import progress_bar, say
+from striate.images.decode import upright_size
+from striate.images.overlays import colours_of, fitted, framed, overlay, sheet
+from striate.interpret.activations import find_layer, map_layers, preserve_state, shapes_of
+from striate.interpret.embedding import embed, neighbours
+from striate.interpret.feature_maps import feature_maps, strongest
+from striate.interpret.grad_cam import grad_cam
+from striate.interpret.occlusion import occlusion
+from striate.interpret.top_activations import top_activations
+from striate.reports.first_layer import add_first_layer
+from striate.reports.page import Page, picture_figure
+from striate.reports.representation import depths
+from striate.runs.evaluation import SplitEvaluation, as_table, evaluate_some, label, meanings
 from striate.runs.gallery import (
-    Gallery,
     Pixels,
+    RunImages,
     as_pictures,
     called,
     draw_prediction,
@@ -39,10 +41,11 @@ from striate.runs.gallery import (
     unlabelled,
 )
 from striate.runs.inputs import seen_as
-from striate.runs.measured import Measured, as_table, label, meanings, measure_some
 from striate.runs.record import RunRecord
-from striate.runs.representation import depths
-from striate.tasks.base import Prediction, PredictOptions, Question, Task
+from striate.system.progress import progress_bar
+from striate.tasks.base import ExplainTarget, Prediction, PredictOptions, Task
+
+logger = logging.getLogger(__name__)
 
 _MOST = 12  # pictures at once
 _QUESTIONS = 3  # that are answered by default
@@ -104,7 +107,7 @@ class Explanation:
     covered: Float[np.ndarray, "_ _"]
     first: str
     maps: dict[str, Float[np.ndarray, "_ _ _"]]
-    sure: dict[str, float | None]
+    confidence: dict[str, float | None]
     like: list[tuple[str, float, Pixels]] = field(default_factory=list)
     patches: dict[int, list[tuple[str, Pixels]]] = field(default_factory=dict)
 
@@ -112,7 +115,7 @@ class Explanation:
         """Return its pictures with their sentences, as HTML."""
         found = [picture_figure(fitted(self.drawn, 2 * _SIDE_PX), f"What it says: {in_words(self.prediction)}")]
         for name, values in self.where.items():
-            pair = [fitted(upon(self.picture, one), _SIDE_PX) for one in (values, self.random[name])]
+            pair = [fitted(overlay(self.picture, one), _SIDE_PX) for one in (values, self.random[name])]
             flat = " The left one is the same everywhere: it says nothing." if np.ptp(values) == 0 else ""
             if not flat and min(values.shape) < _COARSE:
                 flat = f" Maps of {values.shape[1]}x{values.shape[0]} places are coarse; --layer takes a finer one."
@@ -120,7 +123,7 @@ class Explanation:
             found.append(picture_figure(sheet(pair, columns=2), f"{words[0].upper()}{words[1:]}"))
         found.append(
             picture_figure(
-                fitted(upon(self.picture, self.covered), _SIDE_PX),
+                fitted(overlay(self.picture, self.covered), _SIDE_PX),
                 f"The slow check: how much it changes what is said of {self.first} when that place is covered.",
             )
         )
@@ -129,7 +132,13 @@ class Explanation:
     def document(self) -> dict[str, Any]:
         """Return what it says, how sure it is, and what it is like, as a JSON object."""
         like = [{"image": name, "cosine": cosine} for name, cosine, _ in self.like]
-        return {"image": self.name, **self.prediction.document(), "sure": self.sure, "layer": self.layer, "like": like}
+        return {
+            "image": self.name,
+            **self.prediction.document(),
+            "sure": self.confidence,
+            "layer": self.layer,
+            "like": like,
+        }
 
     def _repr_html_(self) -> str:
         """Return the pictures for a notebook."""
@@ -157,7 +166,7 @@ class Explainer:
         record: RunRecord,
         task: Task,
         network: nn.Module,
-        gallery: Gallery | None,
+        gallery: RunImages | None,
         *,
         layer: str | None = None,
         of: str | None = None,
@@ -176,7 +185,7 @@ class Explainer:
         self._device = next(network.parameters()).device
         self._twin = task.build(record.plan(), record.model, _RANDOM_SEED).to(self._device)
         self._train: np.ndarray | None = None
-        self._measured: Measured | None = None
+        self._measured: SplitEvaluation | None = None
 
     def subjects(self, paths: Sequence[Path]) -> list[Subject]:
         """Decode picture files, in the size that a prediction takes; raises DataError where one cannot be read."""
@@ -213,16 +222,16 @@ class Explainer:
             covered=occlusion(network, image, questions[0]).numpy(),
             first=questions[0].name,
             maps=maps,
-            sure={one.name: one.probability for one in [*every[:_SURE], *questions]},
+            confidence={one.name: one.probability for one in [*every[:_SURE], *questions]},
             like=self._like(subject),
             patches=self._patches(maps[layer]) if layer else {},
         )
 
-    def _questions(self, image: Tensor) -> tuple[list[Question], list[Question]]:
+    def _questions(self, image: Tensor) -> tuple[list[ExplainTarget], list[ExplainTarget]]:
         """Return all that the network could be asked about a picture, and what it is asked."""
-        with untouched(self.network), torch.no_grad():  # what is asked goes into gradients
+        with preserve_state(self.network), torch.no_grad():  # what is asked goes into gradients
             outputs = self.network(image).float()
-        questions = self.task.questions(outputs)
+        questions = self.task.explain_targets(outputs)
         if self.of is None:
             return questions, questions[:_QUESTIONS]
         asked = [question for question in questions if question.name == self.of]
@@ -261,7 +270,7 @@ class Explainer:
         chosen = self.gallery.some("train", _LOOKED_THROUGH // 4)
         with progress_bar("searching", len(chosen)) as advance:
             images = self.gallery.images("train", chosen)
-            found = most_exciting(self.network, self.layer, channels, images, count=_PATCHES, advance=advance)
+            found = top_activations(self.network, self.layer, channels, images, count=_PATCHES, advance=advance)
         shown: dict[int, list[tuple[str, Pixels]]] = {}
         for channel, patches in found.items():
             places = [int(chosen[patch.image]) for patch in patches]
@@ -312,13 +321,13 @@ class Explainer:
     def _add_sureness(self, page: Page, one: Explanation) -> None:
         """Say how sure the network is of a picture, and what that is worth on images whose truth is known."""
         if self._measured is None and self.gallery is not None:
-            self._measured = measure_some(self.gallery, self.task, self.network, _MEASURED)
+            self._measured = evaluate_some(self.gallery, self.task, self.network, _MEASURED)
         header, explained = [""], ""
-        cells = [[name] for name in one.sure]
-        has_probability = any(value is not None for value in one.sure.values())
+        cells = [[name] for name in one.confidence]
+        has_probability = any(value is not None for value in one.confidence.values())
         if has_probability:
             header.append("how sure, here")
-            for row, value in zip(cells, one.sure.values(), strict=True):
+            for row, value in zip(cells, one.confidence.values(), strict=True):
                 row.append("–" if value is None else f"{value:.1%}")
         measured = self._measured
         if measured is not None:
@@ -332,14 +341,14 @@ class Explainer:
             page.table(header, cells, numbers=len(header) - 1)
             page.text(explained, "note")
 
-    def _worth(self, one: Explanation, measured: Measured | None) -> str:
+    def _worth(self, one: Explanation, measured: SplitEvaluation | None) -> str:
         """Say what the probability of the first answer is worth."""
         if measured is None:
             return "What that is worth is not known without its training images."
         whole = len(self.gallery.stores[measured.split]) if self.gallery else 0
         split = "test images" if measured.split == "test" else "validation images"
         others = f"The other columns tell how good it is on {len(measured.chosen):,} of {whole:,} {split}."
-        first = next(iter(one.sure.values()))
+        first = next(iter(one.confidence.values()))
         calibration = measured.calibration
         if first is None or calibration is None:
             return f"Its answers come without a probability. {others}"
@@ -364,16 +373,16 @@ def _exciting(channel: int, patches: list[tuple[str, Pixels]]) -> str:
     return picture_figure(sheet(pictures, columns=3), f"channel {channel}") if pictures else ""
 
 
-def training_images(folder: Path, record: RunRecord, network: nn.Module, data: str | None) -> Gallery | None:
+def training_images(folder: Path, record: RunRecord, network: nn.Module, data: str | None) -> RunImages | None:
     """Open a run's data; None, and a line that says so, where they are not at hand; raises DataError for `data`."""
     if record.is_published:
         if data is not None:
             raise ConfigError("data: published weights were learned from ImageNet, which is not here; leave it out.")
         return None
     try:
-        return Gallery.of(folder, record, next(network.parameters()).device, data)
+        return RunImages.of(folder, record, next(network.parameters()).device, data)
     except InputError as error:
         if data is not None:  # they were asked for
             raise
-        say(f"its training images are not at hand, so nothing is compared with them: {error}")
+        logger.info(f"its training images are not at hand, so nothing is compared with them: {error}")
         return None

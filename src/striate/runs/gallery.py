@@ -11,15 +11,16 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from striate.data import Dataset, open_data
-from striate.data.batches import Batches
-from striate.data.dataset import SPLIT_NAMES, Samples, SplitName
-from striate.data.labels import ClassLabels
-from striate.data.pictures import ImageFiles
-from striate.data.preprocessing import Preprocessing, evenly_spread
-from striate.data.store import Store, open_store
+from striate.batching.batches import Batches
+from striate.datasets import Dataset, open_data
+from striate.datasets.dataset import SPLIT_NAMES, Samples, SplitName
+from striate.datasets.labels import ClassLabels
+from striate.datasets.statistics import evenly_spread
+from striate.datasets.store import Store, open_store
 from striate.errors import DataError
-from striate.explain.taps import untouched
+from striate.images.preprocessing import Preprocessing
+from striate.images.sources import ImageFiles
+from striate.interpret.activations import preserve_state
 from striate.models import MODELS
 from striate.runs.inputs import read_split
 from striate.runs.record import RunRecord
@@ -31,7 +32,7 @@ _SHOWN_PX = 256  # of small pictures that something is drawn upon
 
 
 @dataclass(frozen=True)
-class Gallery:
+class RunImages:
     """The pictures that a network was trained and measured on.
 
     Attributes:
@@ -47,7 +48,7 @@ class Gallery:
     device: torch.device
 
     @classmethod
-    def of(cls, folder: Path, record: RunRecord, device: torch.device, data: str | None = None) -> Gallery:
+    def of(cls, folder: Path, record: RunRecord, device: torch.device, data: str | None = None) -> RunImages:
         """Open the data of a training, or those that have moved: the pictures of its `split.json`, by content.
 
         Raises:
@@ -133,7 +134,7 @@ def predict_image(
     """Predict one normalised image, as it is, for a picture that is so many times as large."""
     height, width = image.shape[2:]
     origin = Origin(size_px=(times * height, times * width), scale=(1 / times, 1 / times), offset=(0.0, 0.0))
-    with untouched(network), torch.inference_mode():
+    with preserve_state(network), torch.inference_mode():
         return task.predict(network, image, [origin], PredictOptions(), lambda share: None)[0]
 
 
@@ -148,7 +149,7 @@ def draw_prediction(
 def draw_truth(task: Task, targets: Targets, pictures: Sequence[Pixels]) -> list[tuple[Prediction, Pixels]]:
     """Return what is true of samples, and draw it upon their pictures; small ones are enlarged first."""
     times = _times(pictures[0])
-    truths = task.truth(targets, times)
+    truths = task.ground_truth(targets, times)
     return [(truth, _drawn(truth, picture, times)) for truth, picture in zip(truths, pictures, strict=True)]
 
 

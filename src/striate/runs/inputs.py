@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import stat
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from striate.data import Dataset
-from striate.data.files import find_images
-from striate.data.labels import JointLabels, Skeleton
-from striate.data.preprocessing import Preprocessing
+from striate.datasets import Dataset
+from striate.datasets.files import find_images
+from striate.datasets.labels import JointLabels
 from striate.errors import DataError, RunError, listing
-from striate.progress import say
+from striate.images.preprocessing import Preprocessing
 from striate.runs.record import SPLIT
 from striate.tasks.base import PredictOptions, Task
+from striate.tasks.skeleton import Skeleton
+from striate.training.config import TrainConfig
+
+logger = logging.getLogger(__name__)
 
 
 def image_paths(images: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -40,7 +44,7 @@ def _images_at(place: Path) -> list[Path]:
         if not images:
             raise DataError(f"{place}: no image in this folder.")
         if others:
-            say(f"passed over, no images: {listing(others)}")
+            logger.info(f"passed over, no images: {listing(others)}")
         return images
     return [place]
 
@@ -57,6 +61,18 @@ def seen_as(task: Task, form: Preprocessing, picture_px: tuple[int, int], option
     height, width = task.input_px((form.height_px, form.width_px), form.scale, picture_px, options)
     # of a task that keeps them, the size has the picture's own shape, but for rounding
     return replace(form, height_px=height, width_px=width, fit="stretch" if task.keeps_aspect else form.fit)
+
+
+def tile_px(task: Task, config: TrainConfig) -> tuple[int, int] | None:
+    """Return the height and width of the windows by which a large picture is looked at; None: the task has none.
+
+    Twice what training cuts out: a network that has learned from windows of 256 pixels sees more than their border
+    away, so larger ones differ less from the whole picture (docs/segmentation.md has the figures).
+    """
+    if task.crop_px is None:
+        return None
+    side = 2 * (config.crop if isinstance(config.crop, int) else task.crop_px)
+    return side, side
 
 
 def with_joints_of(dataset: Dataset, known: Skeleton | None) -> Dataset:

@@ -12,24 +12,27 @@ from typing import Any, Literal
 
 import torch
 
-from striate import __version__, atomic, strict_json
-from striate.data.augment import POLICIES, PolicyName
-from striate.data.labels import Skeleton, Vocabulary
-from striate.data.preprocessing import Preprocessing
+from striate.batching.augmentation import POLICIES, PolicyName
 from striate.errors import RunError, listing
+from striate.images.preprocessing import Preprocessing
 from striate.models import MODELS, find, is_line
 from striate.models.effects import Shape
 from striate.models.plan import Plan
+from striate.runs.migration import migrated
+from striate.system import atomic, strict_json
 from striate.tasks import TASKS, create_task
 from striate.tasks.base import Task
+from striate.tasks.skeleton import Skeleton
+from striate.tasks.vocabulary import Vocabulary
 from striate.training.config import TrainConfig
+from striate.version import __version__
 
 FILE = "run.json"
 SPLIT = "split.json"
 WEIGHTS = "model.safetensors"
 LOG = "metrics.jsonl"
 TENSORS = "learned.safetensors"
-_FORMAT = 4
+_FORMAT = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +78,7 @@ class RunRecord:
     environment: dict[str, Any]
     colours: tuple[tuple[int, int, int], ...] = ()
     skeleton: Skeleton | None = None
-    learned: dict[str, Any] = field(default_factory=dict)
+    target_statistics: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
     status: Literal["training", "complete", "interrupted", "failed"] = "training"
@@ -110,13 +113,15 @@ class RunRecord:
 
     def create_task(self) -> Task:
         """Build its task."""
-        return create_task(self.task, self.vocabulary, learned=self.learned, **self.config.of_task(self.task))
+        return create_task(
+            self.task, self.vocabulary, target_statistics=self.target_statistics, **self.config.of_task(self.task)
+        )
 
     def plan(self, shape: Shape | None = None) -> Plan:
         """Work its network out, for images [channels, height, width]; those it was trained on by default."""
         form, task = self.preprocessing, self.create_task()
-        inner = task.inner(shape or (form.channels, form.height_px, form.width_px))
-        return task.adapt(replace(find(self.model), line=self.line).plan(inner, classes=task.outputs), self.model)
+        inner = task.backbone_input(shape or (form.channels, form.height_px, form.width_px))
+        return task.trim_plan(replace(find(self.model), line=self.line).plan(inner, classes=task.outputs), self.model)
 
     def write(self, folder: Path) -> None:
         """Write `run.json` into a run's folder, atomically; raises OutputError."""
@@ -134,9 +139,10 @@ class RunRecord:
         try:
             fields = json.loads(path.read_bytes())
             found = fields.pop("format")
-            if found != _FORMAT:
+            fields = migrated(fields, found)
+            if fields is None:
                 raise RunError(
-                    f"{path}: written in format {found}; this striate ({__version__}) reads format {_FORMAT}."
+                    f"{path}: written in format {found}; this striate ({__version__}) reads formats 4 to {_FORMAT}."
                 )
             for name in ("mean", "std"):
                 fields["preprocessing"][name] = tuple(fields["preprocessing"][name])
@@ -157,7 +163,7 @@ class RunRecord:
                 }
             )
             record.create_task()  # a damaged record may not have what its task needs
-            if record.best_epoch is not None and not record.learned:
+            if record.best_epoch is not None and not record.target_statistics:
                 raise RunError(f"{path}: damaged (learned is empty); train again.")
             return record
         except (FileNotFoundError, NotADirectoryError):

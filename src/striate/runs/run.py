@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,28 +18,30 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
 
-from striate.data import Dataset, open_data
-from striate.data.batches import Batches, renumbered
-from striate.data.decode import decode, open_image, upright_size
-from striate.data.fitting import Form, fit_box
-from striate.data.pictures import ImageFiles, naming
-from striate.data.preprocessing import Preprocessing
-from striate.data.store import Store, open_store, undecoded_store
+from striate.batching.batches import Batches, renumbered
+from striate.datasets import Dataset, open_data
+from striate.datasets.store import Store, open_store, undecoded_store
 from striate.errors import ConfigError, DataError, RunError, listing, nearest
-from striate.machine import fits_into_memory, keep_freed_memory
-from striate.models import MODELS, weights
-from striate.progress import progress_bar, say
+from striate.images.decode import decode, open_image, upright_size
+from striate.images.preprocessing import Preprocessing
+from striate.images.resize import ImageSpec, resize_transform
+from striate.images.sources import ImageFiles, naming
+from striate.models import MODELS
+from striate.models.pretrained import weights
 from striate.runs.gallery import unlabelled
-from striate.runs.inputs import image_paths, read_split, seen_as, with_joints_of
-from striate.runs.prepare import tile_px
-from striate.runs.pretrained import published_record
+from striate.runs.inputs import image_paths, read_split, seen_as, tile_px, with_joints_of
+from striate.runs.published import published_record
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import TENSORS, WEIGHTS, RunRecord
+from striate.system.machine import fits_into_memory, keep_freed_memory
+from striate.system.progress import progress_bar
 from striate.tasks.base import Origin, Prediction, PredictOptions, Task
 from striate.training.loop import measure
 
 if TYPE_CHECKING:
     from striate.runs.explaining import Explanation
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ class Run:
             )
 
         def origin(place: int) -> Origin:
-            box = fit_box(*size_px(place), preprocessing.form)
+            box = resize_transform(*size_px(place), preprocessing.form)
             return Origin(size_px=size_px(place), scale=(box.scale_x, box.scale_y), offset=(box.offset_x, box.offset_y))
 
         store = undecoded_store(unlabelled(files.paths), preprocessing.form, max_pixels=max_pixels)
@@ -220,7 +223,7 @@ class Run:
         Raises:
             ConfigError: t-SNE is asked for, and scikit-learn is not installed.
         """
-        from striate.runs.report import write_report
+        from striate.reports.report import write_report
 
         if self.record.is_published:
             raise RunError(f"{self.folder}: published weights are no run of yours, so there is nothing to report.")
@@ -256,8 +259,8 @@ class Run:
         Raises:
             DataError: a file cannot be read.
         """
-        from striate.explain.embedding import embed
-        from striate.runs.representation import depths
+        from striate.interpret.embedding import embed
+        from striate.reports.representation import depths
 
         layers = depths(self.model)
         if not layers:
@@ -276,7 +279,7 @@ class Run:
         with naming(path):
             content = path.read_bytes()
             height, width = upright_size(open_image(content, max_pixels=max_pixels))
-            form = Form(height_px=height, width_px=width, channels=3)
+            form = ImageSpec(height_px=height, width_px=width, channels=3)
             pixels = decode(content, form, max_pixels=max_pixels).pixels
         return prediction.overlay(pixels)
 
@@ -298,14 +301,14 @@ class Run:
                     "give others, or measure the training images with --split train."
                 )
             if trained_on:
-                say(f"left out: {trained_on:,} of {len(store):,} images, which the network was trained on")
+                logger.info(f"left out: {trained_on:,} of {len(store):,} images, which the network was trained on")
             store = fresh
         elif trained_on:
-            say(f"the network was trained on {_share(trained_on, store)}: this is no measure of how good it is")
+            logger.info(f"the network was trained on {_share(trained_on, store)}: this is no measure of how good it is")
         chosen_by = used["val"] if self.record.candidates > 1 else {}
         chose_epoch = len(store) - len(store.without(set(chosen_by.values())))
         if chose_epoch:
-            say(f"{_share(chose_epoch, store)} also chose the network's best epoch, which flatters a little")
+            logger.info(f"{_share(chose_epoch, store)} also chose the network's best epoch, which flatters a little")
         return store, {
             "left_out": trained_on if leave_out else 0,
             "trained_on": 0 if leave_out else trained_on,
@@ -336,7 +339,9 @@ def load(folder: str | Path) -> Run:
             f"--out {folder}."
         )
     if record.status != "complete":
-        say(f"{folder}: its training did not end ({record.status}, {record.epochs} of {record.planned_epochs} epochs)")
+        logger.info(
+            f"{folder}: its training did not end ({record.status}, {record.epochs} of {record.planned_epochs} epochs)"
+        )
     task = record.create_task()
     model = task.build(record.plan(), record.model, 0)
     path = folder / WEIGHTS

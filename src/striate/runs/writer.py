@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from striate import atomic, strict_json
 from striate.errors import OutputError
-from striate.progress import say
 from striate.runs.record import LOG, SPLIT, TENSORS, WEIGHTS, RunRecord
+from striate.system import atomic, strict_json
 from striate.tasks.base import Task
 from striate.training import checkpoint
 from striate.training.budget import Length
 from striate.training.loop import EpochResult
 from striate.training.state import TrainState
+
+logger = logging.getLogger(__name__)
 
 
 class RunWriter:
@@ -125,14 +127,16 @@ class RunWriter:
             self.save(state)
         except OutputError as error:
             self.saved_at = time.perf_counter()
-            say(f"no checkpoint could be saved at step {state.progress.steps:,}: {error} The one before it is kept.")
+            logger.info(
+                f"no checkpoint could be saved at step {state.progress.steps:,}: {error} The one before it is kept."
+            )
 
     def stop(self, status: str) -> str:
         """Write down why training stops early, and say what there is of it."""
         try:
             self.write_record(status=status)
         except OutputError as error:  # what happened is more than that
-            say(str(error))
+            logger.info(str(error))
         if not self.record.metrics:
             return "it had not come to the end of its first epoch"
         epoch = f"epoch {self.record.best_epoch}, {self.task.brief(self.record.metrics)}"

@@ -10,8 +10,8 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from striate.data.labels import Vocabulary
     from striate.tasks.base import Task
+    from striate.tasks.vocabulary import Vocabulary
 
 __all__ = ["TASKS", "create_task"]
 
@@ -22,7 +22,9 @@ TASKS: dict[str, str] = {
 }
 
 
-def create_task(name: str, vocabulary: Vocabulary, *, learned: dict[str, Any] | None = None, **options: Any) -> Task:
+def create_task(
+    name: str, vocabulary: Vocabulary, *, target_statistics: dict[str, Any] | None = None, **options: Any
+) -> Task:
     """Build the task of a data set or a run.
 
     Args:
@@ -31,5 +33,5 @@ def create_task(name: str, vocabulary: Vocabulary, *, learned: dict[str, Any] | 
         learned: what an earlier `study` of the training targets has found.
         options: of the network's head, and of the loss.
     """
-    task: Task = resolve_name(TASKS[name])(vocabulary, learned=learned or {}, **options)
+    task: Task = resolve_name(TASKS[name])(vocabulary, target_statistics=target_statistics or {}, **options)
     return task

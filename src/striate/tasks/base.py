@@ -12,24 +12,24 @@ from jaxtyping import Float, Float64, Int64, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
-from striate.data.labels import Fit
-from striate.data.targets import Batch, Targets
+from striate.batching.targets import Batch, Targets
+from striate.images.resize import Fit
 from striate.models.effects import Shape
 from striate.models.plan import Plan
 
 __all__ = [
     "Batch",
     "Chosen",
+    "ExplainTarget",
     "Features",
     "FineTuning",
     "Metrics",
     "Origin",
     "PredictOptions",
     "Prediction",
-    "Question",
+    "SampleResult",
     "Targets",
     "Task",
-    "Verdict",
 ]
 
 Chosen = Callable[[Int64[np.ndarray, " chosen"]], Iterable[Float[Tensor, "batch channels height width"]]]
@@ -120,7 +120,7 @@ class FineTuning:
 
     optimiser: Literal["sgd", "adamw"]
     share: float
-    freeze: Literal["none", "norms"]
+    freeze: Literal["none", "batchnorm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +144,7 @@ class Features:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class ExplainTarget:
     """Something that a network says of one picture, as a number that can be followed back to where it comes from.
 
     Attributes:
@@ -163,7 +163,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class SampleResult:
     """What became of one sample.
 
     Attributes:
@@ -176,7 +176,7 @@ class Verdict:
 
     error: float
     wrong: bool
-    sure: float | None
+    confidence: float | None
     words: str
     about: str
 
@@ -210,16 +210,16 @@ class Task(Protocol):
     fits: tuple[Fit, ...]
     crop_px: int | None
     draws: bool
-    learned: dict[str, Any]
+    target_statistics: dict[str, Any]
     tensors: dict[str, Tensor]
     table: str
     headline: str
     per: str
 
-    def inner(self, shape: Shape) -> Shape:
+    def backbone_input(self, shape: Shape) -> Shape:
         """Return the shape, [channels, height, width], in which images of a shape reach the line's first element."""
 
-    def adapt(self, plan: Plan, model: str) -> Plan:
+    def trim_plan(self, plan: Plan, model: str) -> Plan:
         """Return what the task takes of a line that is worked out for `inner` images.
 
         Raises:
@@ -229,7 +229,7 @@ class Task(Protocol):
     def build(self, plan: Plan, model: str, seed: int) -> nn.Module:
         """Build the network, with freshly drawn weights."""
 
-    def study(self, targets: Iterable[Targets], images: Chosen) -> None:
+    def fit_target_statistics(self, targets: Iterable[Targets], images: Chosen) -> None:
         """Find in the training targets, or in some of the images, what the task has to know of them."""
 
     def loss(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, int]:
@@ -241,13 +241,13 @@ class Task(Protocol):
     def fit_linear(self, features: Features) -> nn.Linear:
         """Fit the linear model that says best what is true of features."""
 
-    def questions(self, outputs: Float[Tensor, "1 ..."]) -> list[Question]:
+    def explain_targets(self, outputs: Float[Tensor, "1 ..."]) -> list[ExplainTarget]:
         """Return what can be asked about the outputs for one picture, the most telling first."""
 
-    def verdicts(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> list[Verdict]:
+    def sample_results(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> list[SampleResult]:
         """Say of each sample how far its outputs are right."""
 
-    def truth(self, targets: Targets, times: int = 1) -> list[Prediction]:
+    def ground_truth(self, targets: Targets, times: int = 1) -> list[Prediction]:
         """Return what is true of samples, as if it had been predicted of images that are so many times as large."""
 
     def answers(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, Tensor] | None:

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from striate.data.targets import NO_LABEL
+from striate.batching.targets import NO_LABEL
 
 SHARE = 0.0075  # of an image's diagonal: as in the paper
 _BITS = 62  # classes in a whole number of 64 bits

@@ -15,24 +15,25 @@ from PIL import Image
 from torch import Tensor, nn
 
 from striate import models
-from striate.data.labels import Fit, Vocabulary
 from striate.errors import ConfigError, ModelError
+from striate.images.resize import Fit
 from striate.models.effects import Shape
 from striate.models.plan import Plan
 from striate.tasks.base import (
     Chosen,
+    ExplainTarget,
     Features,
     FineTuning,
     Metrics,
     Origin,
     Prediction,
     PredictOptions,
-    Question,
+    SampleResult,
     Targets,
-    Verdict,
 )
 from striate.tasks.baselines import log_shares
 from striate.tasks.linear import as_layer, logistic_regression
+from striate.tasks.vocabulary import Vocabulary
 
 _TOP = 5
 _Z_95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
@@ -49,7 +50,7 @@ class Classification:
 
     batch_size = 64
     optimiser: Literal["sgd", "adamw"] = "sgd"
-    fine_tuning = FineTuning("adamw", 0.1, "norms")  # 0.0004 was best of flowers, 0.00003 of ants and bees
+    fine_tuning = FineTuning("adamw", 0.1, "batchnorm")  # 0.0004 was best of flowers, 0.00003 of ants and bees
     keeps_aspect = False
     fits: tuple[Fit, ...] = ("crop", "pad", "stretch")
     crop_px = None
@@ -59,19 +60,19 @@ class Classification:
     per = "per_class"
 
     def __init__(
-        self, vocabulary: Vocabulary, *, learned: dict[str, Any] | None = None, label_smoothing: float = 0.0
+        self, vocabulary: Vocabulary, *, target_statistics: dict[str, Any] | None = None, label_smoothing: float = 0.0
     ) -> None:
         self.classes = vocabulary.classes
         self.outputs = len(self.classes)
-        self.learned = learned or {}
+        self.target_statistics = target_statistics or {}
         self.tensors: dict[str, Tensor] = {}
         self.label_smoothing = label_smoothing
 
-    def inner(self, shape: Shape) -> Shape:
+    def backbone_input(self, shape: Shape) -> Shape:
         """Return the images' own shape."""
         return shape
 
-    def adapt(self, plan: Plan, model: str) -> Plan:
+    def trim_plan(self, plan: Plan, model: str) -> Plan:
         """Take all of it; raises ModelError where it does not end in a number for each class."""
         if plan.output != (self.outputs,):
             given = "x".join(map(str, plan.output))
@@ -82,13 +83,13 @@ class Classification:
         """Build the network of the line itself."""
         return models.build(plan, model, seed=seed)
 
-    def study(self, targets: Iterable[Targets], images: Chosen) -> None:
+    def fit_target_statistics(self, targets: Iterable[Targets], images: Chosen) -> None:
         """Count the images of each class."""
         counts = torch.zeros(self.outputs, dtype=torch.int64)
         for batch in targets:
             assert isinstance(batch, Tensor)
             counts += torch.bincount(batch.cpu(), minlength=self.outputs)
-        self.learned = {"images": counts.tolist()}
+        self.target_statistics = {"images": counts.tolist()}
 
     def loss(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> tuple[Float[Tensor, ""], int]:
         """Return the cross-entropy (natural logarithm), summed over the batch, and the batch's size."""
@@ -105,14 +106,14 @@ class Classification:
         classes = torch.cat([targets for targets in features.targets if isinstance(targets, Tensor)])
         return as_layer(logistic_regression(features.matrix(), classes.cpu().numpy(), self.outputs, features.groups))
 
-    def questions(self, outputs: Float[Tensor, "1 classes"]) -> list[Question]:
+    def explain_targets(self, outputs: Float[Tensor, "1 classes"]) -> list[ExplainTarget]:
         """Ask for the logit of each class, the likeliest first."""
 
         probabilities = outputs[0].double().softmax(0).tolist()
 
-        def ask(index: int) -> Question:
+        def ask(index: int) -> ExplainTarget:
             name = self.classes[index]
-            return Question(
+            return ExplainTarget(
                 name=name,
                 words=f"what speaks for {name}",
                 value=lambda logits: logits[0, index],
@@ -121,25 +122,25 @@ class Classification:
 
         return [ask(int(index)) for index in outputs[0].argsort(descending=True)]
 
-    def verdicts(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> list[Verdict]:
+    def sample_results(self, outputs: Float[Tensor, "batch classes"], targets: Targets) -> list[SampleResult]:
         """Say what each image was called, how surely, and what it is; the error is its cross-entropy."""
         assert isinstance(targets, Tensor)
         losses = F.cross_entropy(outputs.double(), targets, reduction="none")
-        sure, called = outputs.double().softmax(1).max(1)
+        confidence, called = outputs.double().softmax(1).max(1)
         return [
-            Verdict(
+            SampleResult(
                 error=loss,
                 wrong=taken != true,
-                sure=probability,
+                confidence=probability,
                 words=f"called {self.classes[taken]} ({probability:.0%} sure), is {self.classes[true]}",
                 about=self.classes[taken],
             )
             for loss, probability, taken, true in zip(
-                losses.tolist(), sure.tolist(), called.tolist(), targets.tolist(), strict=True
+                losses.tolist(), confidence.tolist(), called.tolist(), targets.tolist(), strict=True
             )
         ]
 
-    def truth(self, targets: Targets, times: int = 1) -> list[Prediction]:
+    def ground_truth(self, targets: Targets, times: int = 1) -> list[Prediction]:
         """Return the classes."""
         assert isinstance(targets, Tensor)
         return [ClassPrediction([(self.classes[int(index)], 1.0)]) for index in targets]
@@ -151,9 +152,9 @@ class Classification:
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
         """Return the logarithms of the classes' shares of the training images: their commonest class for every one."""
-        if not self.learned:
+        if not self.target_statistics:
             return {}
-        logits = log_shares(self.learned["images"]).to(images.device)
+        logits = log_shares(self.target_statistics["images"]).to(images.device)
         return {"most frequent class": logits.expand(len(images), -1)}
 
     def metrics(self) -> Metrics:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from striate.data.labels import Skeleton
+from striate.tasks.skeleton import Skeleton
 
 _PCK_MM = 150
 _PCK_SHARE = 0.1  # of a person's longer side, in the image

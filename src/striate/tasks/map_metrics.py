@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from striate.data.targets import NO_LABEL, Targets
+from striate.batching.targets import NO_LABEL, Targets
 from striate.tasks.boundaries import border_counts
 
 

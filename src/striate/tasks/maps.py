@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from striate.drawing import Colour, paint_classes, with_legend
+from striate.images.drawing import Colour, paint_classes, with_legend
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -12,29 +13,31 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from striate import models
-from striate.data.labels import Fit, Vocabulary
-from striate.data.targets import JointTargets, Targets
+from striate.batching.targets import JointTargets, Targets
 from striate.errors import ConfigError, DataError, ModelError, listing
+from striate.images.resize import Fit
 from striate.models.effects import Shape
 from striate.models.heatmaps import HeatmapNetwork
 from striate.models.plan import Plan
-from striate.progress import say
 from striate.tasks.base import (
     Chosen,
+    ExplainTarget,
     Features,
     FineTuning,
     Metrics,
     Origin,
     Prediction,
     PredictOptions,
-    Question,
-    Verdict,
+    SampleResult,
 )
 from striate.tasks.baselines import THUMBNAIL_PX, thumbnails
 from striate.tasks.heads import Head
 from striate.tasks.joint_metrics import JointMetrics, Places, written
 from striate.tasks.linear import as_layer, ridge_regression
 from striate.tasks.skeletons import JointPrediction
+from striate.tasks.vocabulary import Vocabulary
+
+logger = logging.getLogger(__name__)
 
 _IN_IMAGE = 0.5  # weight of a place in the image, beside that in space
 _MOST_NEIGHBOURS = 5000
@@ -59,7 +62,7 @@ class Pose:
 
     batch_size = 64
     optimiser: Literal["sgd", "adamw"] = "adamw"
-    fine_tuning = FineTuning("adamw", 0.1, "norms")
+    fine_tuning = FineTuning("adamw", 0.1, "batchnorm")
     keeps_aspect = False
     fits: tuple[Fit, ...] = ("pad", "crop")
     crop_px = None
@@ -67,7 +70,9 @@ class Pose:
     table = "joints.csv"
     per = "per_joint"
 
-    def __init__(self, vocabulary: Vocabulary, *, learned: dict[str, Any] | None = None, head: Head = "vector") -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, *, target_statistics: dict[str, Any] | None = None, head: Head = "vector"
+    ) -> None:
         if vocabulary.skeleton is None:
             raise DataError("a pose has a skeleton")
         self.skeleton = vocabulary.skeleton
@@ -76,7 +81,7 @@ class Pose:
         self.numbers = 5 if self.in_space else 2
         self.outputs = self.joints * self.numbers
         self.headline = "mpjpe_mm" if self.in_space else "mean_px"
-        self.learned = self._checked(learned) if learned else {}
+        self.target_statistics = self._checked(target_statistics) if target_statistics else {}
         self.head: Head = head
         self._tensors: dict[str, Tensor] = {}
 
@@ -94,11 +99,11 @@ class Pose:
             raise ValueError(f"it holds {shapes}, not {wanted}")
         self._tensors = found
 
-    def inner(self, shape: Shape) -> Shape:
+    def backbone_input(self, shape: Shape) -> Shape:
         """Return the images' own shape."""
         return shape
 
-    def adapt(self, plan: Plan, model: str) -> Plan:
+    def trim_plan(self, plan: Plan, model: str) -> Plan:
         """Take the body, for heatmaps, or all; raises ModelError where it does not end in a number a coordinate."""
         if self.head == "heatmap":
             return plan.trunk()
@@ -116,7 +121,7 @@ class Pose:
             torch.default_generator.manual_seed(seed + 1)
             return HeatmapNetwork(network, self.joints, self.numbers - 2)
 
-    def study(self, targets: Iterable[Targets], images: Chosen) -> None:
+    def fit_target_statistics(self, targets: Iterable[Targets], images: Chosen) -> None:
         """Find the mean pose and the joints' deviations from it, and keep training images to be looked up.
 
         Raises:
@@ -131,14 +136,14 @@ class Pose:
             if len(untaught) == len(others):
                 raise DataError("no training image shows a joint; give places, within the images, of some.")
             where = "in space" if self.in_space else "in the image"
-            say(f"no training sample says where {listing(untaught)} is {where}: the network will not tell")
-        self.learned = {"visible": visible.sum(0).tolist(), "placed": within.sum(0).tolist()}
-        self.learned |= _spread("uv", uv, within)
-        places = torch.where(within[..., None], uv, torch.tensor(self.learned["mean_uv"]))
+            logger.info(f"no training sample says where {listing(untaught)} is {where}: the network will not tell")
+        self.target_statistics = {"visible": visible.sum(0).tolist(), "placed": within.sum(0).tolist()}
+        self.target_statistics |= _spread("uv", uv, within)
+        places = torch.where(within[..., None], uv, torch.tensor(self.target_statistics["mean_uv"]))
         if self.in_space:
             xyz = torch.cat([part.xyz_mm for part in poses]).double().cpu()
-            self.learned |= _spread("mm", xyz, visible)
-            xyz = torch.where(visible[..., None], xyz, torch.tensor(self.learned["mean_mm"]))
+            self.target_statistics |= _spread("mm", xyz, visible)
+            xyz = torch.where(visible[..., None], xyz, torch.tensor(self.target_statistics["mean_mm"]))
             places = torch.cat([xyz, places], 2)
         chosen = np.linspace(0, len(uv) - 1, min(len(uv), _MOST_NEIGHBOURS)).round().astype(np.int64)
         self.tensors = {
@@ -193,7 +198,7 @@ class Pose:
         wanted, said = torch.cat(numbers).double().numpy(), torch.cat(known).numpy()
         return as_layer(ridge_regression(features.matrix(), wanted, said, features.groups))
 
-    def questions(self, outputs: Float[Tensor, "1 numbers"]) -> list[Question]:
+    def explain_targets(self, outputs: Float[Tensor, "1 numbers"]) -> list[ExplainTarget]:
         """Ask for each joint how far it is from its mean place, the farthest first; then for their coordinates.
 
         These are called `left wrist.x`, and so on: in space x, y and z, in the image alone u and v.
@@ -211,22 +216,24 @@ class Pose:
         def far(numbers: Float[Tensor, "1 numbers"], joint: int) -> Float[Tensor, ""]:
             return off(numbers, joint).square().sum()
 
-        def ask(joint: int) -> Question:
+        def ask(joint: int) -> ExplainTarget:
             words = f"what puts {names[joint]} elsewhere than it usually is"
-            return Question(name=names[joint], words=words, value=lambda numbers: far(numbers, joint), signed=False)
+            return ExplainTarget(
+                name=names[joint], words=words, value=lambda numbers: far(numbers, joint), signed=False
+            )
 
-        def ask_axis(joint: int, axis: int) -> Question:
+        def ask_axis(joint: int, axis: int) -> ExplainTarget:
             name = f"{names[joint]}.{axes[axis]}"
             words = f"what decides on {axes[axis]} of {names[joint]}"
-            return Question(name=name, words=words, value=lambda numbers: off(numbers, joint)[axis], signed=False)
+            return ExplainTarget(name=name, words=words, value=lambda numbers: off(numbers, joint)[axis], signed=False)
 
-        known = self.learned["visible" if self.in_space else "placed"]
+        known = self.target_statistics["visible" if self.in_space else "placed"]
         root = self.skeleton.root if self.in_space else -1
         moving = [joint for joint in range(self.joints) if known[joint] and joint != root]
         order = sorted(moving, key=lambda joint: -float(far(outputs.detach(), joint)))
         return [ask(joint) for joint in order] + [ask_axis(joint, axis) for joint in order for axis in range(len(axes))]
 
-    def verdicts(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> list[Verdict]:
+    def sample_results(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> list[SampleResult]:
         """Say how far the joints that count are off, on average, and which one most."""
         assert isinstance(targets, JointTargets)
         if self.in_space:
@@ -239,10 +246,10 @@ class Pose:
             mean, name = float(distances[counts].mean()) if counts.any() else 0.0, self.skeleton.joints[worst]
             words = f"{mean:.0f} {unit} off on average; {name} {float(distances[worst]):.0f} {unit}"
             words = words if counts.any() else "no joint is known"
-            found.append(Verdict(error=mean, wrong=bool(counts.any()), sure=None, words=words, about=name))
+            found.append(SampleResult(error=mean, wrong=bool(counts.any()), confidence=None, words=words, about=name))
         return found
 
-    def truth(self, targets: Targets, times: int = 1) -> list[Prediction]:
+    def ground_truth(self, targets: Targets, times: int = 1) -> list[Prediction]:
         """Return the joints that count."""
         assert isinstance(targets, JointTargets)
         xyz = torch.where(targets.visible[..., None], targets.xyz_mm, np.nan).cpu().numpy()
@@ -254,9 +261,12 @@ class Pose:
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
         """Return the mean pose, and that of the training image whose thumbnail is the most alike."""
-        if not self.learned:
+        if not self.target_statistics:
             return {}
-        means = [torch.tensor(self.learned[f"mean_{unit}"]) for unit in (("mm", "uv") if self.in_space else ("uv",))]
+        means = [
+            torch.tensor(self.target_statistics[f"mean_{unit}"])
+            for unit in (("mm", "uv") if self.in_space else ("uv",))
+        ]
         found = {"mean pose": torch.cat(means, 1).expand(len(images), -1, -1)}
         if self.tensors:
             nearest = torch.cdist(thumbnails(images), self.tensors["thumbnails"].float()).argmin(1)
@@ -304,7 +314,7 @@ class Pose:
     ) -> list[Prediction]:
         """Return for each image where the joints are."""
         outputs = model(images).float()
-        taught, shown = (np.array(self.learned[name]) > 0 for name in ("visible", "placed"))
+        taught, shown = (np.array(self.target_statistics[name]) > 0 for name in ("visible", "placed"))
         xyz = self.millimetres(outputs).cpu().numpy() if self.in_space else None
         uv = _pixels(self.places(outputs), (images.shape[2], images.shape[3])).cpu().double().numpy()
         uv[:, ~shown] = np.nan
@@ -318,17 +328,17 @@ class Pose:
             advance(1)
         return found
 
-    def _checked(self, learned: dict[str, Any]) -> dict[str, Any]:
+    def _checked(self, target_statistics: dict[str, Any]) -> dict[str, Any]:
         """Return what was found in training targets; raises ValueError where that is not as `study` leaves it."""
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("visible", "placed", "deviation_uv"), (self.joints,))
         shapes["mean_uv"] = (self.joints, 2)
         if self.in_space:
             shapes |= {"deviation_mm": (self.joints,), "mean_mm": (self.joints, 3)}
         for name, shape in shapes.items():
-            found = np.array(learned[name], dtype=np.float64)  # which wants numbers
+            found = np.array(target_statistics[name], dtype=np.float64)  # which wants numbers
             if found.shape != shape or not np.isfinite(found).all():
                 raise ValueError(f"{name} in learned is not {' times '.join(map(str, shape))} numbers")
-        return learned
+        return target_statistics
 
     def _numbers(self, outputs: Float[Tensor, "batch numbers"]) -> Float[Tensor, "batch joints _"]:
         numbers: Tensor = outputs.view(-1, self.joints, self.numbers)
@@ -348,7 +358,7 @@ class Pose:
     def _stats(
         self, unit: Literal["mm", "uv"], like: Tensor
     ) -> tuple[Float[Tensor, "joints axes"], Float[Tensor, "joints 1"]]:
-        mean, deviation = (torch.tensor(self.learned[f"{name}_{unit}"]) for name in ("mean", "deviation"))
+        mean, deviation = (torch.tensor(self.target_statistics[f"{name}_{unit}"]) for name in ("mean", "deviation"))
         return mean.to(like), deviation[:, None].to(like)
 
 

@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from striate import models
-from striate.data.labels import Fit, Vocabulary
-from striate.data.targets import NO_LABEL, Targets
+from striate.batching.targets import NO_LABEL, Targets
 from striate.errors import ConfigError, DataError, ModelError
+from striate.images.resize import Fit
 from striate.models.decoders import EncoderDecoder, Skips, Way, coarsest
 from striate.models.effects import Shape
 from striate.models.network import feature_strides
@@ -23,19 +23,20 @@ from striate.models.plan import Plan
 from striate.models.sliding import likeliest_classes, strips_by_windows
 from striate.tasks.base import (
     Chosen,
+    ExplainTarget,
     Features,
     FineTuning,
     Metrics,
     Origin,
     Prediction,
     PredictOptions,
-    Question,
-    Verdict,
+    SampleResult,
 )
 from striate.tasks.baselines import log_shares
 from striate.tasks.linear import as_layer, logistic_regression
 from striate.tasks.map_metrics import SegmentationMetrics
 from striate.tasks.maps import ClassMap
+from striate.tasks.vocabulary import Vocabulary
 
 _PLACES = 16  # of a picture, down and across, that a linear model reads, or that calibration counts
 
@@ -72,7 +73,7 @@ class Segmentation:
         self,
         vocabulary: Vocabulary,
         *,
-        learned: dict[str, Any] | None = None,
+        target_statistics: dict[str, Any] | None = None,
         decoder: Way = "upsample",
         skips: bool = True,
         merge: Literal["concat", "sum"] = "concat",
@@ -84,7 +85,7 @@ class Segmentation:
         self.classes = vocabulary.classes
         self.colours = vocabulary.drawn_in
         self.outputs = len(self.classes)
-        self.learned = learned or {}
+        self.target_statistics = target_statistics or {}
         self.tensors: dict[str, Tensor] = {}
         self.decoder: Way = decoder
         self.skips: Skips = merge if skips else "none"
@@ -93,11 +94,11 @@ class Segmentation:
         self.class_weights = class_weights
         self.label_smoothing = label_smoothing
 
-    def inner(self, shape: Shape) -> Shape:
+    def backbone_input(self, shape: Shape) -> Shape:
         """Return the shape of images that have been reduced."""
         return shape[0], -(-shape[1] // self.reduce), -(-shape[2] // self.reduce)
 
-    def adapt(self, plan: Plan, model: str) -> Plan:
+    def trim_plan(self, plan: Plan, model: str) -> Plan:
         """Take the body, for an encoder; raises ModelError where a unit of it stands for more than an image."""
         body = plan.trunk()
         for step in body.steps:
@@ -130,7 +131,7 @@ class Segmentation:
                 least_px=plan.smallest(coarsest(feature_strides(plan))),
             )
 
-    def study(self, targets: Iterable[Targets], images: Chosen) -> None:
+    def fit_target_statistics(self, targets: Iterable[Targets], images: Chosen) -> None:
         """Count the pixels of each class, and all pixels with a label in the pictures that it is in.
 
         Raises:
@@ -148,7 +149,7 @@ class Segmentation:
         if len(shown) < 2:
             what = f"{shown[0]} alone" if shown else "no class"
             raise DataError(f"the training masks show {what}; label pixels of two classes or more.")
-        self.learned = {"pixels": pixels.tolist(), "pixels_around": around.tolist()}
+        self.target_statistics = {"pixels": pixels.tolist(), "pixels_around": around.tolist()}
         self.__dict__.pop("weights", None)
 
     @functools.cached_property
@@ -159,10 +160,10 @@ class Segmentation:
         frequency balancing (Eigen and Fergus 2015; Badrinarayanan et al. 2017, SegNet), whose median is a factor
         common to all classes, and goes where the average is made 1. A class that no mask shows counts 1.
         """
-        if self.class_weights == "none" or not self.learned:
+        if self.class_weights == "none" or not self.target_statistics:
             return None
-        pixels = torch.tensor(self.learned["pixels"], dtype=torch.float64)
-        frequency = pixels / torch.tensor(self.learned["pixels_around"]).clamp(min=1)
+        pixels = torch.tensor(self.target_statistics["pixels"], dtype=torch.float64)
+        frequency = pixels / torch.tensor(self.target_statistics["pixels_around"]).clamp(min=1)
         weights = frequency.clamp(min=1e-12) ** (-1 if self.class_weights == "auto" else -0.5)
         weights = weights * pixels.sum() / (weights * pixels).sum()
         return torch.where(pixels > 0, weights, 1.0).float()
@@ -208,15 +209,15 @@ class Segmentation:
         classes = torch.cat([targets.flatten() for targets in features.targets if isinstance(targets, Tensor)])
         return as_layer(logistic_regression(features.matrix(), classes.cpu().numpy(), self.outputs, features.groups))
 
-    def questions(self, outputs: Float[Tensor, "1 classes height width"]) -> list[Question]:
+    def explain_targets(self, outputs: Float[Tensor, "1 classes height width"]) -> list[ExplainTarget]:
         """Ask for each class, that with the largest area first: its mean score where it is seen, or else everywhere."""
         probabilities, called = outputs[0].softmax(0), outputs[0].argmax(0)
         areas = torch.bincount(called.flatten(), minlength=self.outputs)
 
-        def ask(index: int) -> Question:
+        def ask(index: int) -> ExplainTarget:
             name = self.classes[index]
             where = called == index if areas[index] else torch.ones_like(called, dtype=torch.bool)
-            return Question(
+            return ExplainTarget(
                 name=name,
                 words=f"what speaks for {name}{' where it is seen' if areas[index] else ', though it is not seen'}",
                 value=lambda scores: scores[0, index][where].mean(),
@@ -225,12 +226,14 @@ class Segmentation:
 
         return [ask(int(index)) for index in areas.argsort(descending=True, stable=True)]
 
-    def verdicts(self, outputs: Float[Tensor, "batch classes height width"], targets: Targets) -> list[Verdict]:
+    def sample_results(
+        self, outputs: Float[Tensor, "batch classes height width"], targets: Targets
+    ) -> list[SampleResult]:
         """Say how many of each picture's pixels are right, and which class was missed most."""
         assert isinstance(targets, Tensor)
-        sure, called = outputs.softmax(1).max(1)
+        probabilities, called = outputs.softmax(1).max(1)
         found = []
-        for one_sure, one_called, one in zip(sure, called, targets, strict=True):
+        for one_probability, one_called, one in zip(probabilities, called, targets, strict=True):
             labelled = one != NO_LABEL
             wrong = labelled & (one_called != one)
             share = float(wrong.sum()) / max(1, int(labelled.sum()))
@@ -241,12 +244,14 @@ class Segmentation:
                 words += f"; most often {self.classes[true]} was called {self.classes[about]}"
             if not labelled.any():
                 words = "no pixel has a label"
-            sureness = float(one_sure[labelled].mean()) if labelled.any() else None
+            confidence = float(one_probability[labelled].mean()) if labelled.any() else None
             name = self.classes[about]
-            found.append(Verdict(error=share, wrong=bool(wrong.any()), sure=sureness, words=words, about=name))
+            found.append(
+                SampleResult(error=share, wrong=bool(wrong.any()), confidence=confidence, words=words, about=name)
+            )
         return found
 
-    def truth(self, targets: Targets, times: int = 1) -> list[Prediction]:
+    def ground_truth(self, targets: Targets, times: int = 1) -> list[Prediction]:
         """Return the masks; pixels without a label are left out."""
         assert isinstance(targets, Tensor)
         masks = targets.repeat_interleave(times, 1).repeat_interleave(times, 2).to(torch.uint8).cpu().numpy()
@@ -259,9 +264,9 @@ class Segmentation:
 
     def baselines(self, images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         """Return the logarithms of the classes' shares of the training pixels: their commonest class everywhere."""
-        if not self.learned:
+        if not self.target_statistics:
             return {}
-        scores = log_shares(self.learned["pixels"]).to(images.device)[:, None, None]
+        scores = log_shares(self.target_statistics["pixels"]).to(images.device)[:, None, None]
         return {"most frequent class": scores.expand(len(images), -1, *images.shape[2:])}
 
     def metrics(self) -> Metrics:

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw
 
-from striate.data.labels import Skeleton
-from striate.drawing import INK, draw_joints, font, side_colours
+from striate.images.drawing import INK, draw_joints, font, side_colours
+from striate.tasks.skeleton import Skeleton
 
 _TURNS_DEG = (0, 60)  # about the vertical axis, of the views in space
 _LEAST_PX = 256  # of an overlay's height: smaller pictures are enlarged

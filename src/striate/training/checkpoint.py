@@ -23,8 +23,8 @@ from safetensors.torch import load as unpack
 from safetensors.torch import save as pack
 from torch import Tensor
 
-from striate import atomic, strict_json
 from striate.errors import RunError
+from striate.system import atomic, strict_json
 
 FOLDER = "checkpoints"
 _FORMAT, _KEPT = 1, 2

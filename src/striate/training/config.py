@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from striate.errors import ConfigError
-from striate.training.options import Options, is_number, is_whole
+from striate.system.options import Options, is_number, is_whole
 from striate.training.schedule_options import ScheduleOptions
 from striate.training.task_options import PoseOptions, SegmentationOptions, options_of_task
 
@@ -109,22 +109,22 @@ class LearningOptions(Options):
     ema: float = 0.0
     """Decay of the moving average of the weights, which is then what is measured and kept. 0: none."""
 
-    freeze: int | Literal["auto", "none", "norms", "backbone"] = "auto"
+    freeze: int | Literal["auto", "none", "batchnorm", "backbone"] = "auto"
     """What stays as it is of a network that does not begin from scratch: the batch norms of its backbone, all of that,
-    or its first elements, so many of them. auto: with ImageNet's weights norms, but of masks none; else none."""
+    or its first elements, so many of them. auto: with ImageNet's weights batchnorm, but of masks none; else none."""
 
     probe: bool = False
     """Fit the last layer alone, exactly, to what the rest of the network makes of the images, in place of training."""
 
-    last_layer: Literal["auto", "drawn", "fitted"] = "auto"
+    last_layer: Literal["auto", "random", "fitted"] = "auto"
     """With which last layer training begins. fitted: as by --probe, of 1,000 images at most, which is measured, shown
     and kept, should training not come to better. auto: fitted with ImageNet's weights, if there is a fully
     connected last layer of 100 outputs or fewer."""
 
-    early_lr: float = 1.0
+    layer_lr_decay: float = 1.0
     """Learning rate of the first layer as a share of that of the head, in equal ratios from layer to layer: above 0."""
 
-    mix: float | Literal["auto"] = "auto"
+    mixup: float | Literal["auto"] = "auto"
     """The chance of an image to be mixed with another (mixup, CutMix). auto: what --augment has."""
 
     stochastic_depth: float = 0.0
@@ -162,12 +162,16 @@ class LearningOptions(Options):
             ("ema", is_number(self.ema) and 0 <= self.ema < 1, "at least 0 and below 1"),
             (
                 "freeze",
-                self.freeze in ("auto", "none", "norms", "backbone") or is_whole(self.freeze, 1),
-                "auto, none, norms, backbone, or a whole number, 1 or more",
+                self.freeze in ("auto", "none", "batchnorm", "backbone") or is_whole(self.freeze, 1),
+                "auto, none, batchnorm, backbone, or a whole number, 1 or more",
             ),
-            ("last_layer", self.last_layer in ("auto", "drawn", "fitted"), "auto, drawn or fitted"),
-            ("early_lr", is_number(self.early_lr) and self.early_lr > 0, "a positive number"),
-            ("mix", self.mix == "auto" or (is_number(self.mix) and 0 <= float(self.mix) <= 1), "from 0 to 1, or auto"),
+            ("last_layer", self.last_layer in ("auto", "random", "fitted"), "auto, random or fitted"),
+            ("layer_lr_decay", is_number(self.layer_lr_decay) and self.layer_lr_decay > 0, "a positive number"),
+            (
+                "mixup",
+                self.mixup == "auto" or (is_number(self.mixup) and 0 <= float(self.mixup) <= 1),
+                "from 0 to 1, or auto",
+            ),
             (
                 "stochastic_depth",
                 is_number(self.stochastic_depth) and 0 <= self.stochastic_depth < 1,
@@ -258,7 +262,7 @@ class PictureOptions(Options):
     augment: Augmenting = "auto"
     """What happens to training images: see striate data DATA --sheet. auto: light; never mirror images of digits."""
 
-    store: Keep = "auto"
+    cache: Keep = "auto"
     """Where decoded images are kept. none: nowhere, they are decoded in every epoch. auto: on disk if they fit."""
 
     seed: int = 0
@@ -275,7 +279,7 @@ class PictureOptions(Options):
             ("size", self.size == "auto" or is_whole(self.size, 1), "a whole number, 1 or more, or auto"),
             ("fit", self.fit in get_args(Fit), f"one of {', '.join(get_args(Fit))}"),
             ("augment", self.augment in get_args(Augmenting), f"one of {', '.join(get_args(Augmenting))}"),
-            ("store", self.store in get_args(Keep), f"one of {', '.join(get_args(Keep))}"),
+            ("cache", self.cache in get_args(Keep), f"one of {', '.join(get_args(Keep))}"),
             ("seed", is_whole(self.seed, 0) and self.seed < 2**64, "a whole number from 0 to 2^64 - 1"),
         )
 
@@ -381,8 +385,8 @@ class TrainConfig(
             self.images_a_step(self.batch_size)
         if not self.budget:
             self.require_epochs(self.epochs)
-        if self.probe and (self.budget or self.last_layer == "drawn"):
-            raise ConfigError("probe fits the last layer, and ends: leave out --budget and --last-layer drawn, or it.")
+        if self.probe and (self.budget or self.last_layer == "random"):
+            raise ConfigError("probe fits the last layer, and ends: leave out --budget and --last-layer random, or it.")
 
     def of_task(self, task: str) -> dict[str, Any]:
         """Return what a task itself takes of these options; raises ConfigError where one is for other tasks alone."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from striate.progress import on_terminal, say
+from striate.system.progress import progress_reporter
 from striate.training.budget import Length
 from striate.training.loop import EpochResult
 from striate.training.state import Progress as Counts
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 
 class EpochLines:
@@ -42,7 +45,7 @@ class EpochLines:
 
     def write(self, line: str) -> None:
         """Put a line on stderr."""
-        say(line)
+        logger.info(line)
 
 
 class LiveLines(EpochLines):
@@ -85,7 +88,7 @@ class LiveLines(EpochLines):
 @contextmanager
 def training_display(length: Length, counts: Counts, brief: Callable[[dict[str, Any]], str]) -> Iterator[EpochLines]:
     """Show training while a block runs; the bar goes when the block ends, the lines stay."""
-    if not on_terminal():
+    if progress_reporter() is None:
         yield EpochLines(length, counts, brief)
         return
     from rich.console import Console

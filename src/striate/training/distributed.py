@@ -19,14 +19,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from striate import strict_json
 from striate.errors import ConfigError, TrainingError
+from striate.system import strict_json
 
 _PATIENCE = timedelta(minutes=30)  # decoding, that one process does for all, may take its time
 
 
 @dataclass(frozen=True)
-class World:
+class DistributedContext:
     """The processes of a training; alone, all of it does nothing.
 
     Attributes:
@@ -96,7 +96,7 @@ class World:
 
 
 @contextmanager
-def join() -> Iterator[World]:
+def join() -> Iterator[DistributedContext]:
     """Be one of the processes that torchrun started, while a block runs; alone where it started none.
 
     Raises:
@@ -105,10 +105,10 @@ def join() -> Iterator[World]:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield World()
+        yield DistributedContext()
         return
     if dist.is_initialized():
-        yield World(dist.get_rank(), dist.get_world_size())
+        yield DistributedContext(dist.get_rank(), dist.get_world_size())
         return
     on_gpu, place = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
     if on_gpu and place >= torch.cuda.device_count():
@@ -124,7 +124,7 @@ def join() -> Iterator[World]:
             timeout=_PATIENCE,
         )
     try:
-        yield World(dist.get_rank(), dist.get_world_size())
+        yield DistributedContext(dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from striate.machine import keep_freed_memory
+from striate.system.machine import keep_freed_memory
 
 
 @contextmanager

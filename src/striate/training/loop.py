@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import DataError, TrainingError
-from striate.interrupts import hold_interrupt
+from striate.system.signals import hold_interrupt
 from striate.tasks.base import Batch, Metrics, Task
-from striate.training.distributed import World
+from striate.training.distributed import DistributedContext
 from striate.training.precision import Precision
 from striate.training.state import TrainState, train_mode
-from striate.training.step import Engine, too_high, train_step
+from striate.training.step import StepContext, too_high, train_step
 
 
 class Stopped(KeyboardInterrupt):
@@ -48,7 +48,7 @@ class EpochResult:
 
 def fit(
     state: TrainState,
-    engine: Engine,
+    engine: StepContext,
     *,
     steps: Callable[[], int],
     steps_per_epoch: int,
@@ -100,7 +100,7 @@ def fit(
 
 
 def _end_epoch(
-    state: TrainState, engine: Engine, val_batches: Callable[[], Iterable[Batch]], held: list[int]
+    state: TrainState, engine: StepContext, val_batches: Callable[[], Iterable[Batch]], held: list[int]
 ) -> EpochResult:
     """Measure the network on the validation images, and count the epoch."""
     progress = state.progress
@@ -138,7 +138,7 @@ def evaluate(
     on_progress: Callable[[int], None] = lambda images: None,
     *,
     precision: Precision | None = None,
-    world: World | None = None,
+    world: DistributedContext | None = None,
 ) -> Metrics:
     """Count a network's outputs on every batch, in evaluation mode; the model's mode is restored.
 

@@ -33,7 +33,7 @@ def create_optimiser(model: nn.Module, config: LearningOptions) -> torch.optim.O
     and do not overfit, and a norm takes the scale of the weights before it away (Goyal et al. 2017, section 5.3).
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    shares = rate_shares(model, config.early_lr)
+    shares = rate_shares(model, config.layer_lr_decay)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             groups.setdefault((shares[name], parameter.ndim > 1), []).append(parameter)

@@ -20,8 +20,8 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from striate import atomic, strict_json
 from striate.errors import OutputError
+from striate.system import atomic, strict_json
 from striate.tasks.base import Batch, Task
 from striate.training.hardware import out_of_memory, threads
 from striate.training.state import train_mode

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Literal, get_args
 
-from striate.training.options import Options, is_number, is_whole
+from striate.system.options import Options, is_number, is_whole
 
 ScheduleName = Literal["constant", "step", "triangular", "triangular2", "exp_range", "onecycle", "cosine", "polynomial"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,21 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import NotFiniteError, TrainingError
-from striate.progress import say
 from striate.tasks.base import Batch, Task
 from striate.training.config import TrainConfig
-from striate.training.distributed import World
+from striate.training.distributed import DistributedContext
 from striate.training.hardware import out_of_memory
 from striate.training.optimisers import set_rate
 from striate.training.precision import Precision
 from striate.training.schedules import Schedule
 from striate.training.state import TrainState, update_average
 
+logger = logging.getLogger(__name__)
+
 _MOST_SKIPPED = 10  # steps in a row
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
+class StepContext:
     """What stays the same from step to step.
 
     Attributes:
@@ -44,7 +46,7 @@ class Engine:
     lr: float
     schedule: Schedule
     precision: Precision
-    world: World = World()  # noqa: RUF009  # frozen
+    world: DistributedContext = DistributedContext()  # noqa: RUF009  # frozen
     program: Callable[[Tensor], Tensor] | None = None
 
     def rate(self, step: int) -> float:
@@ -62,7 +64,7 @@ class StepResult(NamedTuple):
     images: int
 
 
-def train_step(state: TrainState, engine: Engine, batch: Batch) -> StepResult:
+def train_step(state: TrainState, engine: StepContext, batch: Batch) -> StepResult:
     """Change the weights by one step down the gradient of a batch's mean loss.
 
     The gradient is that of the sum of all losses, of all parts and processes, divided by the number of valid
@@ -119,7 +121,7 @@ class Statistics:
             torch._foreach_div_(self.now, processes)
 
 
-def _gradients(state: TrainState, engine: Engine, batch: Batch, statistics: Statistics) -> Tensor:
+def _gradients(state: TrainState, engine: StepContext, batch: Batch, statistics: Statistics) -> Tensor:
     """Leave the gradient of the summed losses in the parameters; returns that sum and the number of targets.
 
     Where memory runs out the parts of the batch are halved, for good, and it is tried again.
@@ -144,10 +146,10 @@ def _gradients(state: TrainState, engine: Engine, batch: Batch, statistics: Stat
         statistics.restore()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        say(f"out of memory: batches of {len(batch.images)} are now worked through in {2 * parts} parts")
+        logger.info(f"out of memory: batches of {len(batch.images)} are now worked through in {2 * parts} parts")
 
 
-def _in_parts(state: TrainState, engine: Engine, batch: Batch, parts: int) -> Tensor:
+def _in_parts(state: TrainState, engine: StepContext, batch: Batch, parts: int) -> Tensor:
     """Go forward and backward through a batch, a part at a time."""
     forward, device = engine.program, batch.images.device
     if forward is None:
@@ -165,7 +167,7 @@ def _in_parts(state: TrainState, engine: Engine, batch: Batch, parts: int) -> Te
     return totals
 
 
-def _leave_out(state: TrainState, engine: Engine, loss_sum: float) -> None:
+def _leave_out(state: TrainState, engine: StepContext, loss_sum: float) -> None:
     """Leave a step out, or raise TrainingError where that is not wanted or has been done too often in a row."""
     state.optimiser.zero_grad(set_to_none=True)
     progress = state.progress
@@ -180,12 +182,12 @@ def _leave_out(state: TrainState, engine: Engine, loss_sum: float) -> None:
         raise NotFiniteError(f"{what}; {cause}, in a new run. --resume --on-nonfinite skip leaves the batch out")
     if progress.skipped == _MOST_SKIPPED:
         raise NotFiniteError(f"{what}, after {_MOST_SKIPPED} steps in a row that were left out; {cause}.")
-    say(f"left out: {what}")
+    logger.info(f"left out: {what}")
     progress.skipped += 1
     progress.count_step()
 
 
-def too_high(engine: Engine) -> str:
+def too_high(engine: StepContext) -> str:
     """Say what most often makes numbers grow beyond all bounds, and what to do about it."""
     lower = min(engine.lr / 10, replace(engine.config, lr="default").peak(0))
     return f"most often the learning rate is too high: try --lr {lower:.2g}"

@@ -6,8 +6,8 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args
 
 from striate.errors import ConfigError
+from striate.system.options import Options, is_number, is_whole
 from striate.tasks.heads import Head
-from striate.training.options import Options, is_number, is_whole
 
 WayUp = Literal["upsample", "transposed"]
 Merge = Literal["concat", "sum"]
@@ -26,7 +26,7 @@ HEAD_AND_LOSS: dict[str, tuple[str, ...]] = {
 """Options that a task itself takes, and which tasks these are."""
 
 OF_TRAINING: dict[str, tuple[str, ...]] = {
-    "mix": ("classify",),
+    "mixup": ("classify",),
     "progressive": ("classify",),
     "crop": ("segment",),
 }

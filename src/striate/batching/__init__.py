@@ -1,0 +1,1 @@
+"""From decoded samples to batches of tensors: order, augmentation, normalisation, targets."""

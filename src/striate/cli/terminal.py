@@ -1,0 +1,62 @@
+"""What a person sees of long work, on stderr: messages as plain lines and, on a terminal, bars and live figures."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from striate.system.progress import Advance, report_progress
+
+
+class StderrHandler(logging.Handler):
+    """Writes messages to stderr, a line each, beside any bar that is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message."""
+        print(record.getMessage(), file=sys.stderr, flush=True)
+
+
+class TerminalProgress:
+    """Bars on a terminal; each disappears when its block ends."""
+
+    @contextmanager
+    def bar(self, description: str, total: int) -> Iterator[Advance]:
+        """Show a bar while a block runs; yields a function that moves it on by some items, or a part of one."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(description, total=total)
+            yield lambda items: progress.advance(task, items)
+
+
+@contextmanager
+def terminal_output() -> Iterator[None]:
+    """Show messages and progress on stderr while a block runs; of the processes of one training the first one does."""
+    logger = logging.getLogger("striate")
+    handler, level = StderrHandler(), logger.level
+    shown = is_first_process() and not any(isinstance(other, StderrHandler) for other in logger.handlers)
+    if shown:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        with report_progress(TerminalProgress() if on_terminal() else None):
+            yield
+    finally:
+        if shown:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
+
+def on_terminal() -> bool:
+    """Tell whether there is somebody to show moving things to."""
+    return sys.stderr.isatty() and is_first_process()
+
+
+def is_first_process() -> bool:
+    """Tell whether this process speaks: torchrun gives each of a training's a rank."""
+    return os.environ.get("RANK", "0") == "0"

@@ -1,0 +1,1 @@
+"""From image files to arrays, without torch: decoding, resizing, masks, drawing."""

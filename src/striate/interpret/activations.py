@@ -1,0 +1,148 @@
+"""What the parts of a network give while it works, and a network as it was afterwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from striate.errors import ModelError, listing, nearest
+from striate.models.decoders import extended_px
+from striate.models.effects import Shape
+from striate.models.plan import Step
+from striate.models.pretrained.transfer import body_of
+
+
+@contextmanager
+def preserve_state(network: nn.Module) -> Iterator[None]:
+    """Have a network in evaluation mode while a block runs; modes, gradients and what learns are then as before."""
+    modes = [(module, module.training) for module in network.modules()]
+    gradients = [(parameter, parameter.grad, parameter.requires_grad) for parameter in network.parameters()]
+    network.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, gradient, learns in gradients:
+            parameter.requires_grad_(learns)
+            parameter.grad = gradient
+
+
+@contextmanager
+def record_activations(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Collect what layers give, by name, while a block runs the network; the hooks are gone afterwards.
+
+    >>> network = nn.Sequential(nn.ReLU(), nn.Flatten())
+    >>> with tapped(network, ["0"]) as found:
+    ...     given = network(Tensor([[-1.0, 2.0]]))
+    ...     found["0"]
+    tensor([[0., 2.]])
+    """
+    found: dict[str, Tensor] = {}
+    handles = []
+    try:
+        for layer in layers:
+
+            def keep(_: nn.Module, __: object, output: object, layer: str = layer) -> None:
+                if isinstance(output, Tensor):
+                    found[layer] = output
+
+            handles.append(network.get_submodule(layer).register_forward_hook(keep))
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def layers_of(network: nn.Module) -> dict[str, Step]:
+    """Return the elements of what looks at images, under the names of their modules."""
+    body, prefix = body_of(network)
+    steps = body.plan.steps if not prefix else body.plan.steps[: body.plan.body]
+    return {prefix + step.name: step for step in steps}
+
+
+def find_layer(network: nn.Module, name: str) -> str:
+    """Return the whole name of a layer, or of a part of one.
+
+    Raises:
+        ModelError: there is none, and which the nearest one is; or it is a group of others, and which these are.
+    """
+    layers, prefix = layers_of(network), body_of(network)[1]
+    parts = {layer: part for layer, part in network.named_modules() if layer}
+    whole = next((one for one in (name, prefix + name) if one in parts), None)
+    if whole is None:
+        known = [layer.removeprefix(prefix) for layer in parts]
+        listed = [layer.removeprefix(prefix) for layer in layers]
+        raise ModelError(f"the network has no layer {name!r}{nearest(name, known)}; it has: {listing(listed, most=8)}.")
+    if whole not in layers and any(layer.startswith(f"{whole}.") for layer in layers):
+        within = [layer.removeprefix(prefix) for layer in layers if layer.startswith(f"{whole}.")]
+        raise ModelError(f"{name} is a group of layers; choose one: {listing(within, most=8)}.")
+    return whole
+
+
+def shapes_of(network: nn.Module, layer: str) -> tuple[Shape, Shape]:
+    """Return what arrives at a layer and what it gives, of one image of the size that the network was made for.
+
+    Raises:
+        ModelError: it is only run as a part of others.
+    """
+    shapes: list[tuple[Shape, Shape]] = []
+
+    def note(_: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
+            shapes.append((tuple(inputs[0].shape[1:]), tuple(output.shape[1:])))
+
+    handle = network.get_submodule(layer).register_forward_hook(note)
+    try:
+        with preserve_state(network), torch.inference_mode():
+            network(blank(network))
+    finally:
+        handle.remove()
+    if not shapes:
+        raise ModelError(f"{layer} gives nothing by itself; choose another layer.")
+    return shapes[-1]
+
+
+def blank(network: nn.Module) -> Float[Tensor, "1 channels height width"]:
+    """Return an image of the size that a network was made for, in the mean colour."""
+    channels, height, width = body_of(network)[0].plan.input
+    reduce = reduction_of(network)
+    return torch.zeros(1, channels, reduce * height, reduce * width, device=next(network.parameters()).device)
+
+
+def share_of(network: nn.Module, size_px: tuple[int, int]) -> tuple[float, float]:
+    """Return how much of a network's maps is of an image, down and across: what it is extended by comes last."""
+    if not hasattr(network, "unit"):
+        return 1.0, 1.0
+    down, across = extended_px(size_px, network.unit, getattr(network, "least", (1, 1)))  # type: ignore[arg-type]
+    return size_px[0] / down, size_px[1] / across
+
+
+def of_the_image(
+    maps: Float[Tensor, "batch channels _ _"], share: tuple[float, float]
+) -> Float[Tensor, "batch channels _ _"]:
+    """Cut maps where the image ends, within a place if need be, by reading between places."""
+    if share == (1.0, 1.0):
+        return maps
+    down, across = share
+    turn = torch.tensor([[across, 0.0, across - 1], [0.0, down, down - 1]], dtype=maps.dtype, device=maps.device)
+    size = [*maps.shape[:2], math.ceil(maps.shape[2] * down - 1e-6), math.ceil(maps.shape[3] * across - 1e-6)]
+    grid = F.affine_grid(turn.expand(len(maps), 2, 3), size, align_corners=False)
+    return F.grid_sample(maps, grid, padding_mode="border", align_corners=False)
+
+
+def reduction_of(network: nn.Module) -> int:
+    """Return by how much images are made smaller on their way to the first layer."""
+    return int(getattr(network, "reduce", 1))
+
+
+def map_layers(network: nn.Module) -> list[str]:
+    """Return the layers that give the feature maps, the finest first: of each resolution the last one."""
+    body, prefix = body_of(network)
+    return [prefix + body.plan.steps[place].name for place in body.plan.maps()]

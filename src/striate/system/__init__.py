@@ -1,0 +1,1 @@
+"""What the machine gives: atomic files, strict JSON, signals, memory, the cache's folder, progress."""

@@ -1,0 +1,272 @@
+"""Folders of class folders are read as they are meant, and what is wrong with them is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+import striate as st
+from striate.datasets.dataset import hold_out
+from striate.errors import DataError
+
+
+def test_classes_are_in_natural_order(colour_folders):
+    folder = colour_folders(classes=("10", "2", "1", "class 11", "class 3"))
+    assert st.open_data(folder).classes == ("1", "2", "10", "class 3", "class 11")
+
+
+def test_without_splits_about_a_fifth_is_held_out_of_every_class(colour_folders):
+    data = st.open_data(colour_folders(images=100))
+    assert data.published is None
+    targets = data.split("val").labels.targets
+    assert len(data.split("train")) + len(data.split("val")) == 300
+    assert 40 <= len(targets) <= 80
+    assert np.bincount(targets).min() >= 8
+
+
+def test_files_that_are_added_later_move_no_other_between_splits(colour_folders, picture):
+    folder = colour_folders(images=40)
+    before = {name: set(st.open_data(folder).split(name).names) for name in ("train", "val")}
+    for index in range(100, 140):
+        picture(seed=index).save(folder / "red" / f"{index}.png")
+    after = {name: set(st.open_data(folder).split(name).names) for name in ("train", "val")}
+    assert before["train"] < after["train"]
+    assert before["val"] < after["val"]
+
+
+def test_another_seed_sets_others_aside_and_files_that_come_later_still_move_none(colour_folders, picture):
+    folder = colour_folders("C#", images=40)  # a sign that means something elsewhere
+    seeds = {frozenset(st.open_data(folder, split_seed=seed).split("val").names) for seed in range(3)}
+    assert len(seeds) == 3
+    before = set(st.open_data(folder, split_seed=1).split("val").names)
+    for index in range(100, 140):
+        picture(seed=index).save(folder / "red" / f"{index}.png")
+    assert before < set(st.open_data(folder, split_seed=1).split("val").names)
+
+
+@given(sizes=some.lists(some.integers(1, 6), min_size=2, max_size=40), seed=some.integers(0, 9))
+def test_samples_of_one_name_stay_together(sizes, seed):
+    names = [f"picture {index}" for index, size in enumerate(sizes) for _ in range(size)]
+    held = hold_out(names, np.zeros(len(names), dtype=np.int64), 0.2, seed)
+    out = {name for name, chosen in zip(names, held, strict=True) if chosen}
+    assert not out & {name for name, chosen in zip(names, held, strict=True) if not chosen}
+    assert 1 <= len(out) < len(sizes)
+
+
+def test_two_images_a_class_are_parted_one_and_one(colour_folders):
+    data = st.open_data(colour_folders(images=2))
+    assert np.bincount(data.split("train").labels.targets).tolist() == [1, 1, 1]
+    assert np.bincount(data.split("val").labels.targets).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_folder_is_taken_as_it_is(colour_folders, name):
+    root = colour_folders("data/train").parent
+    colour_folders(f"data/{name}", images=3, classes=("blue", "green"))
+    data = st.open_data(root)
+    assert (len(data.split("train")), len(data.split("val")), data.published) == (36, 6, "val")
+    assert [data.classes[target] for target in data.split("val").labels.targets] == ["blue"] * 3 + ["green"] * 3
+
+
+def test_beside_a_test_folder_some_training_images_are_set_aside_to_choose_by(colour_folders):
+    root = colour_folders("data/train", images=100).parent
+    colour_folders("data/test", images=5)
+    data = st.open_data(root)
+    assert data.published == "test"
+    assert len(data.split("test")) == 15
+    assert len(data.split("train")) + len(data.split("val")) == 300
+    assert 15 <= len(data.split("val")) <= 50
+
+
+def test_images_may_lie_deeper_in_a_class_folder_and_hidden_files_do_not_count(colour_folders, picture):
+    folder = colour_folders()
+    (folder / "red" / "session 1").mkdir()
+    picture(seed=77).save(folder / "red" / "session 1" / "x.jpg")
+    (folder / "red" / ".DS_Store").write_bytes(b"x")
+    (folder / "red" / "Thumbs.db").write_bytes(b"x")
+    (folder / ".git").mkdir()
+    (folder / "README.txt").write_text("beside the classes, not in one")
+    data = st.open_data(folder)
+    assert "red/session 1/x.jpg" in data.samples.names
+    assert len(data.samples) == 37
+    assert data.classes == ("blue", "green", "red")
+
+
+def test_an_image_is_known_by_its_content_whatever_it_is_called(colour_folders):
+    folder = colour_folders()
+    (folder / "red" / "0.png").rename(folder / "red" / "0.dat")
+    assert "red/0.dat" in st.open_data(folder).samples.names
+
+
+def add_text(root: Path) -> None:
+    (root / "train" / "red" / "notes.txt").write_text("hello")
+
+
+def add_empty_file(root: Path) -> None:
+    (root / "train" / "red" / "empty.jpg").touch()
+
+
+def add_empty_class(root: Path) -> None:
+    (root / "train" / "violet").mkdir()
+
+
+def add_class_to_val(root: Path) -> None:
+    (root / "train" / "red").rename(root / "train" / "rde")
+
+
+def add_second_val(root: Path) -> None:
+    (root / "valid").mkdir()
+
+
+def remove_train_classes(root: Path) -> None:
+    for folder in (root / "train").iterdir():
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (add_text, r"notes\.txt: no image; move"),
+        (add_empty_file, r"empty\.jpg: no image; move"),
+        (add_empty_class, r"violet: the class is empty; add images or remove"),
+        (add_class_to_val, r"val/red: train has no class 'red' \(did you mean rde\?\)"),
+        (add_second_val, r"val, valid are all there; keep one"),
+        (remove_train_classes, r"train: there are no class folders; wanted"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_way_out(colour_folders, spoil, message):
+    root = colour_folders("data/train").parent
+    colour_folders("data/val")
+    assert st.open_data(root).classes
+    spoil(root)
+    with pytest.raises(DataError, match=message):
+        st.open_data(root)
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("nowhere", "nowhere: no such folder or file"),
+        ("mnits", r"no such folder or file \(did you mean mnist\?\)"),
+        ("file.txt", r"file\.txt: no layout that striate knows\. Wanted: "),
+        ("bare", r"bare: no layout that striate knows\. Wanted: .*FOLDER/<class>/"),
+        ("n" * 300, "cannot be read"),
+    ],
+)
+def test_what_is_no_data_set_is_said_to_be_none(tmp_path, monkeypatch, location, message):
+    monkeypatch.chdir(tmp_path)
+    Path("file.txt").touch()
+    Path("bare").mkdir()
+    with pytest.raises(DataError, match=message):
+        st.open_data(location)
+
+
+def rename_splits(root: Path, **names: str) -> Path:
+    for old, new in names.items():
+        (root / old).rename(root / new)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"train": "Train", "val": "Test"}, "Test, Train, and no train"),
+        ({"train": "training", "val": "testing"}, "testing, training, and no train"),
+        ({"val": "Val"}, r"Val\? Call splits"),
+        ({"val": "dev"}, r"dev\? Call splits train, val and test"),
+    ],
+)
+def test_what_looks_like_a_split_is_not_taken_for_a_class_nor_passed_over(colour_folders, names, message):
+    root = colour_folders("data/train").parent
+    colour_folders("data/val")
+    with pytest.raises(DataError, match=message):
+        st.open_data(rename_splits(root, **names))
+
+
+def test_a_class_may_be_called_test_but_not_train(colour_folders, capsys):
+    assert st.open_data(colour_folders("ab", classes=("control", "test"))).classes == ("control", "test")
+    with pytest.raises(DataError, match="train has no class folders; if it is a class itself"):
+        st.open_data(colour_folders("vehicles", classes=("car", "bus", "train")))
+    root = colour_folders("data/train").parent
+    (root / "docs").mkdir()
+    assert st.open_data(root).classes == ("blue", "green", "red")
+    assert "passed over, beside train: docs" in capsys.readouterr().err
+
+
+@given(sizes=some.lists(some.integers(1, 60), min_size=1, max_size=4), seed=some.integers(0, 1000))
+def test_of_every_class_about_the_due_share_is_held_out(sizes, seed):
+    targets = np.repeat(np.arange(len(sizes)), sizes)
+    names = [f"{seed}/{index}" for index in range(len(targets))]
+    held = hold_out(names, targets, 0.2)
+    for target, size in enumerate(sizes):
+        count = held[targets == target].sum()
+        assert count <= size - 1
+        assert count >= min(1, size - 1)
+        assert abs(count - 0.2 * size) <= 0.1 * size + 1
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    np.testing.assert_array_equal(hold_out([names[i] for i in shuffled], targets[shuffled], 0.2), held[shuffled])
+
+
+def test_a_class_that_a_split_lacks_is_said(colour_folders, capsys):
+    root = colour_folders("data/train").parent
+    colour_folders("data/val", classes=("red", "blue"))
+    st.open_data(root)
+    assert "val: no images of green" in capsys.readouterr().err
+
+
+def test_a_link_out_of_a_class_brings_no_other_class_in(colour_folders):
+    folder = colour_folders()
+    try:
+        (folder / "red" / "up").symlink_to(folder, target_is_directory=True)
+    except OSError:
+        pytest.skip("no links here")
+    assert len(st.open_data(folder).samples) == 36
+
+
+def test_images_behind_links_count_and_circles_end(colour_folders, tmp_path):
+    folder = colour_folders()
+    other = colour_folders("other", seed=5)
+    try:
+        (folder / "red" / "more").symlink_to(other / "red", target_is_directory=True)
+        (folder / "red" / "circle").symlink_to(folder / "red", target_is_directory=True)
+    except OSError:
+        pytest.skip("no links here")
+    assert len(st.open_data(folder).samples) == 36 + 12
+
+
+def test_a_folder_named_as_a_sample_is_not_mistaken_for_it(colour_folders, tmp_path, monkeypatch):
+    colour_folders("mnist")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"write \./mnist"):
+        st.open_data("mnist")
+    assert st.open_data("./mnist").classes == ("blue", "green", "red")
+
+
+def test_one_class_alone_cannot_be_trained_but_can_be_listed(colour_folders):
+    data = st.open_data(colour_folders(classes=("red",)))
+    with pytest.raises(DataError, match="one class only"):
+        data.check_trainable()
+
+
+def test_one_image_a_class_is_too_little_to_hold_any_out(colour_folders):
+    data = st.open_data(colour_folders(images=1))
+    assert (len(data.splits["train"]), len(data.splits["val"])) == (3, 0)
+    with pytest.raises(DataError, match="too few"):
+        data.check_trainable()
+
+
+def test_images_beside_the_class_folders_are_named(colour_folders, picture, capsys):
+    root = colour_folders("data/train").parent
+    colour_folders("data/val")
+    picture().save(root / "train" / "loose.jpg")
+    (root / "notes.txt").write_text("no image")
+    assert len(st.open_data(root).samples) == 72
+    assert "passed over, beside the class folders: " in (said := capsys.readouterr().err)
+    assert "loose.jpg; an image belongs into the folder of its class" in said
+    assert "notes" not in said

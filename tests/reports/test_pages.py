@@ -1,0 +1,188 @@
+"""Pages: valid HTML in one file, whose pictures decode, and that a browser shows without a complaint."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+from html import escape
+from pathlib import Path
+
+import html5lib
+import pytest
+from PIL import Image
+
+import striate as st
+from striate.cli import main
+from striate.reports import representation
+from striate.reports.page import Page
+from striate.runs import load
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def check(path: Path) -> str:
+    """Parse a page strictly, decode its pictures, and see that it needs nothing from elsewhere; returns its text."""
+    text = path.read_text()
+    html5lib.HTMLParser(strict=True).parse(text)
+    assert len(text) < 5_000_000
+    uris = re.findall(r"data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]+)", text)
+    assert uris
+    for uri in uris:
+        Image.open(io.BytesIO(base64.b64decode(uri))).load()
+    assert not re.search(r"(?:src|href)=\"(?!data:)", text)
+    assert "http" not in text.replace("http-equiv", "")
+    return text
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory, digits_run):
+    """The report of a network that reads digits."""
+    folder = tmp_path_factory.mktemp("report") / "run"
+    shutil.copytree(digits_run.folder, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(representation, "_DEPTHS", 3)  # for the time that more take
+        return load(folder).report()
+
+
+def test_a_report_says_it_all_in_one_file(reported):
+    text = check(reported)
+    for words in ("How it learned", "By class", "How far its probabilities can be trusted", "Its worst mistakes",
+                  "Where it is least sure", "Its data", "What its first layer looks for", "From pixels to meaning",
+                  "most frequent class", "called ", "What is taken for something else most often"):  # fmt: skip
+        assert words in text, words
+    assert len(re.findall("data-picture", text)) > 400  # points at some depths
+
+
+@pytest.fixture(scope="module")
+def explained(tmp_path_factory, reported):
+    """A page that explains a digit."""
+    folder = tmp_path_factory.mktemp("explain")
+    Image.fromarray(st.open_data("mnist").split("val").pictures.pixels[0]).save(folder / "digit.png")
+    assert main(["explain", str(reported.parent), str(folder / "digit.png"), "--out", str(folder / "page.html")]) == 0
+    return folder / "page.html"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("page", ["reported", "explained"])
+def test_a_browser_shows_a_page_without_a_complaint_and_without_scrolling_sideways(page, width, tmp_path, request):
+    # within a frame: a window may not be as narrow as a phone
+    shown = request.getfixturevalue(page).read_text()
+    probe = "<script>parent.document.title = document.documentElement.scrollWidth + ' of ' + innerWidth;</script>"
+    frame = tmp_path / "frame.html"
+    content = escape(shown.replace("</body>", f"{probe}</body>"))
+    style = f'width="{width}" height="900" style="border:0"'
+    frame.write_text(f'<!DOCTYPE html><iframe {style} srcdoc="{content}"></iframe>')
+    result = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1500,900", "--dump-dom",
+         "--enable-logging=stderr", "--v=0", frame.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert "CONSOLE" not in result.stderr
+    scrolled, seen = map(int, re.search(r"<title>(\d+) of (\d+)</title>", result.stdout).groups())
+    assert seen in range(width - 20, width + 1)  # but for a scroll bar
+    assert scrolled <= seen
+
+
+def test_the_end_of_a_training_leaves_a_report(colour_folders, tmp_path, reports):
+    run = st.train(colour_folders(), st.TrainConfig(model="resnet20", size=8, epochs=2, out=str(tmp_path / "run")))
+    assert "How it learned" in check(run.folder / "report.html")
+
+
+def test_a_report_without_its_data_says_so(colour_run, tmp_path, capsys):
+    assert main(["report", str(colour_run.folder), "--data", str(tmp_path / "gone"), "--json"]) == 2
+    assert not (colour_run.folder / "report.html").exists()
+    record = json.loads((colour_run.folder / "run.json").read_text())
+    record["data"]["location"] = str(tmp_path / "gone")
+    (colour_run.folder / "run.json").write_text(json.dumps(record))
+    assert main(["report", str(colour_run.folder), "--json"]) == 0
+    said = capsys.readouterr()
+    assert "its pictures are not at hand, so report.html is without them" in said.err
+    path = Path(json.loads(said.out)["report"])
+    assert load(colour_run.folder).report().name == "report-without-pictures.html"  # and what is there stays
+    text = path.read_text()
+    assert "They are not at hand" in text
+    assert "How it learned" in text
+
+
+def test_reports_of_poses_and_masks(dots_run, tmp_path):
+    folder = tmp_path / "pose"
+    shutil.copytree(dots_run.folder, folder)
+    text = check(load(folder).report())
+    assert "off on average" in text
+    assert "By joint" in text
+    assert "<th>joint</th>" in text.partition("Its data")[2]
+    line = "conv 6@3x3 pad=1 | bn | relu | maxpool 2 | conv 8@3x3 pad=1 | bn | relu | gap | fc classes"
+    options = {"model": line, "task": "segment", "epochs": 1, "size": 32, "precision": "float32"}
+    run = st.train("figures:30", st.TrainConfig(**options, out=str(tmp_path / "segment")))
+    text = check(run.report())
+    assert "of the pixels are right" in text
+    assert "pixels in train" in text
+    assert "From pixels to meaning" in text
+
+
+def test_explain_writes_a_page(colour_run, colour_folders, tmp_path, capsys, monkeypatch):
+    picture = next((tmp_path / "colours").rglob("*.png"))
+    out = tmp_path / "page.html"
+    assert main(["explain", str(colour_run.folder), str(picture), "--out", str(out)]) == 0
+    text = check(out)
+    for words in (
+        "What it says",
+        "Grad-CAM",
+        "random weights",
+        "The slow check",
+        "most alike",
+        "channel ",
+        "How sure that is",
+    ):
+        assert words in text, words
+    assert main(["explain", str(colour_run.folder), "--layer", "conv1", "--matrix", "--out", str(out)]) == 2
+    assert "there is something already" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    for name in ("explain.html", "explain-2.html"):
+        assert main(["explain", str(colour_run.folder), "--layer", "conv1", "--matrix"]) == 0
+        assert "singular value" in check(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["IMAGE", "--layer", "layer1.9"], "the network has no layer 'layer1.9' (did you mean layer1."),
+        (["IMAGE", "--of", "gren"], "of (=gren) is none of the network's (did you mean green?)"),
+        (["IMAGE", "--layer", "gap"], "layer (=gap) gives no maps; some that do: "),
+        (["nothing.png"], "nothing.png: cannot be read"),
+        ([], "wanted: images to explain, or --layer NAME --matrix"),
+        (["--layer", "relu", "--matrix"], "ReLU cannot be drawn as a matrix"),
+        (["--matrix"], "matrix: name the --layer that is to be drawn"),
+        (["--layer", "conv1", "--matrix", "--of", "red"], "matrix: a layer is drawn without images"),
+        (["IMAGE", "--out", "page.txt"], "out (=page.txt) must end in .html"),
+    ],
+)
+def test_what_cannot_be_explained_is_answered_in_a_line(colour_run, tmp_path, capsys, monkeypatch, words, answer):
+    monkeypatch.chdir(tmp_path)
+    picture = next((tmp_path / "colours").rglob("*.png"))
+    assert main(["explain", str(colour_run.folder), *(str(picture) if w == "IMAGE" else w for w in words)]) == 2
+    said = capsys.readouterr().err
+    assert answer in said
+    assert not (tmp_path / "explain.html").exists()
+
+
+def test_a_damaged_picture_is_named(colour_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
+    assert main(["explain", str(colour_run.folder), "bad.png"]) == 2
+    assert "bad.png" in capsys.readouterr().err
+
+
+def test_a_page_writes_what_it_is_given_as_text(tmp_path):
+    page = Page("<b> & 'so'", "lead")
+    page.table(["a"], [["<script>"]])
+    html5lib.HTMLParser(strict=True).parse(page.html())
+    assert "<script>" not in page.html()
+    assert "&lt;b&gt; &amp; " in page.html()

@@ -1,0 +1,199 @@
+"""Run something in several processes that belong together, as torchrun would start them: for test_distributed.py.
+
+Takes a JSON document: how many processes, what they do, and its arguments. Prints a JSON list of what each returned.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import striate as st
+from striate.batching.targets import JointTargets
+from striate.errors import Interrupted, StriateError
+from striate.sessions import session as assembly
+from striate.tasks.base import Batch
+from striate.tasks.classification import Classification
+from striate.tasks.pose import Pose
+from striate.tasks.segmentation import Segmentation
+from striate.tasks.skeleton import Skeleton
+from striate.tasks.vocabulary import Vocabulary
+from striate.training import loop
+from striate.training.config import TrainConfig
+from striate.training.distributed import DistributedContext, join
+from striate.training.precision import Precision
+from striate.training.state import start
+from striate.training.step import StepContext, train_step
+
+
+class HalfCounted(Classification):
+    """Targets of class 1 do not count."""
+
+    def loss(self, outputs, targets):
+        kept = targets == 0
+        return super().loss(outputs[kept], targets[kept])[0], int(kept.sum())
+
+
+def gradients(world: DistributedContext, *, accumulate: int, bad: int = -1) -> dict:
+    """Take three steps of a network with group norm on batches of seven, of which few and uneven targets count."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+    config = TrainConfig(accumulate=accumulate, clip=0.5)
+    engine = StepContext(
+        task=HalfCounted(Vocabulary(classes=("a", "b"))),
+        config=config,
+        lr=0.1,
+        schedule=lambda step: 1.0,
+        precision=Precision(),
+        world=world,
+    )
+    state, found = start(model, config), []
+    for step in range(3):
+        generator = torch.Generator().manual_seed(step)
+        images = torch.randn(14, 3, 4, 4, generator=generator)
+        targets = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 0])  # six of seven even ones, one odd one
+        if world.rank == bad and step == 1:
+            images = images * float("inf")
+        own = slice(world.rank, None, world.size)
+        try:
+            step_result = train_step(state, engine, Batch(images=images[own], targets=targets[own]))
+            found.append([step_result.loss_sum, step_result.targets])
+            assert step_result.images == 14
+        except StriateError as error:
+            return {"steps": found, "error": str(error), "weights": weights(model)}
+    return {"steps": found, "weights": weights(model)}
+
+
+def pixels(world: DistributedContext, *, accumulate: int) -> dict:
+    """Take three steps on masks of which few and uneven pixels count, and measure the network on seven more."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv2d(4, 3, 1))
+    config, task = TrainConfig(accumulate=accumulate), Segmentation(Vocabulary(classes=("a", "b", "c")), dice=0.5)
+    engine = StepContext(
+        task=task, config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), world=world
+    )
+    state, found = start(model, config), []
+    images = torch.randn(6, 3, 5, 6)
+    targets = torch.randint(0, 3, (6, 5, 6))
+    targets[0], targets[1, 1:], targets[4, :, 2:] = 255, 255, 255  # none, few and some are labelled
+    own = slice(world.rank, None, world.size)
+    batch = Batch(images=images[own], targets=targets[own])
+    for _ in range(3):
+        step = train_step(state, engine, batch)
+        found.append([step.loss_sum, step.targets])
+    own = slice(world.rank, 5, world.size)
+    measured = loop.evaluate(model, task, [Batch(images=images[own], targets=targets[own])], world=world)
+    return {"steps": found, "weights": weights(model), "figures": measured.compute(), "per_class": measured.rows()}
+
+
+def joints(world: DistributedContext, *, accumulate: int, hidden: bool = False) -> dict:
+    """Take three steps on poses of which few and uneven joints count, and measure the network on five of them.
+
+    Where every second pose is hidden, one of two processes has no joint that counts.
+    """
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 20))
+    skeleton = Skeleton(joints=("a", "b", "c", "d"), parents=(-1, 0, 1, 2))
+    config, task = TrainConfig(accumulate=accumulate), Pose(Vocabulary(skeleton=skeleton))
+    targets = JointTargets(
+        xyz_mm=100 * torch.randn(6, 4, 3),
+        uv_px=6 * torch.rand(6, 4, 2),
+        visible=torch.tensor([[1, 1, 1, 1], [0, 0, 0, 1], [1, 1, 1, 0], [1, 0, 0, 0], [0, 1, 1, 1], [1, 0, 1, 0]]) > 0,
+        placed=torch.tensor([[1, 0, 1, 1], [0, 0, 0, 1], [1, 1, 1, 0], [0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]) > 0,
+        image_px=(6, 6),
+    )
+    if hidden:
+        targets.visible[1::2], targets.placed[1::2] = False, False
+    images = torch.randn(6, 3, 6, 6)
+    task.fit_target_statistics([targets], lambda chosen: [images[chosen]])
+    engine = StepContext(
+        task=task, config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), world=world
+    )
+    state, found = start(model, config), []
+    own = slice(world.rank, None, world.size)
+    batch = Batch(images=images[own], targets=targets[own])
+    for _ in range(3):
+        step = train_step(state, engine, batch)
+        found.append([step.loss_sum, step.targets])
+    own = slice(world.rank, 5, world.size)
+    measured = loop.evaluate(model, task, [Batch(images=images[own], targets=targets[own])], world=world)
+    return {"steps": found, "weights": weights(model), "figures": measured.compute(), "rows": measured.rows()}
+
+
+def weights(model: nn.Module) -> list[float]:
+    return torch.cat([value.detach().flatten() for value in model.parameters()]).tolist()
+
+
+def metrics(world: DistributedContext, *, samples: int) -> dict:
+    """Measure a network on some samples, each of which is one process's."""
+    torch.manual_seed(0)
+    images, targets = torch.randn(samples, 3, 4, 4), torch.arange(samples) % 3
+    model = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
+    own = slice(world.rank, None, world.size)
+    batches = [Batch(images=images[own], targets=targets[own])] if len(targets[own]) else []
+    found = loop.evaluate(model, Classification(Vocabulary(classes=tuple("abc"))), batches, world=world)
+    return {"figures": found.compute(), "per_class": found.rows()}
+
+
+def training(world: DistributedContext, *, data: str, options: dict, stop_at: int = 0, log: str = "") -> dict:
+    """Train; writes down which images were in which step; process 0 is interrupted after some steps."""
+    real = loop.train_step
+
+    def noted(state, engine, batch):
+        with Path(f"{log}-{world.rank}").open("a") as file:
+            ids = [round(float(image.sum()), 2) for image in batch.images]
+            file.write(json.dumps({"step": state.progress.steps, "images": ids}) + "\n")
+        result = real(state, engine, batch)
+        if world.first and state.progress.steps == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return result
+
+    loop.train_step = noted
+    assembly.report_on = lambda run: None  # for the time that it takes
+    try:
+        run = assembly.train(data, st.TrainConfig(**options))
+    except Interrupted as end:
+        return {"interrupted": str(end)}
+    return {"metrics": run.record.metrics, "epochs": run.record.epochs}
+
+
+def main() -> None:
+    task = json.loads(sys.stdin.read())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(task["processes"]):
+        reading, writing = os.pipe()
+        process = os.fork()
+        if process == 0:
+            os.environ |= {
+                "RANK": str(rank),
+                "WORLD_SIZE": str(task["processes"]),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+            }
+            with join() as world:
+                answer = globals()[task["what"]](world, **task["arguments"])
+            with os.fdopen(writing, "w") as file:
+                file.write(json.dumps(answer))
+            os._exit(0)
+        os.close(writing)
+        children.append((process, reading))
+    answers = []
+    for process, reading in children:
+        with os.fdopen(reading) as file:
+            answers.append(json.loads(file.read()))
+        os.waitpid(process, 0)
+    print(json.dumps(answers))
+
+
+if __name__ == "__main__":
+    main()

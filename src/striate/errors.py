@@ -44,16 +44,21 @@ class InputError(StriateError, ValueError):
     """
 
     def __init__(self, where: str, what: str = "", fix: str = "", notes: Iterable[str] = ()) -> None:
-        if not what:  # not yet given in fields
+        message = "" if what else where  # not yet given in fields
+        if message:
             where, what = "", where.removesuffix(".")
         self.where, self.what, self.fix, self.notes = where, what, fix, tuple(notes)
-        super().__init__(where, what, fix, self.notes)  # in which order a copy in another process is made of them
+        super().__init__(message or self._line())
 
-    def __str__(self) -> str:
+    def _line(self) -> str:
         """Return all of it in a line, notes in brackets."""
         place = f"{self.where}: " if self.where else ""
         known = f" ({'; '.join(self.notes)})" if self.notes else ""
         return f"{place}{self.what}{known}{f'; {self.fix}' if self.fix else ''}."
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, str, tuple[str, ...]]]:
+        """Return what a copy in another process is made of."""
+        return type(self), (self.where, self.what, self.fix, self.notes)
 
     def at(self, where: str) -> Self:
         """Return the same error with a place before its own: the file, say, that a row is in."""

@@ -121,7 +121,7 @@ def test_what_goes_wrong_while_a_batch_is_gathered_reaches_whoever_waits_for_it(
 
 @pytest.mark.parametrize(("samples", "looked_at"), [(5, 5), (9, 4)])
 def test_channel_statistics_are_those_of_numpy_over_the_samples_that_are_looked_at(samples, looked_at, monkeypatch):
-    monkeypatch.setattr("striate.images.preprocessing._COUNTED", looked_at)
+    monkeypatch.setattr("striate.datasets.statistics._COUNTED", looked_at)
     images = np.random.default_rng(2).integers(0, 256, (samples, 7, 9, 3), dtype=np.uint8)
     chosen = images if samples == looked_at else images[[0, 2, 5, 8]]
     mean, std = channel_statistics(make_store(images))

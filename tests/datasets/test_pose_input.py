@@ -250,7 +250,7 @@ def test_what_a_run_has_learned_is_whole_or_it_is_damaged(dots_run, tmp_path, ca
     shutil.copytree(dots_run.folder, tmp_path / "run")
     path = tmp_path / "run" / "run.json"
     document = json.loads(path.read_text())
-    spoil(document["learned"])
+    spoil(document["target_statistics"])
     path.write_text(json.dumps(document))
     assert main(["predict", str(tmp_path / "run"), "x.png"]) == 2
     assert f"{path}: damaged (" in capsys.readouterr().err

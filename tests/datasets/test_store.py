@@ -224,9 +224,9 @@ def test_a_damaged_store_is_not_used(tmp_path, picture, name, decoded):
 BUILD = """
 import sys, numpy as np
 from pathlib import Path
-from striate.datasets import workers
+from striate.cache import workers
 from striate.datasets.dataset import Samples
-from striate.images.resize import Form
+from striate.images.resize import ImageSpec
 from striate.datasets.labels import ClassLabels
 from striate.images.sources import ImageFiles
 from striate.datasets.store import open_store
@@ -238,7 +238,7 @@ def slow(self, index, form, **options):
 ImageFiles.decode = slow
 paths = sorted(Path(sys.argv[1]).iterdir())
 samples = Samples(names=tuple(map(str, paths)), pictures=ImageFiles(paths), labels=ClassLabels(np.arange(len(paths))))
-store = open_store(samples, Form(height_px=8, width_px=10, channels=3), name="a", location="a")
+store = open_store(samples, ImageSpec(height_px=8, width_px=10, channels=3), name="a", location="a")
 print(store.gather(np.arange(len(paths))).images.sum())
 """
 
@@ -488,7 +488,7 @@ def test_the_caches_place_is_the_platforms_unless_it_is_set(monkeypatch):
 
 def test_the_form_of_a_store_and_what_reads_it_are_in_its_key():
     keys = {
-        shelf.Shelf(form, pictures).key
+        shelf.StoreIndex(form, pictures).key
         for form in (FORM, replace(FORM, fit="stretch"))
         for pictures in (ImageFiles([]), ImageArray(np.zeros((0, 1, 1), np.uint8)))
     }

@@ -15,13 +15,13 @@ SCRIPT = f"""
 import json, pathlib, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY_BYTES}, {MEMORY_BYTES}))
 from striate.images.decode import decode
-from striate.images.resize import Form
+from striate.images.resize import ImageSpec
 from striate.errors import ImageError
 found = {{}}
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     for channels in (3, 1):
         try:
-            image = decode(path.read_bytes(), Form(height_px=64, width_px=64, channels=channels))
+            image = decode(path.read_bytes(), ImageSpec(height_px=64, width_px=64, channels=channels))
         except ImageError as error:
             entry = {{"reason": str(error), "warnings": getattr(error, "__notes__", [])}}
         else:

@@ -67,7 +67,7 @@ def resize_transform(height: int, width: int, form: ImageSpec) -> ResizeTransfor
 
     Images, masks and joints all go through this one geometry. The centre always comes to lie on the centre.
 
-    >>> fit_box(50, 100, Form(height_px=10, width_px=10, channels=3, fit="pad"))
+    >>> resize_transform(50, 100, ImageSpec(height_px=10, width_px=10, channels=3, fit="pad"))
     ResizeTransform(scale_x=0.1, scale_y=0.1, offset_x=0.0, offset_y=2.5)
     """
     ratio_x, ratio_y = form.width_px / width, form.height_px / height

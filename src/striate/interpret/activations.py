@@ -39,7 +39,7 @@ def record_activations(network: nn.Module, layers: Sequence[str]) -> Iterator[di
     """Collect what layers give, by name, while a block runs the network; the hooks are gone afterwards.
 
     >>> network = nn.Sequential(nn.ReLU(), nn.Flatten())
-    >>> with tapped(network, ["0"]) as found:
+    >>> with record_activations(network, ["0"]) as found:
     ...     given = network(Tensor([[-1.0, 2.0]]))
     ...     found["0"]
     tensor([[0., 2.]])

@@ -1,4 +1,4 @@
-"""Runs that an older striate made are read, measured and gone on with: see `data_format2/make.py`."""
+"""Runs that an older striate made are read, measured and gone on with: see `data_format4/make.py`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import torch
 import striate as st
 from striate.cli import main
 
-OLDER = Path(__file__).parent / "data_format2"
-RENAMED: dict[str, list[str]] = {}
+OLDER = Path(__file__).parent / "data_format4"
+RENAMED: dict[str, list[str]] = {"--store": ["--cache"], "--early-lr": ["--layer-lr-decay"], "--mix": ["--mixup"]}
 """Words of the command line that these runs were begun with, and what is to be said in their place by now."""
 
 

@@ -1,6 +1,6 @@
 """Make the older runs that `tests/test_older_runs.py` goes on using, with the data that they were trained on.
 
-    OMP_NUM_THREADS=1 python tests/data_format2/make.py
+    OMP_NUM_THREADS=1 python tests/data_format4/make.py
 
 It was run with striate at commit 46c6929, whose `run.json` says format 4 and whose checkpoints say format 1, and is
 kept to show how these folders came about: what a later striate makes is not what they are for.

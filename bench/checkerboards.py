@@ -1,6 +1,6 @@
 """Checkerboards of trained transposed convolutions: kernel 3 stride 2 against kernel 4 stride 2, by their spectrum.
 
-python bench/checkerboards.py DATA --out FOLDER [--plot FILE.png] [--budget 4m] [--model LINE]
+python bench/checkerboards.py DATA --out FOLDER [--plot FILE.png] [--budget 4m | --epochs N] [--model LINE]
 
 Trains a plain encoder-decoder four times for equally long: each kernel, begun as bilinear upsampling and begun at
 random (He et al. 2015). Then the scores of validation images are looked at along their rows: a checkerboard is a
@@ -16,6 +16,7 @@ import argparse
 import warnings
 from pathlib import Path
 
+import made
 import numpy as np
 import torch
 from torch import nn
@@ -60,16 +61,18 @@ def peak(spectrum: np.ndarray, frequency: float) -> float:
     return float(spectrum[at] / np.median(spectrum[around]))
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Train four networks, and print a row each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--budget", default="4m")
+    parser.add_argument("--epochs", type=int, help="in place of a budget")
     parser.add_argument("--model", default=LINE)
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     warnings.simplefilter("ignore", CheckerboardWarning)
+    length = {"epochs": given.epochs} if given.epochs else {"budget": given.budget}
     curves = {}
     print("| kernel, start | mean IoU | peak at 0.5 | peak at 0.25 |\n|---|---|---|---|")
     for start in ("bilinear", "random"):
@@ -77,7 +80,7 @@ def main() -> None:
             decoders.deconv = doubling(kernel, bilinear=start == "bilinear")
             name = f"kernel {kernel}, {start}"
             config = st.TrainConfig(
-                task="segment", model=given.model, decoder="transposed", skips=False, budget=given.budget,
+                task="segment", model=given.model, decoder="transposed", skips=False, **length,
                 stem="large", dice=0.0, out=str(given.out / f"{kernel}-{start}"),
             )  # fmt: skip
             run = st.train(given.data, config)
@@ -107,5 +110,21 @@ def seen(data: str, form, most: int = 64):
         yield batch.images
 
 
+def tiny(folder: Path) -> list[str]:
+    """Return the arguments of a run on made images."""
+    data = made.masks(folder / "data")
+    return [
+        str(data),
+        "--out",
+        str(folder),
+        "--plot",
+        str(folder / "p.png"),
+        "--epochs",
+        "1",
+        "--model",
+        made.MASK_LINE,
+    ]
+
+
 if __name__ == "__main__":
-    main()
+    made.run(main, tiny)

@@ -23,6 +23,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import made
+
 # a training in a process of its own, on one thread
 _CHILD = """
 import json, sys
@@ -92,7 +94,7 @@ def print_table(rows: list[dict[str, Any]], names: list[str], shown: list[str]) 
             print(f"| {name} | {' | '.join(cells)} | {len(found)} |")
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Train what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
@@ -102,7 +104,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--show", nargs="+", default=["loss"])
     parser.add_argument("--cores", type=int, default=os.cpu_count())
-    given = parser.parse_intermixed_args()
+    given = parser.parse_intermixed_args(words)
     choices = {
         name.strip(): read_options(words.split()) for name, _, words in (c.partition(":") for c in given.choices)
     }
@@ -134,5 +136,23 @@ def main() -> None:
     print_table([row for row in rows if common.items() <= row["options"].items()], list(choices), given.show)
 
 
+def tiny(folder: Path) -> list[str]:
+    """Return the arguments of a run on made images."""
+    data, results = made.class_folders(folder / "data"), folder / "results.jsonl"
+    choices = ["--choices", "plain: augment=none", "augmented: augment=light"]
+    return [
+        str(data),
+        "--results",
+        str(results),
+        *choices,
+        "--show",
+        "accuracy",
+        "loss",
+        "--",
+        "model=lenet5",
+        "epochs=1",
+    ]
+
+
 if __name__ == "__main__":
-    main()
+    made.run(main, tiny)

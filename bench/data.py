@@ -1,6 +1,6 @@
 """The data path against what one would write without it; ratios of one run.
 
-python bench/data.py FOLDER [--parts epochs training memory affine]
+python bench/data.py FOLDER [--parts epochs training memory affine] [--batch-size 256] [--turns 12]
 
 FOLDER has class folders of small images, such as those of CIFAR-10's training images as JPEGs. torchvision and kornia
 are compared with where they are installed.
@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import made
 import numpy as np
 import scipy.ndimage
 import torch
@@ -37,7 +38,7 @@ from striate.datasets.store import Store, open_store
 from striate.images.preprocessing import Preprocessing
 from striate.images.resize import ImageSpec
 
-SIZE, BATCH = 32, 256
+SIZE = 32
 POLICY = Policy(flip=0.5, rotate_deg=15, scale=1.1, translate=1 / 8)
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
 
@@ -115,10 +116,10 @@ def empty_cache() -> Iterator[None]:
                 os.environ["STRIATE_CACHE"] = before
 
 
-def make_batches(store: Store) -> Batches:
+def make_batches(store: Store, batch_size: int) -> Batches:
     """Put a store into batches."""
     form = Preprocessing(height_px=SIZE, width_px=SIZE, channels=3, fit="crop", mean=MEAN, std=STD)
-    return Batches(store=store, preprocessing=form, batch_size=BATCH, device=torch.device("cpu"))
+    return Batches(store=store, preprocessing=form, batch_size=batch_size, device=torch.device("cpu"))
 
 
 def seconds(batches: Iterable[object]) -> float:
@@ -129,7 +130,7 @@ def seconds(batches: Iterable[object]) -> float:
     return time.perf_counter() - begin
 
 
-def epochs(folder: Path) -> None:
+def epochs(folder: Path, batch_size: int, turns: int) -> None:
     """Time the first epoch, with all that comes before it, and later ones."""
     for path in folder.rglob("*.*"):  # all find the files in memory
         path.read_bytes()
@@ -139,13 +140,13 @@ def epochs(folder: Path) -> None:
         with contextlib.suppress(ImportError):
             data = make(folder)
             ways[f"{name}, DataLoader"] = torch.utils.data.DataLoader(
-                data, BATCH, shuffle=True, num_workers=2, persistent_workers=True
+                data, batch_size, shuffle=True, num_workers=2, persistent_workers=True
             ).__iter__
     with empty_cache():
         begin = time.perf_counter()
         store = open_training(folder)
         opened = time.perf_counter() - begin
-        count, batches, numbers = len(store), make_batches(store), itertools.count()
+        count, batches, numbers = len(store), make_batches(store, batch_size), itertools.count()
         ways = {"striate": lambda: batches.shuffled(0, next(numbers), POLICY)} | ways
         taken: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(4):  # in turns, so that a busy machine is unkind to all
@@ -155,7 +156,7 @@ def epochs(folder: Path) -> None:
         begin = time.perf_counter()
         open_training(folder)
         again = time.perf_counter() - begin
-    print(f"epochs of {count:,} JPEGs of {SIZE}x{SIZE}, flip + affine + crop, batches of {BATCH}, images/s")
+    print(f"epochs of {count:,} JPEGs of {SIZE}x{SIZE}, flip + affine + crop, batches of {batch_size}, images/s")
     print(f"{'':28}{'first':>10}{'ratio':>8}{'later':>10}{'ratio':>8}    (later: median of 3)")
     first, later = taken["striate"][0], np.median(taken["striate"][1:])
     for name, times in taken.items():
@@ -179,23 +180,23 @@ def training_step() -> Callable[[Tensor, Tensor], None]:
     return step
 
 
-def training(folder: Path) -> None:
+def training(folder: Path, batch_size: int, turns: int) -> None:
     """Time training from the store against the same step on one batch that is in memory, in turns of ten steps."""
     with empty_cache():  # which may go: what is mapped stays
-        batches = make_batches(open_training(folder))
+        batches = make_batches(open_training(folder), batch_size)
     step, stream = training_step(), stream_of(batches)
     kept = next(stream)
     times: dict[str, list[float]] = {"data": [], "memory": []}
-    for turn in range(13):
+    for turn in range(1 + turns):
         for name, taken in times.items():
             begin = time.perf_counter()
             for _ in range(10):
                 batch = next(stream) if name == "data" else kept
                 step(batch.images, batch.targets)
             if turn:  # the first turn warms up
-                taken.append(10 * BATCH / (time.perf_counter() - begin))
+                taken.append(10 * batch_size / (time.perf_counter() - begin))
     ratios = np.array(times["data"]) / np.array(times["memory"])
-    print("training ResNet-20, images/s (medians of 12 turns)")
+    print(f"training ResNet-20, images/s (medians of {turns} turns)")
     print(
         f"from the store {np.median(times['data']):,.0f}, one batch repeated {np.median(times['memory']):,.0f}: ",
         end="",
@@ -216,13 +217,13 @@ import resource, sys, torch
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 import data
-step = data.training_step()
+step, batch_size = data.training_step(), int(sys.argv[3])
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 for _ in range(3):
-    zeros = torch.zeros(data.BATCH, 32, 32, 3).permute(0, 3, 1, 2)
-    step(zeros, torch.zeros(data.BATCH, dtype=torch.int64))
+    zeros = torch.zeros(batch_size, 32, 32, 3).permute(0, 3, 1, 2)
+    step(zeros, torch.zeros(batch_size, dtype=torch.int64))
 before = peak()
-batches = data.make_batches(data.open_training(Path(sys.argv[2])))
+batches = data.make_batches(data.open_training(Path(sys.argv[2])), batch_size)
 for number, batch in enumerate(batches.shuffled(0, 0, data.POLICY)):
     if number < 10 or number >= len(batches) - 10:  # before and after all pixels have been in memory
         step(batch.images, batch.targets)
@@ -230,22 +231,22 @@ print(f"{len(batches.store):,} {before:.0f} {peak() - before:.0f}")
 """
 
 
-def memory(folder: Path) -> None:
+def memory(folder: Path, batch_size: int, turns: int) -> None:
     """Measure what the data add to the memory of a process that trains ResNet-20; worker processes are not counted."""
-    command = [sys.executable, "-c", MEMORY, str(Path(__file__).parent), str(folder)]
+    command = [sys.executable, "-c", MEMORY, str(Path(__file__).parent), str(folder), str(batch_size)]
     with empty_cache():
         images, before, more = subprocess.check_output(command, text=True).split()
     print(f"memory: training ResNet-20 on zeros takes {before} MiB, on {images} images {more} MiB more\n")
 
 
-def affine() -> None:
+def affine(folder: Path, batch_size: int, turns: int) -> None:
     """Time one composed resampling against others, and measure their distance from the exact one."""
-    images = smooth_images(BATCH, SIZE)
+    images = smooth_images(batch_size, SIZE)
     policy = Policy(flip=0.5, rotate_deg=15, scale=1.1, shear_deg=8, translate=1 / 8)
-    matrices = SampledAugmentation(policy, draw(BATCH, 0, 0), height_px=SIZE, width_px=SIZE).matrices()
+    matrices = SampledAugmentation(policy, draw(batch_size, 0, 0), height_px=SIZE, width_px=SIZE).matrices()
     exact = np.stack([exact_warp(image, matrix) for image, matrix in zip(images, matrices, strict=True)])
-    inside = np.ones((BATCH, SIZE, SIZE, 1))
-    for step in steps_of(policy):  # where no way looks beyond the border, in between or in the end
+    inside = np.ones((batch_size, SIZE, SIZE, 1))
+    for step in steps_of(policy, batch_size):  # where no way looks beyond the border, in between or in the end
         inside = np.stack([exact_warp(mask, matrix, "constant") for mask, matrix in zip(inside, step, strict=True)])
     whole = np.stack([exact_warp(np.ones((SIZE, SIZE, 1)), matrix, "constant") for matrix in matrices])
     inside = np.minimum(inside, whole) > 0.999
@@ -265,13 +266,13 @@ def affine() -> None:
             begin = time.perf_counter()
             way()
             times[name].append(time.perf_counter() - begin)
-    print(f"flip, rotation, scale, shear, translation of {BATCH} images of {SIZE}x{SIZE}")
+    print(f"flip, rotation, scale, shear, translation of {batch_size} images of {SIZE}x{SIZE}")
     print(f"{'':28}{'images/s':>10}{'ratio':>8}{'mean error':>13}{'largest':>9}   (of 255, away from borders)")
     base = min(times["striate, one matrix"][1:])
     for name, way in ways.items():
         error = np.abs(way() - exact)[np.broadcast_to(inside, exact.shape)]
         taken = min(times[name][1:])
-        print(f"{name:28}{BATCH / taken:10,.0f}{base / taken:7.2f}x{error.mean():13.3f}{error.max():9.1f}")
+        print(f"{name:28}{batch_size / taken:10,.0f}{base / taken:7.2f}x{error.mean():13.3f}{error.max():9.1f}")
 
 
 def smooth_images(count: int, size: int) -> np.ndarray:
@@ -308,15 +309,15 @@ def pillow_composed(images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     return np.stack(moved)
 
 
-def steps_of(policy: Policy) -> list[np.ndarray]:
+def steps_of(policy: Policy, images: int) -> list[np.ndarray]:
     """Return the matrices of each operation alone, in their order; their product is that of `SampledAugmentation`."""
-    drawn = draw(BATCH, 0, 0)
+    drawn = draw(images, 0, 0)
     moves = SampledAugmentation(policy, drawn, height_px=SIZE, width_px=SIZE)
     whole = moves.matrices()
     centre = np.array([[1, 0, SIZE / 2], [0, 1, SIZE / 2], [0, 0, 1]])
     angle, _, shear = (2 * drawn[:, column].astype(np.float64) - 1 for column in (1, 2, 3))
     scale = policy.scale ** (2 * drawn[:, 2].astype(np.float64) - 1)
-    found = [np.tile(np.eye(3), (BATCH, 1, 1)) for _ in range(4)]
+    found = [np.tile(np.eye(3), (images, 1, 1)) for _ in range(4)]
     found[0][:, 0, 0] = np.where(moves.flipped, -1, 1)
     found[1][:, 0, 1] = np.tan(np.deg2rad(policy.shear_deg * shear))
     found[2][:, 0, 0] = found[2][:, 1, 1] = scale
@@ -331,7 +332,7 @@ def steps_of(policy: Policy) -> list[np.ndarray]:
 
 def pillow_steps(images: np.ndarray, policy: Policy) -> np.ndarray:
     """Move images with Pillow, resampling after every operation."""
-    for matrices in steps_of(policy):
+    for matrices in steps_of(policy, len(images)):
         images = pillow_composed(images, matrices)
     return images
 
@@ -350,21 +351,28 @@ def kornia_composed(images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
 
 def kornia_steps(images: np.ndarray, policy: Policy) -> np.ndarray:
     """Move a batch with kornia, resampling after every operation."""
-    for matrices in steps_of(policy):
+    for matrices in steps_of(policy, len(images)):
         images = kornia_composed(images, matrices)
     return images
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Run the parts that are asked for."""
-    parts = ("epochs", "training", "memory", "affine")
+    parts = {"epochs": epochs, "training": training, "memory": memory, "affine": affine}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
-    given = parser.parse_args()
+    parser.add_argument("--parts", nargs="+", choices=parts, default=list(parts))
+    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--turns", type=int, default=12, help="of training")
+    given = parser.parse_args(words)
     for name in given.parts:
-        affine() if name == "affine" else globals()[name](given.folder)
+        parts[name](given.folder, given.batch_size, given.turns)
+
+
+def tiny(folder: Path) -> list[str]:
+    """Return the arguments of a run on made images."""
+    return [str(made.class_folders(folder / "data")), "--batch-size", "8", "--turns", "1"]
 
 
 if __name__ == "__main__":
-    main()
+    made.run(main, tiny)

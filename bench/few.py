@@ -14,8 +14,10 @@ import csv
 import random
 from pathlib import Path
 
+import made
 
-def main() -> None:
+
+def main(words: list[str]) -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -23,7 +25,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=10)
     parser.add_argument("--test", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     rows = []
     for folder in sorted(path for path in given.folder.iterdir() if path.is_dir()):
         pictures = sorted(folder.iterdir())
@@ -40,5 +42,10 @@ def main() -> None:
         csv.writer(file).writerows([("image", "label", "split"), *rows])
 
 
+def tiny(folder: Path) -> list[str]:
+    """Return the arguments of a run on made images."""
+    return [str(made.class_folders(folder / "data")), str(folder / "few.csv"), "--each", "4", "--test", "4"]
+
+
 if __name__ == "__main__":
-    main()
+    made.run(main, tiny)

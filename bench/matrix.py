@@ -1,15 +1,18 @@
 """The matrix view against what one would do without it; ratios of one run.
 
-python bench/matrix.py
+python bench/matrix.py [--channels 64]
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from functools import partial
 from operator import matmul
+from pathlib import Path
 
+import made
 import numpy as np
 import torch
 from torch import nn
@@ -36,10 +39,10 @@ def push_unit_vectors(layer: nn.Module, shape: tuple[int, int, int], begin: int,
         return layer(units.view(count, *shape)).flatten(1).to_sparse()
 
 
-def building() -> None:
+def building(layers: list[tuple[int, int]]) -> None:
     """Time `as_matrix` against pushing every unit vector through the layer, 256 at a time."""
     print(f"{'3x3 convolution':28}{'non-zeros':>13}{'as_matrix':>12}{'unit vectors':>15}{'ratio':>9}")
-    for channels, side in ((1, 28), (8, 28), (16, 28), (64, 56)):
+    for channels, side in layers:
         layer, shape = nn.Conv2d(channels, channels, 3, padding=1, bias=False), (channels, side, side)
         columns = channels * side * side
         step = min(256, columns)
@@ -56,12 +59,12 @@ def building() -> None:
         )
 
 
-def applying() -> None:
+def applying(layers: list[tuple[int, int]]) -> None:
     """Time `LinearMap @ x` against the layer itself in the same precision, and against the sparse matrix."""
     print(
         f"\n{'3x3 convolution, float64':28}{'layer':>12}{'LinearMap @ x':>16}{'ratio':>8}{'matrix @ x':>14}{'ratio':>8}"
     )
-    for channels, side in ((1, 28), (16, 28), (64, 28)):
+    for channels, side in layers:
         layer = nn.Conv2d(channels, channels, 3, padding=1, bias=False).double()
         shape = (channels, side, side)
         operator, matrix = LinearMap(layer, shape), as_matrix(layer, shape)
@@ -78,8 +81,21 @@ def applying() -> None:
         )
 
 
-if __name__ == "__main__":
+def main(words: list[str]) -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--channels", type=int, default=64, help="of the largest layers")
+    most = parser.parse_args(words).channels
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     torch.manual_seed(0)
-    building()
-    applying()
+    building([layer for layer in ((1, 28), (8, 28), (16, 28), (64, 56)) if layer[0] <= most])
+    applying([layer for layer in ((1, 28), (16, 28), (64, 28)) if layer[0] <= most])
+
+
+def tiny(folder: Path) -> list[str]:
+    """Return the arguments of a run on the smallest layers."""
+    return ["--channels", "1"]
+
+
+if __name__ == "__main__":
+    made.run(main, tiny)

@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import made
 from matplotlib.figure import Figure
 
 
@@ -33,12 +34,12 @@ def points(rows: list[dict[str, Any]]) -> list[tuple[float, float, float]]:
     return sorted(found)
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Draw the panels side by side."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("panels", nargs="+", metavar="TITLE=FILE")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     figure = Figure(figsize=(4.2 * len(given.panels), 3.4), dpi=150, layout="constrained")
     titles, paths = zip(*(panel.split("=", 1) for panel in given.panels), strict=True)
     panels = [[json.loads(line) for line in Path(path).read_text().splitlines()] for path in paths]
@@ -62,5 +63,17 @@ def main() -> None:
     figure.savefig(given.out)
 
 
+def tiny(folder: Path) -> list[str]:
+    """Return the arguments of a run on made results."""
+    rows = [
+        {"choice": name, "seconds": 60.0 * minutes, "metrics": {"accuracy": 0.5}, "options": {"budget": f"{minutes}m"}}
+        for name in ("one", "other")
+        for minutes in (1, 2)
+    ]
+    results = folder / "results.jsonl"
+    results.write_text("\n".join(map(json.dumps, rows)))
+    return [str(folder / "minutes.png"), f"made={results}"]
+
+
 if __name__ == "__main__":
-    main()
+    made.run(main, tiny)

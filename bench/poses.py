@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import made
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -37,14 +38,14 @@ def case(picture: Path, prediction: JointPrediction, true: JointPrediction, capt
     return sheet.resize((round(sheet.width * _SHARE), round(sheet.height * _SHARE)), Image.Resampling.LANCZOS)
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Draw the sheet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run")
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--each", type=int, default=2)
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     run, dataset = st.load(given.run), st.open_data(given.data)
     samples = dataset.split("val")
     labels = samples.labels
@@ -70,5 +71,12 @@ def main() -> None:
     whole.save(given.out)
 
 
+def tiny(folder: Path) -> list[str]:
+    """Return the arguments of a run on made images."""
+    data = made.joints(folder / "data")
+    run = made.trained(data, folder / "run", made.CLASS_LINE)
+    return [str(run), str(data), "--out", str(folder / "cases.png"), "--each", "1"]
+
+
 if __name__ == "__main__":
-    main()
+    made.run(main, tiny)

@@ -24,6 +24,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import made
 from compare import train
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -35,8 +36,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "progressive": {"progressive": True},
 }
 SETS: dict[str, dict[str, Any]] = {
-    "cifar10": {"model": "resnet20", "size": 32, "epochs": 8},
-    "flowers": {"model": "resnet20", "size": 32, "epochs": 10},
+    "cifar10": {"size": 32, "epochs": 8},
+    "flowers": {"size": 32, "epochs": 10},
 }
 _TENTH = 26  # of 256
 
@@ -72,7 +73,7 @@ def print_table(rows: list[dict[str, Any]], sets: list[str]) -> None:
         print(f"| {variant} | " + " | ".join(cells) + " |")
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Train what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cifar10", type=Path)
@@ -80,9 +81,12 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", choices=SETS)
-    options = parser.parse_args()
+    parser.add_argument("--model", default="resnet20")
+    parser.add_argument("--epochs", type=int, help="of all trainings; default: 8 of CIFAR-10, 10 of the flowers")
+    options = parser.parse_args(words)
     rows = [json.loads(line) for line in options.results.read_text().splitlines()] if options.results.exists() else []
     sets, lock = [options.only] if options.only else list(SETS), Lock()
+    common, fewer = {"model": options.model}, {"epochs": options.epochs} if options.epochs else {}
     with tempfile.TemporaryDirectory(dir=options.results.parent) as place:
         places = {"flowers": options.flowers}
         if "cifar10" in sets:
@@ -92,7 +96,7 @@ def main() -> None:
             seed, variant, name = job
             began = time.time()
             with tempfile.TemporaryDirectory() as folder:
-                options_of_all = SETS[name] | VARIANTS[variant] | {"seed": seed}
+                options_of_all = common | SETS[name] | fewer | VARIANTS[variant] | {"seed": seed}
                 figures = train(places[name], f"{folder}/run", options_of_all)
             found = {"accuracy": figures["metrics"]["accuracy"], "split": figures["split"]}
             with lock, options.results.open("a") as file:
@@ -109,5 +113,22 @@ def main() -> None:
     print_table(rows, sets)
 
 
+def tiny(folder: Path) -> list[str]:
+    """Return the arguments of a run on made images."""
+    data = [str(made.cifar10(folder / "cifar10", images=60)), str(folder), "--only", "cifar10"]
+    # a residual block, for stochastic depth
+    return [
+        *data,
+        "--results",
+        str(folder / "recipe.jsonl"),
+        "--seeds",
+        "1",
+        "--epochs",
+        "1",
+        "--model",
+        made.MASK_LINE,
+    ]
+
+
 if __name__ == "__main__":
-    main()
+    made.run(main, tiny)

@@ -14,6 +14,7 @@ import argparse
 from itertools import pairwise
 from pathlib import Path
 
+import made
 import numpy as np
 import torch
 
@@ -39,14 +40,14 @@ def borders(parts: list[tuple[int, int]]) -> list[int]:
     return sorted({place for start, end in inner for place in (start, end, (start + end) // 2)})
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Look at each picture both ways."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("images", type=Path, nargs="+")
     parser.add_argument("--window", type=int, default=512)
     parser.add_argument("--mosaic", type=int, default=1)
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     run = st.load(given.run)
     preprocessing, differing, across = run.record.preprocessing, [], []
     form = ImageSpec(
@@ -73,5 +74,12 @@ def main() -> None:
     print(f"windows over whole, on those lines: {at / whole_at:.3f}")
 
 
+def tiny(folder: Path) -> list[str]:
+    """Return the arguments of a run on made images."""
+    data = made.masks(folder / "data")
+    run = made.trained(data, folder / "run", made.MASK_LINE)
+    return [str(run), *map(str, sorted((data / "images").iterdir())[:4]), "--window", "128", "--mosaic", "2"]
+
+
 if __name__ == "__main__":
-    main()
+    made.run(main, tiny)

@@ -12,6 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
+import made
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -34,14 +35,14 @@ def sheet_of(tiles: dict[str, Image.Image]) -> Image.Image:
     return sheet
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Draw a sheet for each picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("pictures", nargs="+", help="names of validation pictures, with @left,top")
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_intermixed_args()
+    given = parser.parse_intermixed_args(words)
     rows = [json.loads(line) for line in given.results.read_text().splitlines()]
     runs = {row["choice"]: st.load(row["run"]) for row in rows if row["options"]["seed"] == 0}
     dataset = st.open_data(given.data)
@@ -62,5 +63,14 @@ def main() -> None:
         sheet_of(tiles).save(given.out / f"{Path(name).stem}.png")
 
 
+def tiny(folder: Path) -> list[str]:
+    """Return the arguments of a run on made images."""
+    data, results = made.masks(folder / "data"), folder / "results.jsonl"
+    run = made.trained(data, folder / "run", made.MASK_LINE)
+    results.write_text(json.dumps({"choice": "small", "run": str(run), "options": {"seed": 0}}) + "\n")
+    name = st.open_data(data).split("val").names[0]
+    return [str(data), f"{name}@10,10", "--results", str(results), "--out", str(folder / "sheets")]
+
+
 if __name__ == "__main__":
-    main()
+    made.run(main, tiny)

@@ -1,6 +1,6 @@
 """Training against a plain PyTorch script; ratios of one run.
 
-python bench/train.py CIFAR10 FLOWERS [--rounds 3] [--seconds 20]
+python bench/train.py CIFAR10 FLOWERS [--rounds 3] [--seconds 20] [--batches 256 32]
 
 Both are folders of class folders of JPEGs. The plain script is what one writes after PyTorch's tutorials: a Dataset
 that opens a file with Pillow, crops, flips and normalises it, a DataLoader with a worker a core, float32, torch's own
@@ -15,12 +15,12 @@ import itertools
 import os
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import made
 import numpy as np
 import torch
 from PIL import Image
@@ -93,6 +93,7 @@ def our_speeds(root: Path, name: str, size_px: int, batch: int, seconds: float) 
     """Train as `striate train` does; the first thing that is yielded is the precision, then likewise."""
     config = st.TrainConfig(model=name, size=size_px, batch_size=batch, lr=0.01)
     prepared = prepare(str(root), config)
+    config = prepared.config
     stores, device = decode_splits(prepared, config), torch.device("cpu")
     feeds = Loaders.of(prepared, config, DistributedContext(), stores, prepared.preprocessing(stores["train"]), device)
     stream = (found for epoch in itertools.count() for found in feeds.train(epoch, 0))
@@ -153,21 +154,28 @@ def compare(root: Path, name: str, size_px: int, batch: int, rounds: int, second
     print(f"  {3 * 2 * macs * speed / 1e9:,.0f} GFLOP/s in convolutions, {share:.0%} of float32 matrix products here")
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Run all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cifar10", type=Path)
     parser.add_argument("flowers", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20.0)
-    options = parser.parse_args()
+    parser.add_argument("--batches", type=int, nargs=2, default=[256, 32], help="images in a batch")
+    options = parser.parse_args(words)
     print(f"torch {torch.__version__}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}")
     for dtype in (torch.float32, torch.bfloat16):
         print(f"matrix products in {dtype}: {matmul_flops(dtype) / 1e9:,.0f} GFLOP/s")
     with settings(deterministic=False):
-        compare(options.cifar10, "resnet20", 32, 256, options.rounds, options.seconds)
-        compare(options.flowers, "resnet18", 224, 32, options.rounds, options.seconds)
+        compare(options.cifar10, "resnet20", 32, options.batches[0], options.rounds, options.seconds)
+        compare(options.flowers, "resnet18", 224, options.batches[1], options.rounds, options.seconds)
+
+
+def tiny(folder: Path) -> list[str]:
+    """Return the arguments of a run on made images."""
+    data = [str(made.class_folders(folder / name, side_px=side)) for name, side in (("small", 32), ("large", 240))]
+    return [*data, "--rounds", "1", "--seconds", "0.1", "--batches", "8", "4"]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    made.run(main, tiny)

@@ -11,16 +11,22 @@ from torch import nn
 
 import striate as st
 from striate.errors import ModelError
-from striate.images.overlays import colours_of, framed, sheet
+from striate.images.overlays import colour_map, draw_box, image_grid
 from striate.interpret import top_activations as excitation
-from striate.interpret.activations import find_layer, map_layers, preserve_state, record_activations, shapes_of
+from striate.interpret.activations import (
+    feature_map_layers,
+    find_layer,
+    layer_shapes,
+    preserve_state,
+    record_activations,
+)
 from striate.interpret.calibration import calibrate
-from striate.interpret.embedding import embed, neighbours, project
-from striate.interpret.feature_maps import feature_maps, strongest
+from striate.interpret.embedding import embed, nearest_neighbours, project
+from striate.interpret.feature_maps import feature_maps, strongest_channels
 from striate.interpret.grad_cam import grad_cam
 from striate.interpret.layer_matrix import layer_matrix
 from striate.interpret.occlusion import occlusion
-from striate.interpret.top_activations import fields_of, top_activations
+from striate.interpret.top_activations import receptive_fields_of, top_activations
 from striate.layers.matrix import as_matrix
 from striate.models.decoders import EncoderDecoder
 from striate.tasks.base import ExplainTarget
@@ -67,7 +73,7 @@ def test_a_look_leaves_nothing_behind():
 def test_neighbours_are_those_of_brute_force():
     random = np.random.default_rng(0)
     ours, theirs = random.normal(size=(4, 7)), random.normal(size=(30, 7))
-    order, cosines = neighbours(ours, theirs, 5)
+    order, cosines = nearest_neighbours(ours, theirs, 5)
     middle = theirs.mean(0)
     for row in range(4):
         all_of_them = [
@@ -113,10 +119,10 @@ def test_what_excites_a_channel_is_found_with_its_receptive_field():
 
 def test_fields_of_parts_are_where_gradients_arrive():
     network = st.models.create("conv 4@3x3 pad=1 | relu | res 4 | gap | fc classes", classes=2, size_px=15)
-    inner = fields_of(network, "features.2.conv1")  # 3x3 upon 3x3
+    inner = receptive_fields_of(network, "features.2.conv1")  # 3x3 upon 3x3
     assert inner((7, 7), (15, 15)) == (5, 5, 10, 10)
     assert inner((0, 14), (15, 15)) == (12, 0, 15, 3)
-    assert fields_of(network, "features.2.conv2")((7, 7), (15, 15)) == (4, 4, 11, 11)
+    assert receptive_fields_of(network, "features.2.conv2")((7, 7), (15, 15)) == (4, 4, 11, 11)
 
 
 @pytest.mark.parametrize("reduce", [1, 2])
@@ -125,7 +131,7 @@ def test_worked_out_fields_are_where_gradients_arrive_behind_a_reduction(reduce)
     plan = st.models.plan(line, (3, 16, 16))
     network = EncoderDecoder(st.models.build(plan.trunk(), "a line", seed=0), 3, reduce=reduce)
     layer, size_px = "encoder.features.2", (32, 32)
-    worked_out = fields_of(network, layer)
+    worked_out = receptive_fields_of(network, layer)
     for place in ((0, 0), (3, 5), (4, 4), (7, 1)):
         assert worked_out(place, size_px) == excitation._by_gradients(network, layer)(place, size_px)
 
@@ -148,8 +154,8 @@ def test_a_look_at_many_images_holds_few_of_them():
 
 def test_a_field_is_cut_at_the_borders_and_is_all_where_a_unit_sees_all():
     network = st.models.create("conv 4@5x5 pad=2 | relu | conv 4@5x5 pad=2 | gap | fc classes", classes=2, size_px=9)
-    assert fields_of(network, "features.2")((0, 8), (9, 9)) == (4, 0, 9, 5)
-    assert fields_of(network, "gap")((0, 0), (9, 9)) is None
+    assert receptive_fields_of(network, "features.2")((0, 8), (9, 9)) == (4, 0, 9, 5)
+    assert receptive_fields_of(network, "gap")((0, 0), (9, 9)) is None
 
 
 def test_occlusion_falls_where_the_answer_comes_from_alone():
@@ -226,23 +232,23 @@ def test_a_layer_that_does_not_exist_is_answered_with_the_nearest():
         find_layer(network, "layer1.7")
     assert find_layer(network, "layer2.1") == "layer2.1"
     assert find_layer(network, "layer2.0.conv1") == "layer2.0.conv1"
-    assert shapes_of(network, "layer2.0.conv1") == ((64, 56, 56), (128, 28, 28))
+    assert layer_shapes(network, "layer2.0.conv1") == ((64, 56, 56), (128, 28, 28))
     with pytest.raises(ModelError, match=r"layer2 is a group of layers; choose one: layer2.0, layer2.1"):
         find_layer(network, "layer2")
-    assert map_layers(network)[-1] == "layer4.1"
+    assert feature_map_layers(network)[-1] == "layer4.1"
 
 
 def test_the_strongest_channels_come_first():
     maps = torch.zeros(4, 2, 2)
     maps[2, 0, 1], maps[0, 1, 1] = 5.0, 3.0
-    assert strongest(maps, 2) == [2, 0]
+    assert strongest_channels(maps, 2) == [2, 0]
 
 
 def test_pictures_of_maps_keep_order_and_size():
-    ramp = colours_of(np.linspace(0, 1, 5)[None])
+    ramp = colour_map(np.linspace(0, 1, 5)[None])
     assert ramp.shape == (1, 5, 3)
     assert (np.diff(ramp.astype(float).sum(2)[0]) > 0).all()
-    assert colours_of(np.zeros((2, 2))).std() == colours_of(np.ones((2, 2))).std()
-    whole = sheet([np.zeros((4, 5, 3), np.uint8)] * 3, columns=2, gap_px=1)
+    assert colour_map(np.zeros((2, 2))).std() == colour_map(np.ones((2, 2))).std()
+    whole = image_grid([np.zeros((4, 5, 3), np.uint8)] * 3, columns=2, gap_px=1)
     assert whole.shape == (9, 11, 3)
-    assert (framed(np.zeros((9, 9, 3), np.uint8), (2, 3, 6, 8))[3, 2:6] != 0).any(1).all()
+    assert (draw_box(np.zeros((9, 9, 3), np.uint8), (2, 3, 6, 8))[3, 2:6] != 0).any(1).all()

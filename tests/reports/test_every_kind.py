@@ -11,6 +11,7 @@ from PIL import Image
 from tests.reports.test_pages import check
 
 import striate as st
+from striate.reports.report import write_report
 
 LINE = "conv 4@3x3 pad=1 | bn | relu | conv 6@3x3 stride=4 pad=1 | bn | relu | conv 8@3x3 stride=4 pad=1 | relu"
 
@@ -63,17 +64,17 @@ def few(tmp_path):
         ("px", "RGB", {"head": "vector"}),
     ],
 )
-def test_every_kind_of_run_is_reported_and_explained(few, tmp_path, task, mode, options):
+def test_every_task_is_reported_and_explained(few, tmp_path, task, mode, options):
     data = few(task, mode, **{name: options.pop(name) for name in ("count", "classes") if name in options})
     tail = "" if options.get("head") == "heatmap" else " | gap | fc classes"
     config = {"model": LINE + tail, "epochs": 2, "batch_size": 2, "precision": "float32", "augment": "none"}
     run = st.train(data, st.TrainConfig(**config, **options, out=str(tmp_path / "run")))
-    text = check(run.report())
+    text = check(write_report(run))
     assert "Its data" in text
     assert "It learned from" in text
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 57, 3)).astype(np.uint8)).save(tmp_path / "one.png")
     found = run.explain(tmp_path / "one.png")
-    assert found.where
-    assert all(np.isfinite(values).all() for values in found.where.values())
-    assert found.picture.shape[:2] == (40, 40) or task == "segment"
+    assert found.grad_cam
+    assert all(np.isfinite(values).all() for values in found.grad_cam.values())
+    assert found.image.shape[:2] == (40, 40) or task == "segment"
     assert all(len(patches) for patches in found.patches.values())

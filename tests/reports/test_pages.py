@@ -14,11 +14,14 @@ from pathlib import Path
 import html5lib
 import pytest
 from PIL import Image
+from tests.support import raises
 
 import striate as st
 from striate.cli import main
-from striate.reports import representation
+from striate.cli.explain import Command
+from striate.errors import ConfigError, DataError, ModelError
 from striate.reports.page import Page
+from striate.reports.report import write_report
 from striate.runs import load
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -43,9 +46,7 @@ def reported(tmp_path_factory, digits_run):
     """The report of a network that reads digits."""
     folder = tmp_path_factory.mktemp("report") / "run"
     shutil.copytree(digits_run.folder, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(representation, "_DEPTHS", 3)  # for the time that more take
-        return load(folder).report()
+    return write_report(load(folder), depths=3)
 
 
 def test_a_report_says_it_all_in_one_file(reported):
@@ -69,7 +70,7 @@ def explained(tmp_path_factory, reported):
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 @pytest.mark.parametrize("width", [400, 1400])
 @pytest.mark.parametrize("page", ["reported", "explained"])
-def test_a_browser_shows_a_page_without_a_complaint_and_without_scrolling_sideways(page, width, tmp_path, request):
+def test_a_browser_shows_pages_without_a_complaint(page, width, tmp_path, request):
     # within a frame: a window may not be as narrow as a phone
     shown = request.getfixturevalue(page).read_text()
     probe = "<script>parent.document.title = document.documentElement.scrollWidth + ' of ' + innerWidth;</script>"
@@ -105,7 +106,7 @@ def test_a_report_without_its_data_says_so(colour_run, tmp_path, capsys):
     said = capsys.readouterr()
     assert "its pictures are not at hand, so report.html is without them" in said.err
     path = Path(json.loads(said.out)["report"])
-    assert load(colour_run.folder).report().name == "report-without-pictures.html"  # and what is there stays
+    assert write_report(load(colour_run.folder)).name == "report-without-pictures.html"  # and what is there stays
     text = path.read_text()
     assert "They are not at hand" in text
     assert "How it learned" in text
@@ -114,14 +115,14 @@ def test_a_report_without_its_data_says_so(colour_run, tmp_path, capsys):
 def test_reports_of_poses_and_masks(dots_run, tmp_path):
     folder = tmp_path / "pose"
     shutil.copytree(dots_run.folder, folder)
-    text = check(load(folder).report())
+    text = check(write_report(load(folder)))
     assert "off on average" in text
     assert "By joint" in text
     assert "<th>joint</th>" in text.partition("Its data")[2]
     line = "conv 6@3x3 pad=1 | bn | relu | maxpool 2 | conv 8@3x3 pad=1 | bn | relu | gap | fc classes"
     options = {"model": line, "task": "segment", "epochs": 1, "size": 32, "precision": "float32"}
     run = st.train("figures:30", st.TrainConfig(**options, out=str(tmp_path / "segment")))
-    text = check(run.report())
+    text = check(write_report(run))
     assert "of the pixels are right" in text
     assert "pixels in train" in text
     assert "From pixels to meaning" in text
@@ -151,33 +152,39 @@ def test_explain_writes_a_page(colour_run, colour_folders, tmp_path, capsys, mon
 
 
 @pytest.mark.parametrize(
-    ("words", "answer"),
+    ("options", "error", "where", "what", "fix"),
     [
-        (["IMAGE", "--layer", "layer1.9"], "the network has no layer 'layer1.9' (did you mean layer1."),
-        (["IMAGE", "--of", "gren"], "of (=gren) is none of the network's (did you mean green?)"),
-        (["IMAGE", "--layer", "gap"], "layer (=gap) gives no maps; some that do: "),
-        (["nothing.png"], "nothing.png: cannot be read"),
-        ([], "wanted: images to explain, or --layer NAME --matrix"),
-        (["--layer", "relu", "--matrix"], "ReLU cannot be drawn as a matrix"),
-        (["--matrix"], "matrix: name the --layer that is to be drawn"),
-        (["--layer", "conv1", "--matrix", "--of", "red"], "matrix: a layer is drawn without images"),
-        (["IMAGE", "--out", "page.txt"], "out (=page.txt) must end in .html"),
+        ({"layer": "layer1.9"}, ModelError, "", r"no layer 'layer1.9' \(did you mean layer1\.", ""),
+        ({"of": "gren"}, ConfigError, "^of$", r"no class 'gren' \(did you mean green\?\)", "it knows blue, green, red"),
+        ({"layer": "gap"}, ConfigError, "^layer$", "gap gives no maps", "layers that do: "),
+        ({"images": ("nothing.png",)}, DataError, "", "cannot be read", ""),
+        ({"images": ()}, ConfigError, "^images$", "images to explain, or --layer NAME --matrix", ""),
+        ({"images": (), "layer": "relu", "matrix": True}, ModelError, "", "ReLU cannot be drawn as a matrix", ""),
+        ({"images": (), "matrix": True}, ConfigError, "^matrix$", "no --layer", "name the layer"),
+        (
+            {"images": (), "layer": "conv1", "matrix": True, "of": "red"},
+            ConfigError,
+            "^matrix$",
+            "without images",
+            "--of",
+        ),
+        ({"out": "page.txt"}, ConfigError, "^out$", "must end in .html", ""),
+        ({"images": ("IMAGE",) * 13}, ConfigError, "^images$", "at most 12 .* not 13", "name some"),
     ],
 )
-def test_what_cannot_be_explained_is_answered_in_a_line(colour_run, tmp_path, capsys, monkeypatch, words, answer):
+def test_what_cannot_be_explained(colour_run, tmp_path, monkeypatch, options, error, where, what, fix):
     monkeypatch.chdir(tmp_path)
-    picture = next((tmp_path / "colours").rglob("*.png"))
-    assert main(["explain", str(colour_run.folder), *(str(picture) if w == "IMAGE" else w for w in words)]) == 2
-    said = capsys.readouterr().err
-    assert answer in said
+    image = str(next((tmp_path / "colours").rglob("*.png")))
+    images = tuple(image if name == "IMAGE" else name for name in options.get("images", ("IMAGE",)))
+    with raises(error, where=where, what=what, fix=fix):
+        Command(run_folder=str(colour_run.folder), **options | {"images": images}).run()
     assert not (tmp_path / "explain.html").exists()
 
 
-def test_a_damaged_picture_is_named(colour_run, tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_damaged_image_is_named(colour_run, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
-    assert main(["explain", str(colour_run.folder), "bad.png"]) == 2
-    assert "bad.png" in capsys.readouterr().err
+    with pytest.raises(DataError, match=r"bad\.png"):
+        colour_run.explain(tmp_path / "bad.png")
 
 
 def test_a_page_writes_what_it_is_given_as_text(tmp_path):

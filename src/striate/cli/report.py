@@ -21,10 +21,11 @@ class Command:
     json: JsonFlag = False
 
     def run(self) -> None:
-        """Write it, and say where."""
+        """Write the report, and print its path."""
+        from striate.reports.report import write_report
         from striate.runs import load
 
-        path = load(self.run_folder).report(data=self.data, projection=self.projection)
+        path = write_report(load(self.run_folder), data=self.data, projection=self.projection)
         if self.json:
             print_json({"report": str(path)})
         else:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -60,7 +62,7 @@ def record_activations(network: nn.Module, layers: Sequence[str]) -> Iterator[di
             handle.remove()
 
 
-def layers_of(network: nn.Module) -> dict[str, Step]:
+def backbone_layers(network: nn.Module) -> dict[str, Step]:
     """Return the elements of what looks at images, under the names of their modules."""
     body, prefix = body_of(network)
     steps = body.plan.steps if not prefix else body.plan.steps[: body.plan.body]
@@ -73,7 +75,7 @@ def find_layer(network: nn.Module, name: str) -> str:
     Raises:
         ModelError: there is none, and which the nearest one is; or it is a group of others, and which these are.
     """
-    layers, prefix = layers_of(network), body_of(network)[1]
+    layers, prefix = backbone_layers(network), body_of(network)[1]
     parts = {layer: part for layer, part in network.named_modules() if layer}
     whole = next((one for one in (name, prefix + name) if one in parts), None)
     if whole is None:
@@ -86,7 +88,7 @@ def find_layer(network: nn.Module, name: str) -> str:
     return whole
 
 
-def shapes_of(network: nn.Module, layer: str) -> tuple[Shape, Shape]:
+def layer_shapes(network: nn.Module, layer: str) -> tuple[Shape, Shape]:
     """Return what arrives at a layer and what it gives, of one image of the size that the network was made for.
 
     Raises:
@@ -101,7 +103,7 @@ def shapes_of(network: nn.Module, layer: str) -> tuple[Shape, Shape]:
     handle = network.get_submodule(layer).register_forward_hook(note)
     try:
         with preserve_state(network), torch.inference_mode():
-            network(blank(network))
+            network(blank_image(network))
     finally:
         handle.remove()
     if not shapes:
@@ -109,14 +111,14 @@ def shapes_of(network: nn.Module, layer: str) -> tuple[Shape, Shape]:
     return shapes[-1]
 
 
-def blank(network: nn.Module) -> Float[Tensor, "1 channels height width"]:
+def blank_image(network: nn.Module) -> Float[Tensor, "1 channels height width"]:
     """Return an image of the size that a network was made for, in the mean colour."""
     channels, height, width = body_of(network)[0].plan.input
-    reduce = reduction_of(network)
+    reduce = input_reduction(network)
     return torch.zeros(1, channels, reduce * height, reduce * width, device=next(network.parameters()).device)
 
 
-def share_of(network: nn.Module, size_px: tuple[int, int]) -> tuple[float, float]:
+def image_share(network: nn.Module, size_px: tuple[int, int]) -> tuple[float, float]:
     """Return how much of a network's maps is of an image, down and across: what it is extended by comes last."""
     if not hasattr(network, "unit"):
         return 1.0, 1.0
@@ -124,7 +126,7 @@ def share_of(network: nn.Module, size_px: tuple[int, int]) -> tuple[float, float
     return size_px[0] / down, size_px[1] / across
 
 
-def of_the_image(
+def crop_to_image(
     maps: Float[Tensor, "batch channels _ _"], share: tuple[float, float]
 ) -> Float[Tensor, "batch channels _ _"]:
     """Cut maps where the image ends, within a place if need be, by reading between places."""
@@ -137,12 +139,24 @@ def of_the_image(
     return F.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 
 
-def reduction_of(network: nn.Module) -> int:
+def input_reduction(network: nn.Module) -> int:
     """Return by how much images are made smaller on their way to the first layer."""
     return int(getattr(network, "reduce", 1))
 
 
-def map_layers(network: nn.Module) -> list[str]:
+def feature_map_layers(network: nn.Module) -> list[str]:
     """Return the layers that give the feature maps, the finest first: of each resolution the last one."""
     body, prefix = body_of(network)
     return [prefix + body.plan.steps[place].name for place in body.plan.maps()]
+
+
+def representation_layers(network: nn.Module, most: int = 8) -> list[str]:
+    """Return at most `most` layers from the first feature map to the vector that the last layer reads.
+
+    The vector that is the mean of the last map (`gap`) is that map once more, and is left out.
+    """
+    layers, maps = backbone_layers(network), feature_map_layers(network)
+    vectors = [name for name, after in pairwise(layers) if layers[after].element.kind == "fc"]
+    names = [*maps, *(name for name in vectors if layers[name].element.kind != "gap" or not maps)]
+    keep = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
+    return [names[index] for index in keep]

@@ -42,7 +42,7 @@ def embed(
     return {layer: np.concatenate(parts) if parts else np.zeros((0, 0), np.float32) for layer, parts in vectors.items()}
 
 
-def neighbours(
+def nearest_neighbours(
     vectors: Float[np.ndarray, "images features"], others: Float[np.ndarray, "others features"], count: int
 ) -> tuple[Int64[np.ndarray, "images count"], Float[np.ndarray, "images count"]]:
     """Return for each vector which others lie nearest to it, by the cosine of the angle between them, and that.

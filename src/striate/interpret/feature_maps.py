@@ -20,6 +20,6 @@ def feature_maps(
         return {layer: found[layer][0].float().cpu().clone() for layer in layers}
 
 
-def strongest(maps: Float[Tensor, "channels rows columns"], count: int) -> list[int]:
+def strongest_channels(maps: Float[Tensor, "channels rows columns"], count: int) -> list[int]:
     """Return the channels whose maps reach highest, the highest first."""
     return [int(channel) for channel in maps.flatten(1).amax(1).topk(min(count, len(maps))).indices]

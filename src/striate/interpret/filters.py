@@ -16,7 +16,7 @@ def first_filters(network: nn.Module) -> Float[np.ndarray, "filters channels hei
     return None
 
 
-def as_pictures(
+def filter_images(
     weights: Float[np.ndarray, "filters channels height width"],
 ) -> list[UInt8[np.ndarray, "_ _ 3"]]:
     """Return each filter as a picture: grey is nothing, its strongest weight is full colour.

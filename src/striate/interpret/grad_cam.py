@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from striate.interpret.activations import of_the_image, preserve_state, record_activations, share_of
+from striate.interpret.activations import crop_to_image, image_share, preserve_state, record_activations
 from striate.tasks.base import ExplainTarget
 
 
@@ -36,4 +36,4 @@ def grad_cam(
         (slopes,) = torch.autograd.grad(question.value(outputs), maps)
     weighted = (slopes.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True).detach()
     positive = weighted.relu() if question.signed else weighted.abs()
-    return of_the_image(positive, share_of(network, (image.shape[2], image.shape[3])))[0, 0]
+    return crop_to_image(positive, image_share(network, (image.shape[2], image.shape[3])))[0, 0]

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from striate.interpret.activations import blank, preserve_state, record_activations, reduction_of, share_of
+from striate.interpret.activations import blank_image, image_share, input_reduction, preserve_state, record_activations
 from striate.models.pretrained.transfer import body_of
 
 Box = tuple[int, int, int, int]
@@ -60,7 +60,7 @@ def top_activations(
         for images in batches:
             network(images)
             maps, size_px = found[layer][:, list(channels)].float().cpu(), (images.shape[2], images.shape[3])
-            down, across = share_of(network, size_px)  # of units beyond the image's end nothing is to be shown
+            down, across = image_share(network, size_px)  # of units beyond the image's end nothing is to be shown
             maps = maps[:, :, : math.ceil(maps.shape[2] * down), : math.ceil(maps.shape[3] * across)]
             columns = maps.shape[3]
             values, places = maps.flatten(2).max(2)  # batch x channels
@@ -73,7 +73,7 @@ def top_activations(
             advance(len(images))
     if not kept:
         return {channel: [] for channel in channels}
-    seen = fields_of(network, layer)
+    seen = receptive_fields_of(network, layer)
     return {
         channel: [
             Patch(int(image), float(value), seen(divmod(int(place), columns), size_px))
@@ -83,7 +83,7 @@ def top_activations(
     }
 
 
-def fields_of(network: nn.Module, layer: str) -> Callable[[tuple[int, int], tuple[int, int]], Box | None]:
+def receptive_fields_of(network: nn.Module, layer: str) -> Callable[[tuple[int, int], tuple[int, int]], Box | None]:
     """Work out what the units of a layer see of an image.
 
     Args:
@@ -100,7 +100,7 @@ def fields_of(network: nn.Module, layer: str) -> Callable[[tuple[int, int], tupl
     if layer not in names:
         return _by_gradients(network, layer)
     fields = body.plan.receptive_fields()[names.index(layer)]
-    reduce = reduction_of(network)
+    reduce = input_reduction(network)
 
     def seen(place: tuple[int, int], size_px: tuple[int, int]) -> Box | None:
         if fields is None:
@@ -121,7 +121,7 @@ def _by_gradients(network: nn.Module, layer: str) -> Callable[[tuple[int, int], 
 
     @functools.cache
     def middle(size_px: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int], Box | None]:
-        like = blank(network)
+        like = blank_image(network)
         noise = torch.randn(_NOISES, like.shape[1], *size_px, generator=torch.Generator().manual_seed(0)).to(like)
         with preserve_state(network), record_activations(network, [layer]) as found, torch.enable_grad():
             network(noise.requires_grad_())
@@ -137,7 +137,7 @@ def _by_gradients(network: nn.Module, layer: str) -> Callable[[tuple[int, int], 
         units, unit, box = middle(size_px)
         if box is None:
             return None
-        shares, ends = share_of(network, size_px), []
+        shares, ends = image_share(network, size_px), []
         for axis, (low, high) in enumerate(((box[1], box[3]), (box[0], box[2]))):
             side = size_px[axis]
             moved = round((place[axis] - unit[axis]) * side / shares[axis] / units[axis])

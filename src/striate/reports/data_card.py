@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from striate.datasets.checks.problem import Problem
 from striate.datasets.checks.report import cheap_problems, check_data
-from striate.images.overlays import fitted
+from striate.images.overlays import scale_to
 from striate.reports.page import Page, picture_figure
-from striate.runs.gallery import RunImages, as_pictures, draw_truth, in_words
+from striate.runs.run_images import RunImages, denormalise, draw_ground_truth, in_words
 from striate.tasks.base import Task
 
 _MOST_CHECKED = 20_000  # pictures that are opened again
@@ -39,11 +39,11 @@ def add_data_card(page: Page, gallery: RunImages, task: Task, *, thorough: bool)
 
 def _add_examples(page: Page, gallery: RunImages, task: Task) -> None:
     """Show some training images, as the network gets them, with what they are said to show."""
-    batch = gallery.batch("train", gallery.some("train", _SHOWN).tolist())
-    pictures = as_pictures(batch.images, gallery.record.preprocessing)
+    batch = gallery.batch("train", gallery.spread("train", _SHOWN).tolist())
+    pictures = denormalise(batch.images, gallery.record.preprocessing)
     shown = [
-        picture_figure(fitted(drawn, _SIDE_PX * max(1, drawn.shape[1] // drawn.shape[0])), in_words(truth))
-        for truth, drawn in draw_truth(task, batch.targets, pictures)
+        picture_figure(scale_to(drawn, _SIDE_PX * max(1, drawn.shape[1] // drawn.shape[0])), in_words(truth))
+        for truth, drawn in draw_ground_truth(task, batch.targets, pictures)
     ]
     page.text("Some training images, as the network gets them, with their labels:")
     page.figures(shown, "small" if gallery.record.vocabulary.kind == "class" else "")

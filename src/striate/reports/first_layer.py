@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from striate.images.overlays import fitted, sheet
-from striate.interpret.filters import as_pictures, first_filters
+from striate.images.overlays import image_grid, scale_to
+from striate.interpret.filters import filter_images, first_filters
 from striate.reports.page import Page, picture_figure
 
 _MOST, _SIDE_PX = 128, 44  # filters on a page, and how large each is
@@ -21,5 +21,5 @@ def add_first_layer(page: Page, network: nn.Module) -> None:
         f"{len(weights)} filters of {weights.shape[2]}x{weights.shape[3]} pixels: edges, colours, or still the noise "
         "that they began with. Grey is nothing.",
     )
-    scaled = [fitted(picture, _SIDE_PX) for picture in as_pictures(weights)[:_MOST]]
-    page.figures([picture_figure(sheet(scaled, columns=16), "The filters.", exact=True)], "wide")
+    scaled = [scale_to(picture, _SIDE_PX) for picture in filter_images(weights)[:_MOST]]
+    page.figures([picture_figure(image_grid(scaled, columns=16), "The filters.", exact=True)], "wide")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from striate.interpret.activations import find_layer, layers_of, shapes_of
+from striate.interpret.activations import backbone_layers, find_layer, layer_shapes
 from striate.interpret.layer_matrix import layer_matrix
 from striate.reports.charts import bar_chart
 from striate.reports.page import Page, chart_figure, picture_figure
@@ -17,8 +17,8 @@ def matrix_page(network: nn.Module, name: str) -> Page:
         ModelError: there is no such layer, or it is not linear.
     """
     name = find_layer(network, name)
-    layer, steps = network.get_submodule(name), layers_of(network)
-    found = layer_matrix(layer, shapes_of(network, name)[0][0])
+    layer, steps = network.get_submodule(name), backbone_layers(network)
+    found = layer_matrix(layer, layer_shapes(network, name)[0][0])
     rows, columns = found.shape
     size = "x".join(map(str, found.input))
     page = Page(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from striate.images.overlays import RAMP, RGBArray, as_uri
+from striate.images.overlays import COLOUR_RAMP, RGBArray, data_uri
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fbfbf8; --card: #fff; --ink: #22252a; --soft: #666b73; --line: #dcdcd6;
@@ -61,7 +61,7 @@ i.i { background: var(--i); } i.j { background: var(--j); }
 #looked[hidden] { display: none; }
 #looked img { display: block; width: 8rem; height: auto; image-rendering: pixelated; }
 @media print { body { background: #fff; } main { max-width: none; } h2 { break-after: avoid; } }
-""".replace("RAMP", ", ".join(f"#{colour}" for colour in RAMP))
+""".replace("RAMP", ", ".join(f"#{colour}" for colour in COLOUR_RAMP))
 
 _SCRIPT = """
 const card = document.getElementById("looked"), picture = card.querySelector("img"), words = card.querySelector("span");
@@ -135,7 +135,7 @@ class Page:
     def keep(self, pictures: Sequence[RGBArray]) -> int:
         """Keep small pictures for the points of a chart; returns the index of the first."""
         first = len(self._pictures)
-        self._pictures += [as_uri(picture, quality=70) for picture in pictures]
+        self._pictures += [data_uri(picture, quality=70) for picture in pictures]
         return first
 
     def html(self) -> str:
@@ -159,7 +159,7 @@ def picture_figure(picture: RGBArray, caption: str, *, exact: bool = False, name
     """Return a picture with its sentence; `exact` ones keep every pixel."""
     kind = ' class="sharp"' if exact else ""
     size = f'width="{picture.shape[1]}" height="{picture.shape[0]}"'
-    shown = f'<img{kind} {size} alt="{escape(name or caption)}" src="{as_uri(picture, exact=exact)}">'
+    shown = f'<img{kind} {size} alt="{escape(name or caption)}" src="{data_uri(picture, lossless=exact)}">'
     return f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>"
 
 

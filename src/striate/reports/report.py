@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from striate.errors import InputError
-from striate.images.overlays import fitted, overlay, sheet
-from striate.interpret.activations import map_layers, preserve_state
+from striate.errors import InputError, RunError
+from striate.images.overlays import image_grid, overlay, scale_to
+from striate.interpret.activations import feature_map_layers, preserve_state
 from striate.interpret.embedding import Projection
 from striate.interpret.grad_cam import grad_cam
 from striate.reports import charts
@@ -21,9 +21,10 @@ from striate.reports.data_card import add_data_card
 from striate.reports.first_layer import add_first_layer
 from striate.reports.page import Page, chart_figure, picture_figure
 from striate.reports.representation import add_representation
-from striate.runs.evaluation import SplitEvaluation, as_table, evaluate_some, is_share, label, meanings
-from striate.runs.gallery import RunImages, as_pictures, called, draw_prediction, draw_truth, purpose
+from striate.runs.evaluation import SplitEvaluation, as_table, evaluate_sample, is_share, label, meanings
 from striate.runs.record import LOG, RunRecord
+from striate.runs.run import Run
+from striate.runs.run_images import RunImages, denormalise, draw_ground_truth, draw_prediction, network_name, purpose
 from striate.system import atomic
 from striate.tasks.base import Batch, Task
 
@@ -41,40 +42,43 @@ _NEAR_ONE = 0.05  # of a temperature, that means nothing
 
 
 def write_report(
-    folder: Path,
-    record: RunRecord,
-    task: Task,
-    network: nn.Module,
+    run: Run,
     *,
     data: str | None = None,
     thorough: bool = True,
     projection: Projection = "pca",
+    depths: int = 8,
 ) -> Path:
-    """Write a run's report into its folder, one file that needs no other; returns where it is.
+    """Write `report.html` into a run's folder, one file that needs no other; return its path.
 
     Args:
-        folder: of the run.
-        record: what it says.
-        task: what outputs mean.
-        network: with its weights; it is as it was afterwards.
-        data: where its data are now; None: where they were.
-        thorough: look at the representation, and check the data again, which takes longer than all else.
-        projection: how that puts images into a plane.
+        run: the run.
+        data: location of its data, if they have moved; None: where they were. Without them the page says what is
+            left out.
+        thorough: whether the representation is shown and the data are checked again, which takes longer than all else.
+        projection: method that puts images into a plane.
+        depths: number of layers, at most, whose representation is shown.
 
     Raises:
-        OutputError: it cannot be written.
+        RunError: the run is a published network, of which there is nothing to report.
+        DataError: `data` is given, and is not the run's data.
+        ConfigError: t-SNE is wanted, and scikit-learn is not installed.
+        OutputError: the page cannot be written.
     """
-    page = Page(f"{record.data['location']} · {called(record)}", _lead(record))
+    folder, record, task, network = run.folder, run.record, run.task, run.model
+    if record.is_published:
+        raise RunError(str(folder), "published weights are no run of yours, so there is nothing to report")
+    page = Page(f"{record.data['location']} · {network_name(record)}", _lead(record))
     gallery: RunImages | None = None
     missing = ""
     try:
-        gallery = RunImages.of(folder, record, next(network.parameters()).device, data)
+        gallery = RunImages.open(folder, record, next(network.parameters()).device, data)
     except InputError as error:
         if data is not None:  # they were asked for
             raise
         missing = str(error)
     most = _MOST_MEASURED if thorough else _MEASURED_BRIEFLY
-    found = evaluate_some(gallery, task, network, most) if gallery else None
+    found = evaluate_sample(gallery, task, network, most) if gallery else None
     _summary(page, task, record, found)
     _curves(page, folder, task)
     if gallery and found:
@@ -86,7 +90,7 @@ def write_report(
         page.section("Its pictures", f"They are not at hand, so what follows needs none of them: {missing}")
     add_first_layer(page, network)
     if gallery and thorough:
-        add_representation(page, gallery, task, network, projection)
+        add_representation(page, gallery, task, network, projection, depths)
     elif gallery:
         page.text("striate report RUN adds what the network makes of its images, layer by layer.", "note")
     _how(page, record)
@@ -143,7 +147,7 @@ def _curves(page: Page, folder: Path, task: Task) -> None:
         return
     trained = [row for row in rows if row["epoch"]]
     if not trained:
-        page.text("Only its last layer was fitted, and that exactly: there is no course of training.", "note")
+        page.text("Only its last layer was scale_to, and that exactly: there is no course of training.", "note")
     elif len(rows) < 2:
         page.text("It was trained for one epoch, which makes no curve.", "note")
     if len(rows) < 2 or not trained:
@@ -280,22 +284,22 @@ def _mistakes(page: Page, gallery: RunImages, task: Task, network: nn.Module, fo
 def _looked_at(gallery: RunImages, task: Task, network: nn.Module, found: SplitEvaluation, place: int) -> str:
     """Show a picture with what was found, and what speaks for that which its verdict is about."""
     batch: Batch = gallery.batch(found.split, [found.chosen[place]])
-    picture, verdict = as_pictures(batch.images, gallery.record.preprocessing)[0], found.sample_results[place]
+    picture, verdict = denormalise(batch.images, gallery.record.preprocessing)[0], found.sample_results[place]
     drawn, caption = draw_prediction(task, network, batch.images, picture), verdict.words
-    ((_, truth),) = draw_truth(task, batch.targets, [picture])
+    ((_, truth),) = draw_ground_truth(task, batch.targets, [picture])
     across = max(1, round(drawn.shape[1] / drawn.shape[0]))  # skeletons stand beside the picture
-    shown = [fitted(drawn, across * _SIDE_PX)]
+    shown = [scale_to(drawn, across * _SIDE_PX)]
     if truth.shape != drawn.shape or (truth != drawn).any():
-        shown.append(fitted(truth, across * _SIDE_PX))
+        shown.append(scale_to(truth, across * _SIDE_PX))
         caption = f"{'Above' if across > 1 else 'Left'} what was found, then what is true. {caption}"
     with preserve_state(network), torch.no_grad():  # what is asked goes into gradients
         questions = {question.name: question for question in task.explain_targets(network(batch.images).float())}
-    if (layers := map_layers(network)) and (question := questions.get(verdict.about)):
+    if (layers := feature_map_layers(network)) and (question := questions.get(verdict.about)):
         values = grad_cam(network, layers[-1], batch.images, question).cpu().numpy()
-        shown.append(fitted(overlay(picture, values), _SIDE_PX))
+        shown.append(scale_to(overlay(picture, values), _SIDE_PX))
         caption += f". Last: {question.words}"
     name = Path(gallery.name(found.split, found.chosen[place])).name
-    return picture_figure(sheet(shown, columns=1 if across > 1 else 3), f"{name}: {caption}.", name=name)
+    return picture_figure(image_grid(shown, columns=1 if across > 1 else 3), f"{name}: {caption}.", name=name)
 
 
 def _how(page: Page, record: RunRecord) -> None:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from striate.datasets.dataset import SplitName
 from striate.datasets.labels import ClassLabels
-from striate.images.overlays import fitted
+from striate.images.overlays import scale_to
 from striate.interpret.activations import (
-    layers_of,
-    map_layers,
-    of_the_image,
+    crop_to_image,
+    image_share,
     preserve_state,
     record_activations,
-    share_of,
+    representation_layers,
 )
 from striate.interpret.embedding import Projection, embed, project
 from striate.reports import charts
 from striate.reports.page import Page, chart_figure
 from striate.runs.evaluation import is_share, label
-from striate.runs.gallery import RunImages
+from striate.runs.run_images import RunImages
 from striate.system.progress import progress_bar
 from striate.tasks.base import Features, Task
 
@@ -31,13 +28,14 @@ _TRAIN, _VAL = 400, 200  # images that linear models learn from, and are measure
 _PLACES = 20  # of each of these at most, where places of an image are read
 _POINTS = 240  # images in the plane
 _THUMBNAIL_PX = 48
-_DEPTHS = 8
 _PER_CLASS = 4  # images that a linear model has to learn from at least
 
 
-def add_representation(page: Page, gallery: RunImages, task: Task, network: nn.Module, how: Projection = "pca") -> None:
+def add_representation(
+    page: Page, gallery: RunImages, task: Task, network: nn.Module, how: Projection = "pca", depths: int = 8
+) -> None:
     """Show images in a plane at some depths, and what a linear model reads there."""
-    layers = depths(network)
+    layers = representation_layers(network, depths)
     if len(layers) < 2:
         return
     split: SplitName = "val"
@@ -52,10 +50,10 @@ def add_representation(page: Page, gallery: RunImages, task: Task, network: nn.M
         _add_curve(page, task, layers, probe_depths(gallery, split, task, network, layers))
     else:
         page.text(f"Linear models are left out: {_TRAIN} images are too few to learn {classes:,} classes.", "note")
-    chosen = gallery.some(split, _POINTS)
+    chosen = gallery.spread(split, _POINTS)
     with progress_bar("embedding", len(chosen)) as advance:
-        vectors = embed(network, layers, gallery.images(split, chosen), advance)
-    pictures = [fitted(picture, _THUMBNAIL_PX) for picture in gallery.pictures(split, chosen.tolist())]
+        vectors = embed(network, layers, gallery.normalised(split, chosen), advance)
+    pictures = [scale_to(picture, _THUMBNAIL_PX) for picture in gallery.rgb(split, chosen.tolist())]
     first = page.keep(pictures)
     groups, names = _groups(gallery, split, chosen.tolist())
     said = [
@@ -89,18 +87,6 @@ def _add_curve(page: Page, task: Task, layers: list[str], figures: list[dict[str
     page.figures([chart_figure(curve, f"What a linear model of each layer reaches: {reached}.")])
 
 
-def depths(network: nn.Module) -> list[str]:
-    """Return some layers from the first feature map to the vector that the last layer reads.
-
-    The vector that is the mean of the last map (`gap`) is that map, once more, and is left out.
-    """
-    layers, maps = layers_of(network), map_layers(network)
-    read = [name for name, after in pairwise(layers) if layers[after].element.kind == "fc"]
-    found = [*maps, *(name for name in read if layers[name].element.kind != "gap" or not maps)]
-    keep = np.unique(np.linspace(0, len(found) - 1, min(_DEPTHS, len(found))).round().astype(int))
-    return [found[place] for place in keep]
-
-
 def probe_depths(
     gallery: RunImages, split: SplitName, task: Task, network: nn.Module, layers: list[str]
 ) -> list[dict[str, float]]:
@@ -126,7 +112,7 @@ def _features(
     gallery: RunImages, split: SplitName, most: int, task: Task, network: nn.Module, layers: list[str]
 ) -> dict[str, Features]:
     """Return what linear models are to read, of each layer."""
-    chosen = gallery.some(split, most)
+    chosen = gallery.spread(split, most)
     found: dict[str, Features] = {
         layer: Features(values=[], targets=[], groups=np.arange(len(chosen))) for layer in layers
     }
@@ -138,10 +124,10 @@ def _features(
     ):
         for batch in gallery.batches(split, chosen).in_order():
             network(batch.images)
-            share = share_of(network, (batch.images.shape[2], batch.images.shape[3]))
+            share = image_share(network, (batch.images.shape[2], batch.images.shape[3]))
             for layer in layers:
                 output = outputs[layer].float()
-                values, targets = task.read(of_the_image(output, share) if output.ndim == 4 else output, batch.targets)
+                values, targets = task.read(crop_to_image(output, share) if output.ndim == 4 else output, batch.targets)
                 # of images that are read in several places not all of these: they would take gigabytes; an odd step
                 # comes to every row and column
                 every = len(values) // (_PLACES * len(batch.images)) | 1

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from striate.datasets.dataset import SplitName
 from striate.interpret.activations import preserve_state
 from striate.interpret.calibration import Calibration, calibrate
-from striate.runs.gallery import RunImages
+from striate.runs.run_images import RunImages
 from striate.system.progress import progress_bar
 from striate.tasks.base import Metrics, SampleResult, Task
 
@@ -63,24 +63,24 @@ class SplitEvaluation:
     interval: tuple[float, float] | None
 
 
-def evaluate_some(gallery: RunImages, task: Task, network: nn.Module, most: int) -> SplitEvaluation:
+def evaluate_sample(run_images: RunImages, task: Task, network: nn.Module, most: int) -> SplitEvaluation:
     """Have a network, which is as it was afterwards, say what it sees in some images that it was not trained on.
 
     Args:
-        gallery: with the images; those of a test split, where that gave the run's figures, else those of validation.
+        run_images: with the images; those of a test split, where that gave the run's figures, else those of validation.
         task: what outputs mean.
         network: says something.
         most: images, evenly spread over the split.
     """
-    split: SplitName = "test" if gallery.record.metrics_split == "test" else "val"
-    chosen = gallery.some(split, most)
+    split: SplitName = "test" if run_images.record.metrics_split == "test" else "val"
+    chosen = run_images.spread(split, most)
     sample_results: list[SampleResult] = []
     metrics, logits, classes = task.metrics(), [], []
-    known = gallery.record.metrics
+    known = run_images.record.metrics
     wants_interval = bool(known) and f"{task.headline}_interval" not in known
     sums: list[list[Tensor]] = []  # of each image
     per_image = max(1, min(_ANSWERS, _MOST_NUMBERS // task.outputs) // max(1, len(chosen)))
-    batches = gallery.batches(split, chosen, min(32, task.batch_size))
+    batches = run_images.batches(split, chosen, min(32, task.batch_size))
     with preserve_state(network), torch.inference_mode(), progress_bar("looking", len(chosen)) as advance:
         for batch in batches.in_order():
             outputs = network(batch.images).float()

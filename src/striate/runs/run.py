@@ -28,18 +28,18 @@ from striate.images.resize import ImageSpec, resize_transform
 from striate.images.sources import ImageFiles, naming
 from striate.models import MODELS
 from striate.models.pretrained import weights
-from striate.runs.gallery import unlabelled
 from striate.runs.inputs import image_paths, read_split, seen_as, tile_px, with_joints_of
 from striate.runs.published import published_record
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import TENSORS, WEIGHTS, RunRecord
+from striate.runs.run_images import unlabelled_samples
 from striate.system.machine import fits_into_memory, keep_freed_memory
 from striate.system.progress import progress_bar
 from striate.tasks.base import Origin, Prediction, PredictOptions, Task
 from striate.training.loop import measure
 
 if TYPE_CHECKING:
-    from striate.runs.explaining import Explanation
+    from striate.runs.explanation import Explanation
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ class Run:
             box = resize_transform(*size_px(place), preprocessing.form)
             return Origin(size_px=size_px(place), scale=(box.scale_x, box.scale_y), offset=(box.offset_x, box.offset_y))
 
-        store = undecoded_store(unlabelled(files.paths), preprocessing.form, max_pixels=max_pixels)
+        store = undecoded_store(unlabelled_samples(files.paths), preprocessing.form, max_pixels=max_pixels)
         place = 0
         for batch in self._batches(store, preprocessing).in_order():
             origins = map(origin, range(place, place + len(batch.images)))  # read where the task wants them
@@ -213,42 +213,27 @@ class Run:
             yield from zip(files.paths[place : place + len(found)], found, strict=True)
             place += len(found)
 
-    def report(self, *, data: str | None = None, projection: Literal["pca", "tsne"] = "pca") -> Path:
-        """Write `report.html` into the run's folder, one file that needs no other; returns where it is.
-
-        Args:
-            data: where its data are now; None: where they were. Without them the page says what is left out.
-            projection: how images are put into a plane.
-
-        Raises:
-            ConfigError: t-SNE is asked for, and scikit-learn is not installed.
-        """
-        from striate.reports.report import write_report
-
-        if self.record.is_published:
-            raise RunError(f"{self.folder}: published weights are no run of yours, so there is nothing to report.")
-        return write_report(self.folder, self.record, self.task, self.model, data=data, projection=projection)
-
     def explain(
         self, image: str | Path, *, of: str | None = None, layer: str | None = None, data: str | None = None
     ) -> Explanation:
-        """Explain an image file: arrays, and `figures()` of them.
+        """Explain an image file: return arrays, which a notebook shows as images.
 
         Args:
-            image: a file.
-            of: a class or a joint; None: what the network says most.
-            layer: whose maps are looked at; None: the last one that has any.
-            data: where its training images are now; None: where they were. Without them nothing is compared.
+            image: path of the image file.
+            of: class or joint that is explained; None: what the network says most.
+            layer: name of the layer whose maps are taken; None: the last one that has maps.
+            data: location of the run's data, if they have moved; None: where they were. Without them nothing is
+                compared with training images.
 
         Raises:
             DataError: the file cannot be read.
             ModelError: there is no such layer.
-            ConfigError: it gives no maps, or there is no such class or joint.
+            ConfigError: the layer gives no maps, or there is no such class or joint.
         """
-        from striate.runs.explaining import Explainer, training_images
+        from striate.runs.explanation import Explainer, open_run_images
 
-        gallery = training_images(self.folder, self.record, self.model, data)
-        explainer = Explainer(self.record, self.task, self.model, gallery, layer=layer, of=of)
+        run_images = open_run_images(self.folder, self.record, self.model, data)
+        explainer = Explainer(self.record, self.task, self.model, run_images, layer=layer, of=of)
         return explainer.explain(*explainer.subjects([Path(image)]))
 
     def embed(self, images: str | Path | Iterable[str | Path]) -> Float[np.ndarray, "images features"]:
@@ -259,16 +244,16 @@ class Run:
         Raises:
             DataError: a file cannot be read.
         """
+        from striate.interpret.activations import representation_layers
         from striate.interpret.embedding import embed
-        from striate.reports.representation import depths
 
-        layers = depths(self.model)
+        layers = representation_layers(self.model)
         if not layers:
             raise RunError(f"{self.folder}: the network is one layer, so there is nothing between images and answers.")
         paths = image_paths(images)
         with progress_bar("embedding", len(paths)) as advance:
             store = undecoded_store(
-                unlabelled(paths), self.record.preprocessing.form, max_pixels=self.record.config.max_pixels
+                unlabelled_samples(paths), self.record.preprocessing.form, max_pixels=self.record.config.max_pixels
             )
             batches = self._batches(store, self.record.preprocessing).in_order()
             return embed(self.model, layers[-1:], (batch.images for batch in batches), advance)[layers[-1]]

@@ -94,7 +94,7 @@ def report_on(run: Run) -> None:
     """Write a run's report, the quick parts of it; where that fails the run is none the worse, and it is said."""
     logger.info("writing report.html")
     try:
-        write_report(run.folder, run.record, run.task, run.model, thorough=False)
+        write_report(run, thorough=False)
     except Exception as error:  # whatever it is, the network is trained and kept
         logger.info(f"no report could be written: {error or type(error).__name__}")
 

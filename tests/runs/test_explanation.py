@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.support import raises
 
 import striate as st
 from striate.errors import ConfigError, DataError
-from striate.images.overlays import enlarged
-from striate.runs.explaining import Explainer, training_images
+from striate.images.overlays import enlarge_map
+from striate.reports.explanation_page import explanation_page
+from striate.runs.explanation import Explainer, open_run_images
 
 
 def scene(random: np.random.Generator, *, bright: bool) -> np.ndarray:
@@ -41,8 +43,12 @@ def corner_run(tmp_path_factory):
     return st.train(folder / "data", st.TrainConfig(**options, batch_size=16, out=str(folder / "run")))
 
 
+def alike(run, path) -> list[str]:
+    return [other.name for other in run.explain(path).neighbours]
+
+
 def share_of_corner(values) -> float:
-    whole = enlarged(np.asarray(values), 32, 32)
+    whole = enlarge_map(np.asarray(values), 32, 32)
     return float(whole[:12, :12].sum() / max(whole.sum(), 1e-12))
 
 
@@ -50,9 +56,9 @@ def test_a_network_taught_by_a_corner_looks_there_and_one_with_random_weights_do
     assert corner_run.record.metrics["accuracy"] == 1.0
     Image.fromarray(scene(np.random.default_rng(1), bright=True)).save(tmp_path / "one.png")
     found = corner_run.explain(tmp_path / "one.png", of="bright")
-    assert share_of_corner(found.where["bright"]) >= 0.8
-    assert 0 < share_of_corner(found.random["bright"]) < 0.8
-    assert share_of_corner(found.covered) >= 0.8
+    assert share_of_corner(found.grad_cam["bright"]) >= 0.8
+    assert 0 < share_of_corner(found.random_grad_cam["bright"]) < 0.8
+    assert share_of_corner(found.occlusion) >= 0.8
 
 
 def test_an_explanation_has_maps_neighbours_and_patches(corner_run, tmp_path):
@@ -61,11 +67,11 @@ def test_an_explanation_has_maps_neighbours_and_patches(corner_run, tmp_path):
     )
     found = corner_run.explain(path)
     assert found.prediction.rows()[0]["class"] == "bright"
-    assert [maps.shape[0] for maps in found.maps.values()] == [8, 8]
-    assert all("bright" in name for name, _, _ in found.like)
-    assert found.like[0][1] >= found.like[-1][1]
+    assert [maps.shape[0] for maps in found.feature_maps.values()] == [8, 8]
+    assert all("bright" in other.name for other in found.neighbours)
+    assert found.neighbours[0].cosine >= found.neighbours[-1].cosine
     assert len(found.patches) == 6
-    assert all(picture.shape == (32, 32, 3) for patches in found.patches.values() for _, picture in patches)
+    assert all(patch.image.shape == (32, 32, 3) for patches in found.patches.values() for patch in patches)
 
 
 def test_vectors_of_a_run_are_what_its_last_layer_reads(corner_run):
@@ -80,44 +86,44 @@ def test_vectors_of_a_run_are_what_its_last_layer_reads(corner_run):
 
 def test_without_its_images_a_run_still_explains_what_it_can(corner_run, tmp_path, capsys):
     Image.new("RGB", (32, 32), (90, 90, 90)).save(tmp_path / "one.png")
-    with pytest.raises(DataError, match="gone"):
+    with raises(DataError, where="gone"):
         corner_run.explain(tmp_path / "one.png", data=str(tmp_path / "gone"))
     record = replace(corner_run.record, data=corner_run.record.data | {"location": str(tmp_path / "gone")})
     found = replace(corner_run, record=record).explain(tmp_path / "one.png")
-    assert "its training images are not at hand, so nothing is compared with them" in capsys.readouterr().err
-    assert (found.like, found.patches) == ([], {})
-    assert found.where
+    assert "the run's training images are not at hand, so nothing is compared with them" in capsys.readouterr().err
+    assert (found.neighbours, found.patches) == ([], {})
+    assert found.grad_cam
 
 
 def test_every_task_can_be_asked(dots_run, dots):
     explainer = Explainer(dots_run.record, dots_run.task, dots_run.model, None, of="blue")
     found = explainer.explain(*explainer.subjects([dots / "0.png"]))
-    assert list(found.where) == ["blue"]
-    assert found.where["blue"].shape == (8, 8)
+    assert list(found.grad_cam) == ["blue"]
+    assert found.grad_cam["blue"].shape == (8, 8)
     assert found.confidence["blue"] is None  # joints come without a probability
     for axis in "xyz":
         explainer = Explainer(dots_run.record, dots_run.task, dots_run.model, None, of=f"blue.{axis}")
-        assert list(explainer.explain(*explainer.subjects([dots / "0.png"])).where) == [f"blue.{axis}"]
+        assert list(explainer.explain(*explainer.subjects([dots / "0.png"])).grad_cam) == [f"blue.{axis}"]
 
 
 def test_a_training_image_is_not_like_itself(corner_run, tmp_path):
     own, another = list(json.loads((corner_run.folder / "split.json").read_text())["train"])[:2]
-    assert own not in [name for name, _, _ in corner_run.explain(corner_run.folder.parent / "data" / own).like]
+    assert own not in alike(corner_run, corner_run.folder.parent / "data" / own)
     copy = tmp_path / "copy.png"
     shutil.copy(corner_run.folder.parent / "data" / another, copy)
-    assert another not in [name for name, _, _ in corner_run.explain(copy).like]
+    assert another not in alike(corner_run, copy)
 
 
 def test_how_sure_it_is_is_said_beside_what_that_is_worth(corner_run):
     path = corner_run.folder.parent / "data" / "dark" / "3.png"
-    gallery = training_images(corner_run.folder, corner_run.record, corner_run.model, None)
+    gallery = open_run_images(corner_run.folder, corner_run.record, corner_run.model, None)
     explainer = Explainer(corner_run.record, corner_run.task, corner_run.model, gallery)
     found = explainer.explain(*explainer.subjects([path]))
     (said,) = corner_run.predict(path)
     assert list(found.confidence.values()) == pytest.approx([one for _, one in said["top"]], abs=1e-6)
     assert list(found.confidence) == [name for name, _ in said["top"]]
-    text = explainer.page([found]).html()
-    assert re.search(r"Of \d+ answers there that it was \d+ to \d+ % sure of, \d+ were right", text)
+    text = explanation_page(explainer, [found]).html()
+    assert re.search(r"Of \d+ answers there that it gave with \d+ to \d+ %, \d+ were right", text)
     assert "recall" in text
     asked = Explainer(corner_run.record, corner_run.task, corner_run.model, None, of="bright")
     assert list(asked.explain(*asked.subjects([path])).confidence) == list(
@@ -128,8 +134,8 @@ def test_how_sure_it_is_is_said_beside_what_that_is_worth(corner_run):
 def test_parts_of_blocks_are_layers_too(colour_run, tmp_path):
     found = colour_run.explain(next((tmp_path / "colours").rglob("*.png")), layer="layer1.0.conv1")
     assert found.layer == "layer1.0.conv1"
-    assert next(iter(found.maps)) == "layer1.0.conv1"
-    assert all(len(values) for values in found.where.values())
+    assert next(iter(found.feature_maps)) == "layer1.0.conv1"
+    assert all(len(values) for values in found.grad_cam.values())
     assert found.patches
 
 
@@ -140,8 +146,8 @@ def test_a_picture_is_explained_in_the_shape_in_which_it_is_predicted(tmp_path):
     random = np.random.default_rng(0)
     Image.fromarray(random.integers(0, 256, (30, 120, 3)).astype(np.uint8)).save(tmp_path / "wide.png")
     found = run.explain(tmp_path / "wide.png", layer="decoder.classifier")
-    assert found.picture.shape == (16, 64, 3)  # as many pixels as 32x32 has, in the shape of the picture
-    assert [maps.shape[1:] for maps in found.maps.values()] == [(16, 64), (16, 64), (8, 32)]
+    assert found.image.shape == (16, 64, 3)  # as many pixels as 32x32 has, in the shape of the picture
+    assert [maps.shape[1:] for maps in found.feature_maps.values()] == [(16, 64), (16, 64), (8, 32)]
     assert all(0 < value <= 1 for value in found.confidence.values())
 
 
@@ -150,11 +156,11 @@ def test_a_network_without_maps_is_explained_by_covering(colour_folders, tmp_pat
     options = {"model": "flatten | fc 8 | relu | fc classes", "size": 8, "epochs": 1}
     run = st.train(data, st.TrainConfig(**options, out=str(tmp_path / "run")))
     path = next(data.rglob("*.png"))
-    gallery = training_images(run.folder, run.record, run.model, None)
+    gallery = open_run_images(run.folder, run.record, run.model, None)
     explainer = Explainer(run.record, run.task, run.model, gallery)
     found = explainer.explain(*explainer.subjects([path]))
-    assert (found.layer, found.where, found.maps, found.patches) == (None, {}, {}, {})
-    assert found.covered.shape == (8, 8)
-    assert "covering places is the one way" in explainer.page([found]).html()
-    with pytest.raises(ConfigError, match=r"gives no maps; some that do: none"):
+    assert (found.layer, found.grad_cam, found.feature_maps, found.patches) == (None, {}, {}, {})
+    assert found.occlusion.shape == (8, 8)
+    assert "covering parts of an image is the one way" in explanation_page(explainer, [found]).html()
+    with raises(ConfigError, where="layer", what="gives no maps", fix="layers that do: none"):
         run.explain(path, layer="classifier.0")

@@ -1,0 +1,116 @@
+"""Explanations of images on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from striate.images.overlays import colour_map, image_grid, scale_to
+from striate.interpret.feature_maps import strongest_channels
+from striate.reports.first_layer import add_first_layer
+from striate.reports.page import Page, picture_figure
+from striate.runs.evaluation import SplitEvaluation, as_table, label, meanings
+from striate.runs.explanation import Explainer, Explanation, ImagePatch
+from striate.runs.run_images import network_name, purpose
+
+_FEW = 20  # answers that say little
+
+
+def explanation_page(explainer: Explainer, explanations: Sequence[Explanation]) -> Page:
+    """Put explanations of images on a page."""
+    record = explainer.record
+    page = Page(f"What {network_name(record)} sees", f"{purpose(record)}. Its images were: {record.data['location']}.")
+    if explainer.run_images is None:
+        page.text("Its training images are not at hand, so what it compares images with is left out.", "note")
+    if explainer.layer is None:
+        page.text("It has no feature maps, so covering parts of an image is the one way to see where it looks.", "note")
+    for explanation in explanations:
+        _add_explanation(page, explainer, explanation)
+    add_first_layer(page, explainer.network)
+    return page
+
+
+def _add_explanation(page: Page, explainer: Explainer, explanation: Explanation) -> None:
+    page.section(Path(explanation.name).name)
+    if explanation.grad_cam:
+        page.text(
+            "Where it looks (Grad-CAM): yellow are the parts that count most. Where the map of a network with random "
+            "weights looks the same, it tells of the image alone, and not of what was learned."
+        )
+    page.figures([picture_figure(image, caption) for image, caption in explanation.illustrations()])
+    page.scale()
+    _add_confidence(page, explainer, explanation)
+    if explanation.feature_maps:
+        page.text("What its layers make of the image: the channels that respond most.")
+        page.figures([_channels(layer, maps) for layer, maps in explanation.feature_maps.items()])
+    if explanation.patches:
+        page.text(
+            f"What activates those channels of {explanation.layer} most in the training images; the frame is all that "
+            "such a unit sees."
+        )
+        page.figures([_patches(channel, patches) for channel, patches in explanation.patches.items() if patches])
+    if explanation.neighbours:
+        images = image_grid([scale_to(other.image, 110) for other in explanation.neighbours], columns=6)
+        names = ", ".join(f"{Path(other.name).name} ({other.cosine:.2f})" for other in explanation.neighbours)
+        caption = (
+            f"Of {explainer.neighbour_pool:,} training images those that it takes to be most alike: {names}; 1 is the "
+            "same to it, 0 has nothing in common."
+        )
+        page.figures([picture_figure(images, caption)], "wide")
+
+
+def _add_confidence(page: Page, explainer: Explainer, explanation: Explanation) -> None:
+    """Say how confident the network is of an image, and what that is worth on held-out images."""
+    header, explained = [""], ""
+    cells = [[name] for name in explanation.confidence]
+    if any(value is not None for value in explanation.confidence.values()):
+        header.append("probability, here")
+        for row, value in zip(cells, explanation.confidence.values(), strict=True):
+            row.append("–" if value is None else f"{value:.1%}")
+    evaluation = explainer.evaluation()
+    if evaluation is not None:
+        keys, rows = as_table(evaluation.metrics.rows())
+        known = {row[0]: row[1:] for row in rows}
+        header += [label(key) for key in keys[1:]]
+        cells = [row + known[row[0]] for row in cells if row[0] in known]
+        explained = meanings(keys[1:])
+    if len(header) > 1:
+        page.text(f"How sure that is. {_worth(explainer, explanation, evaluation)}")
+        page.table(header, cells, numbers=len(header) - 1)
+        page.text(explained, "note")
+
+
+def _worth(explainer: Explainer, explanation: Explanation, evaluation: SplitEvaluation | None) -> str:
+    """Say what the probability of the likeliest answer is worth."""
+    if evaluation is None or explainer.run_images is None:
+        return "What that is worth is not known without its training images."
+    total = len(explainer.run_images.stores[evaluation.split])
+    split = "test images" if evaluation.split == "test" else "validation images"
+    others = f"The other columns tell how good it is on {len(evaluation.chosen):,} of {total:,} {split}."
+    first, calibration = next(iter(explanation.confidence.values())), evaluation.calibration
+    if first is None or calibration is None:
+        return f"Its answers come without a probability. {others}"
+    index = min(int(first * len(calibration.counts)), len(calibration.counts) - 1)
+    count, right = calibration.counts[index], round(calibration.accuracy[index] * calibration.counts[index])
+    span = f"{index * 10} to {index * 10 + 10} %"
+    if not count:
+        return f"{others} It gave no answer there with {span}."
+    few = " That is too few to go by." if count < _FEW else ""
+    return f"{others} Of {count:,} answers there that it gave with {span}, {right:,} were right.{few}"
+
+
+def _channels(layer: str, maps: Float[np.ndarray, "channels _ _"]) -> str:
+    """Show the channels of a layer that respond most."""
+    channels = strongest_channels(torch.from_numpy(maps), 8)
+    images = [scale_to(colour_map(maps[channel]), 90) for channel in channels]
+    size = f"{maps.shape[0]} channels of {maps.shape[2]}x{maps.shape[1]}"
+    return picture_figure(image_grid(images, columns=4), f"{layer}: {size}; shown {', '.join(map(str, channels))}")
+
+
+def _patches(channel: int, patches: Sequence[ImagePatch]) -> str:
+    images = [scale_to(patch.image, 110) for patch in patches]
+    return picture_figure(image_grid(images, columns=3), f"channel {channel}")

@@ -96,7 +96,7 @@ def data_uri(image: RGBArray, *, lossless: bool = False, quality: int = 82) -> s
 def html_figure(image: RGBArray, caption: str) -> str:
     """Return an image with its caption as an HTML figure, for a notebook.
 
-    >>> html_figure(np.zeros((1, 1, 3), np.uint8), "a < b")[-46:]
+    >>> html_figure(np.zeros((1, 1, 3), np.uint8), "a < b")[-42:]
     '<figcaption>a &lt; b</figcaption></figure>'
     """
     text = escape(caption)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from striate.cli import main
 from striate.errors import InputError
 
 
@@ -19,3 +21,18 @@ def raises(kind: type[InputError], *, where: str = "", what: str = "", fix: str 
     for field, pattern in (("where", where), ("what", what), ("fix", fix)):
         text = getattr(caught.value, field)
         assert re.search(pattern, text), f"{field} is {text!r}, and does not match {pattern!r}"
+
+
+def mistake(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """Give a command words that it cannot use, and return the fields of its answer, which is also a line on stderr."""
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 2
+    told = capsys.readouterr()
+    document = json.loads(told.out)
+    error = document["error"]
+    assert set(document) == {"error"}
+    assert set(error) - {"notes"} == {"where", "what", "fix"}
+    line = told.err.splitlines()[-1]
+    assert line.startswith(f"striate: {error['where']}{': ' if error['where'] else ''}{error['what']}")
+    assert line.endswith(f"; {error['fix']}." if error["fix"] else ".")
+    return error

@@ -66,8 +66,9 @@ class InputError(StriateError, ValueError):
         return type(self)(place, self.what, self.fix, self.notes)
 
     def document(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
-        return {"where": self.where, "what": self.what, "fix": self.fix, "notes": list(self.notes)}
+        """Return it as a JSON object; notes where there are any."""
+        known = {"notes": list(self.notes)} if self.notes else {}
+        return {"where": self.where, "what": self.what, "fix": self.fix, **known}
 
 
 class ConfigError(InputError):

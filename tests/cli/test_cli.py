@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.support import mistake
 
+from striate import cli
 from striate.cli import COMMANDS, main
+from striate.errors import ConfigError, DataError, Interrupted, TrainingError
 from striate.models import MODELS
 from striate.training.config import TrainConfig
 
@@ -201,45 +204,105 @@ def workshop(colour_folders, colour_run, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+SLIPS = [
+    (["train"], "DATA", "is missing"),
+    (["train", "mnist", "--epoch", "3"], "--epoch", r"is not a known option \(did you mean --epochs\?\)"),
+    (["train", "mnist", "--epochs", "x"], "--epochs", "'x' is no whole number"),
+    (["train", "mnist", "--epochs"], "--epochs", "a value is missing"),
+    (["train", "mnist", "--fit", "x"], "--fit", "'x' is none of auto, crop, pad, stretch"),
+    (["train", "mnist", "--threshold", "x"], "--threshold", "'x' is no whole number"),
+    (["train", "mnist", "--size", "x"], "--size", "'x' is no number, nor auto"),
+    (["train", "mnist", "--lr", "x"], "--lr", "'x' is no number, nor default or auto"),
+    (["models", "x"], "x", "is not a known option"),
+]
+
+
+@pytest.mark.parametrize(("words", "where", "what"), SLIPS, ids=[" ".join(words) for words, _, _ in SLIPS])
+@pytest.mark.parametrize("utf8", [True, False])
+def test_a_slip_is_answered_in_plain_words(words, where, what, utf8, capsys, monkeypatch):
+    monkeypatch.setattr("tyro._fmtlib._should_use_utf8_drawing_chars", lambda: utf8)
+    error = mistake(words, capsys)
+    assert error["where"] == where
+    assert re.fullmatch(what, error["what"])
+    assert error["fix"] == f"see striate {words[0]} --help"
+
+
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "where", "what"),
     [
-        (["train"], "DATA is missing."),
-        (["train", "mnist", "--epoch", "3"], "Unrecognized options: --epoch, 3 (did you mean --epochs?)."),
-        (["train", "mnist", "--epochs", "x"], "--epochs: 'x' is no whole number."),
-        (["train", "mnist", "--threshold", "x"], "--threshold: 'x' is no whole number."),
-        (["train", "mnist", "--threshold", "256"], "--threshold (=256) must be a whole number from 1 to 255."),
-        (["train", "mnist", "--size", "x"], "--size: 'x' is no number, nor auto."),
-        (["train", "mnist", "--lr", "x"], "--lr: 'x' is no number, nor default or auto."),
-        (["train", "mnist", "--batch-size", "1"], "--batch-size (=1) must be a whole number, 2 or more, or auto."),
+        (["train", "mnist", "--threshold", "256"], "--threshold", "must be a whole number from 1 to 255, not 256"),
+        (["train", "mnist", "--batch-size", "1"], "--batch-size", "must be a whole number, 2 or more, or auto, not 1"),
+        (["train", "mnist", "--lr", "0"], "--lr", "must be a positive number, default, or auto, not 0.0"),
+        (["schedule", "step", "--decay-at", "5,3"], "--decay-at", "must be epochs above 0 in .*, not 5,3"),
     ],
 )
-@pytest.mark.parametrize("utf8", [True, False])
-def test_a_slip_on_the_command_line_is_answered_in_one_plain_line(words, message, utf8, capsys, monkeypatch):
-    monkeypatch.setattr("tyro._fmtlib._should_use_utf8_drawing_chars", lambda: utf8)
-    assert main(words) == 2
-    assert capsys.readouterr().err == f"striate: {message} See striate train --help.\n"
+def test_an_option_is_named_as_it_was_written(words, where, what, capsys):
+    error = mistake(words, capsys)
+    assert error["where"] == where
+    assert re.fullmatch(what, error["what"])
+
+
+def test_a_mistake_is_a_line_on_stderr(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", "run", "a.jpg", "--out", "a.xyz"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == "striate: --out: must end in .csv or .json, or be a new folder, not a.xyz.\n"
+
+
+class Raising:
+    """A command that ends with an error."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def run(self) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "document"),
+    [
+        (TrainingError("the loss is nan."), 1, {"what": "the loss is nan"}),
+        (Interrupted("interrupted; run has the best weights."), 130, {"what": "interrupted; run has the best weights"}),
+        (KeyboardInterrupt(), 130, {"what": "interrupted"}),
+        (
+            DataError("a.csv", "has no rows", "add some", ["it is empty"]),
+            2,
+            {"where": "a.csv", "what": "has no rows", "fix": "add some", "notes": ["it is empty"]},
+        ),
+        (
+            ConfigError("layer_lr_decay", "is too small", "leave it out"),
+            2,
+            {"where": "--layer-lr-decay", "what": "is too small", "fix": "leave it out"},
+        ),
+        (
+            OSError(28, "No space left on device", "x.json"),
+            2,
+            {"where": "x.json", "what": "No space left on device", "fix": ""},
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_with_json_an_error_is_the_document(error, code, document, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "_parse", lambda name, words: Raising(error))
+    assert main(["models", "--json"]) == code
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {"error": document}
+    assert told.err.startswith("striate: ")
+    assert told.err.count("\n") == 1
 
 
 def listing(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_answered_in_two_lines_with_exit_2_and_nothing_half_written(mistake, workshop, colour_run, capsys):
+@pytest.mark.parametrize("words", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_exit_2_and_nothing_half_written(words, workshop, colour_run, capsys):
     before = listing(workshop)
-    words = [word.replace("RUN", str(colour_run.folder)) for word in MISTAKES[mistake]]
-    capsys.readouterr()
-    assert main(words) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    message = told.err.strip()
-    assert message.startswith("striate: ")
-    assert message.endswith(".")
-    assert len(message.splitlines()) <= 2
-    assert len(message) < 400
-    assert "Traceback" not in message
-    assert "[Errno" not in message
+    error = mistake([word.replace("RUN", str(colour_run.folder)) for word in words], capsys)
+    assert len("".join(error["where"] + error["what"] + error["fix"])) < 400
+    assert not re.search(r"Traceback|\[Errno|\n", str(error))
     assert listing(workshop) == before
 
 
@@ -262,8 +325,9 @@ def test_json_is_json_whatever_the_terminal(colour_folders, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_an_output_where_nothing_can_be_made_is_refused(colour_folders, capsys):
-    assert main(["train", str(colour_folders()), *QUICK, "--out", "/proc/run"]) == 2
-    assert "/proc/run: cannot be written" in capsys.readouterr().err
+    error = mistake(["train", str(colour_folders()), *QUICK, "--out", "/proc/run"], capsys)
+    assert error["where"] == "/proc/run"
+    assert "cannot be written" in error["what"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")

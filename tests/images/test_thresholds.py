@@ -174,7 +174,7 @@ def test_a_later_mask_that_a_threshold_does_not_part_is_named_when_it_is_decoded
 def test_a_threshold_is_from_1_to_255(folder, threshold):
     root = folder(greys(0, 255))
     for refuse in (lambda: DataOptions(threshold=threshold), lambda: open_data(root, threshold=threshold)):
-        with pytest.raises(ConfigError, match=rf"threshold \(={threshold}\) must be a whole number from 1 to 255"):
+        with pytest.raises(ConfigError, match=rf"^threshold: must be a whole number from 1 to 255, not {threshold}\."):
             refuse()
 
 

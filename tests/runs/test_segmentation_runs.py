@@ -220,18 +220,18 @@ def test_masks_of_one_class_alone_are_refused(rectangles, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--mixup", "0.5"], "mixup (=0.5) is for classify, not for segment; leave it out."),
-        (["--progressive"], "progressive (=True) is for classify, not for segment; leave it out."),
+        (["--mixup", "0.5"], "--mixup: is for classify, not for segment; leave it out."),
+        (["--progressive"], "--progressive: is for classify, not for segment; leave it out."),
         (["--size", "20", "--model", "resnet18", "--stem", "large"], "resnet18 makes one unit of 32x32 pixels"),
         (["--model", "flatten | fc classes"], "has no feature maps to build on; begin the line with conv."),
-        (["--reduce", "0"], "--reduce (=0) must be a whole number, 1 or more."),
-        (["--no-skips", "--merge", "sum"], "--merge (=sum) must be left out where there are no skips (--no-skips)."),
+        (["--reduce", "0"], "--reduce: must be a whole number, 1 or more, not 0."),
+        (["--no-skips", "--merge", "sum"], "--merge: changes nothing without skips (--no-skips); leave it out."),
         (
             ["--crop", "20", "--model", "resnet18", "--stem", "large"],
             "what training cuts out of images reaches it with",
         ),
         (["--model", "conv 4@3x3 | fitpool 4 | conv 4@1x1 | gap | fc classes"], "`fitpool 4` makes one size of all"),
-        (["--crop", "1"], "--crop (=1) must be a whole number, 2 or more, auto or none."),
+        (["--crop", "1"], "--crop: must be a whole number, 2 or more, auto or none, not 1."),
     ],
 )
 def test_options_that_make_no_sense_are_answered_in_a_line(shapes, tmp_path, capsys, options, message):
@@ -242,10 +242,13 @@ def test_options_that_make_no_sense_are_answered_in_a_line(shapes, tmp_path, cap
 
 def test_options_of_segmentation_are_refused_where_classes_are_learnt(colour_folders, colour_run, tmp_path, capsys):
     assert main(["train", str(colour_folders("two")), "--decoder", "transposed"]) == 2
-    assert "decoder (=transposed) is for segment, not for classify; leave it out." in capsys.readouterr().err
+    assert "--decoder: is for segment, not for classify; leave it out." in capsys.readouterr().err
     picture = str(next((tmp_path / "two").glob("*/0.png")))
     assert main(["predict", str(colour_run.folder), picture, "--out", str(tmp_path / "masks")]) == 2
-    assert "must end in .csv or .json: classify draws nothing." in capsys.readouterr().err
+    assert (
+        f"--out: must end in .csv or .json, not {tmp_path / 'masks'}: classify draws nothing."
+        in capsys.readouterr().err
+    )
     assert main(["predict", str(colour_run.folder), picture, "--tile"]) == 2
     assert "looks at whole pictures" in capsys.readouterr().err
     assert not (tmp_path / "masks").exists()

@@ -195,11 +195,11 @@ def test_a_warm_up_leaves_at_least_a_step():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"schedule": "steps"}, r"schedule \(=steps\) must be one of constant, step"),
-        ({"warmup_epochs": -1}, r"warmup_epochs \(=-1\) must be 0 or more"),
+        ({"schedule": "steps"}, "^schedule: must be one of constant, step.*, not steps"),
+        ({"warmup_epochs": -1}, "^warmup_epochs: must be 0 or more, not -1"),
         (
             {"schedule": "step", "decay_at": (60, 30)},
-            r"decay_at \(=\(60, 30\)\) must be epochs above 0 in asc",
+            "^decay_at: must be epochs above 0 in asc.*, not 60,30",
         ),
         ({"schedule": "step", "decay_at": (0, 30)}, "epochs above 0"),
         ({"schedule": "step", "decay_at": (float("nan"),)}, "epochs above 0"),
@@ -211,10 +211,10 @@ def test_a_warm_up_leaves_at_least_a_step():
         ({"schedule": "exp_range", "gamma": 0}, "above 0 and below 1"),
         ({"schedule": "cosine", "cycles": 1.5}, "a whole number, 1 or more"),
         ({"schedule": "cosine", "cycles": 2, "cycle_growth": 0.5}, "1 or more"),
-        ({"schedule": "cosine", "cycle_growth": 2}, "left out where cycles is 1"),
+        ({"schedule": "cosine", "cycle_growth": 2}, "^cycle_growth: changes nothing where cycles is 1; leave it out"),
         ({"schedule": "polynomial", "power": 0}, "a positive number"),
-        ({"power": 2}, r"power \(=2\) must be left out with the schedule onecycle; it is for the schedule polynomial"),
-        ({"decay_at": (3,)}, "left out with the schedule onecycle; it is for the schedule step"),
+        ({"power": 2}, "^power: is for the schedule polynomial, not for onecycle; leave it out"),
+        ({"decay_at": (3,)}, "^decay_at: is for the schedule step, not for onecycle; leave it out"),
         ({"schedule": "cosine", "low": 0.5}, "for the schedules triangular, triangular2, exp_range"),
     ],
 )
@@ -228,7 +228,7 @@ def test_an_option_that_makes_no_sense_or_would_do_nothing_is_refused(wrong, mes
     [{"warmup_epochs": 20}, {"schedule": "step", "decay_at": (5, 20)}, {"schedule": "cosine", "cycles": 21}],
 )
 def test_what_does_not_fit_into_the_training_is_refused(late):
-    with pytest.raises(ConfigError, match=r"epochs of the training|end of the training \(=20\)"):
+    with pytest.raises(ConfigError, match=r"20 epochs of the training|end of the training, after 20 epochs"):
         build_schedule(ScheduleOptions(**late), SPAN)
 
 

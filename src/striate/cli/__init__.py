@@ -21,7 +21,8 @@ from pkgutil import resolve_name
 from typing import Any
 
 from striate.cli.terminal import is_first_process, terminal_output
-from striate.errors import InputError, StriateError, nearest
+from striate.errors import ConfigError, InputError, StriateError, nearest
+from striate.system import strict_json
 from striate.version import __version__
 
 COMMANDS = {
@@ -55,8 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(f"striate {__version__}")
         return 0
-    if words[0] not in COMMANDS:
-        return _complain(f"unknown command {words[0]!r}{nearest(words[0], COMMANDS)}; see striate --help.", 2)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, a training keeps what it has
     try:
@@ -64,17 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code: int | None = _parse(words[0], words[1:]).run()
             sys.stdout.flush()
         return code or 0
-    except InputError as error:
-        return _complain(str(error), 2)
-    except StriateError as error:
-        return _complain(str(error), 1)
-    except KeyboardInterrupt as error:
-        return _complain(str(error) or "interrupted.", 130)
     except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:  # a file system says no where nobody asked it before
-        return _complain(f"{error.filename or 'the file system'}: {error.strerror}.", 2)
+    except (StriateError, OSError, KeyboardInterrupt) as error:
+        return _complain(error, as_json="--json" in words)
 
 
 def _help() -> str:
@@ -97,23 +90,27 @@ def find_command(name: str) -> type[Any]:
 
 def _parse(name: str, words: list[str]) -> Any:
     """Turn the words behind a command into its `Command`; raises InputError where they make none."""
+    if name not in COMMANDS:
+        raise InputError("", f"unknown command {name!r}{nearest(name, COMMANDS)}", "see striate --help")
     import tyro
 
-    from striate.cli.flags import FLAGS
+    from striate.cli.flags import FLAGS, Values
 
     box = io.StringIO()
     config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
     try:
         with contextlib.redirect_stderr(box):
-            return tyro.cli(find_command(name), prog=f"striate {name}", args=words, config=config, registry=FLAGS)
+            values = tyro.cli(find_command(name), prog=f"striate {name}", args=words, config=config, registry=FLAGS)
     except SystemExit as end:
         if end.code == 0:  # help was asked for, and printed
             raise
-        raise InputError(f"{_unbox(box.getvalue())} See striate {name} --help.") from None
+        raise InputError(*_unbox(box.getvalue()), f"see striate {name} --help") from None
+    assert isinstance(values, Values)
+    return values.build()
 
 
-def _unbox(text: str) -> str:
-    """Say in one line what tyro says in a box: a title, a problem, a rule, and what may help.
+def _unbox(text: str) -> tuple[str, str]:
+    """Return where the words are wrong and what is wrong: tyro says it in a box, with a title and what may help.
 
     On a terminal that is no UTF-8 the box is drawn with hyphens, and a rule stands under its title too.
     """
@@ -122,25 +119,49 @@ def _unbox(text: str) -> str:
     problem, *more = parts if text.startswith("╭") else parts[1:] or [text.strip()]
     for pattern, plainly in _PLAIN_WORDS:
         problem = re.sub(pattern, plainly, problem)
-    given = re.search(r"options: (--[\w-]+)", problem)
-    meant = nearest(given[1], re.findall(r"--[\w-]+", " ".join(more))) if given else ""
-    return problem.rstrip(".") + meant + "."
+    first, *rest = problem.split(": ", 1)
+    where, what = (first, rest[0]) if rest and " " not in first else ("", problem)
+    meant = nearest(where, re.findall(r"--[\w-]+", " ".join(more))) if what == _UNKNOWN else ""
+    return where, what.rstrip(".") + meant
 
 
+_UNKNOWN = "is not a known option"
 _PLAIN_WORDS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"Error parsing (--\S+): no type matching (\S+) could be instantiated from \['(.*?)'\].*", r"\1: '\3' is not \2"),
     (r"is not (?:INT|FLOAT)\|\{([\w,]+)\}", lambda words: f"is no number, nor {words[1].replace(',', ' or ')}"),
-    (r"Error parsing (?!--)\w+: ", ""),
     (r"Error parsing (--\S+): ", r"\1: "),
     (r"invalid literal for int\(\) with base 10: ('.*')", r"\1 is no whole number"),
     (r"could not convert string to float: ('.*')", r"\1 is no number"),
-    (r"Missing from [\w ]+: (\S+).*", r"\1 is missing"),
-    (r"^(\w+) \(=", lambda field: f"--{field[1].replace('_', '-')} (="),
+    (r"Missing from [\w ]+: (\S+).*", r"\1: is missing"),
+    (r"Missing value for argument '(\S+)'.*", r"\1: a value is missing"),
+    (r"Unrecognized options: ([^\s,]+).*", rf"\1: {_UNKNOWN}"),
+    (
+        r"invalid choice '(.*?)' for argument '(\S+)'\. Expected one of \((.*)\)",
+        lambda words: f"{words[2]}: '{words[1]}' is none of {words[3].replace(chr(39), '')}",
+    ),
 )
 
 
-def _complain(message: str, code: int) -> int:
-    """Say on stderr what went wrong, and return the exit code."""
+def _complain(error: BaseException, *, as_json: bool) -> int:
+    """Print what went wrong, on stderr and where it is asked for as JSON on stdout, and return the exit code."""
+    code, document = 1, {"what": (str(error) or "interrupted").removesuffix(".")}
+    message = f"{document['what']}."
+    if isinstance(error, OSError):  # a file system says no where nobody asked it before
+        error = InputError(str(error.filename or "the file system"), error.strerror or str(error))
+    if isinstance(error, InputError):
+        error = _in_flags(error)
+        code, document, message = 2, error.document(), str(error)
+    elif isinstance(error, KeyboardInterrupt):
+        code = 130
+    if as_json:
+        print(strict_json.dumps({"error": document}))
     if is_first_process() or code == 1:  # wrong input is the same for all processes of a training
         print(f"striate: {message}", file=sys.stderr)
     return code
+
+
+def _in_flags(error: InputError) -> InputError:
+    """Return an error about an option in the words of the command line, where `layer_lr_decay` is --layer-lr-decay."""
+    if not isinstance(error, ConfigError) or not re.fullmatch(r"[a-z][a-z0-9_]*", error.where):
+        return error
+    return ConfigError(f"--{error.where.replace('_', '-')}", error.what, error.fix, error.notes)

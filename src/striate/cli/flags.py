@@ -2,11 +2,54 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
+from contextvars import ContextVar
+from typing import Any
 
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+    StructConstructorSpec,
+    StructTypeInfo,
+)
 
 FLAGS = ConstructorRegistry()
+
+
+class Values:
+    """The values of a dataclass as tyro reads them; `build` makes the dataclass of them.
+
+    tyro turns an error that a dataclass raises when it is made into a text of its own. This way none is made until tyro
+    is done, and errors keep their fields.
+    """
+
+    def __init__(self, kind: type[Any], **values: Any) -> None:
+        self._kind, self._values = kind, values
+
+    def build(self) -> Any:
+        """Make the dataclass, and those in it; raises what they raise."""
+        values = {name: value.build() if isinstance(value, Values) else value for name, value in self._values.items()}
+        return self._kind(**values)
+
+
+_tyros_own: ContextVar[bool] = ContextVar("tyro's own rule is asked", default=False)
+
+
+@FLAGS.struct_rule
+def _collect_values(type_info: StructTypeInfo) -> StructConstructorSpec | None:
+    """Read a dataclass by tyro's own rule, and collect its values in place of making it."""
+    if _tyros_own.get() or not dataclasses.is_dataclass(type_info.type):
+        return None
+    token = _tyros_own.set(True)
+    try:
+        spec = ConstructorRegistry.get_struct_spec(type_info)
+    finally:
+        _tyros_own.reset(token)
+    assert isinstance(spec, StructConstructorSpec)
+    return dataclasses.replace(spec, instantiate=functools.partial(Values, type_info.type))
 
 
 @FLAGS.primitive_rule

@@ -48,12 +48,11 @@ class Command:
 
     def __post_init__(self) -> None:
         if not self.images:
-            raise ConfigError("no image is given: striate predict RUN IMAGE|FOLDER….")
+            raise ConfigError("IMAGE|FOLDER…", "is missing", "name images, or folders of them")
         if self.out is not None and Path(self.out).suffix and Path(self.out).suffix.lower() not in _FORMATS:
-            raise ConfigError(f"out (={self.out}) must end in {' or '.join(_FORMATS)}, or be a new folder.")
+            raise ConfigError("out", f"must end in {' or '.join(_FORMATS)}, or be a new folder, not {self.out}")
         if self.overlay and (self.out is None or Path(self.out).suffix):
-            given = f"not {self.out}" if self.out else "which is not given"
-            raise ConfigError(f"overlay: drawings go into a folder; name a new one with --out, {given}.")
+            raise ConfigError("overlay", "drawings go into a folder", "name a new folder with --out")
 
     def run(self) -> None:
         """Predict, and print or write what was found."""
@@ -66,9 +65,8 @@ class Command:
             atomic.check_writable(path)
         run = load(self.run_folder)
         if into and not run.task.draws:
-            raise ConfigError(
-                f"out (={self.out}) must end in {' or '.join(_FORMATS)}: {run.record.task} draws nothing."
-            )
+            wanted = f"must end in {' or '.join(_FORMATS)}, not {self.out}"
+            raise ConfigError("out", f"{wanted}: {run.record.task} draws nothing")
         found = run.predictions(image_paths(self.images), top=self.top, tile=self.tile)
         if into:
             with atomic.new_folder(into), _all_or_none(into):

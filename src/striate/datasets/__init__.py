@@ -73,7 +73,7 @@ def open_data(
 def _for_masks(ignore: Sequence[str], threshold: int | None) -> dict[str, Any]:
     """Return the options for mask files that were given."""
     if threshold is not None and not 1 <= threshold <= 255:
-        raise ConfigError(f"threshold (={threshold}) must be a whole number from 1 to 255.")
+        raise ConfigError("threshold", f"must be a whole number from 1 to 255, not {threshold}")
     if ignore and threshold is not None:
         raise ConfigError(
             "threshold and ignore are both given, and a threshold gives every pixel a class; leave one out."

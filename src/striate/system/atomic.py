@@ -40,7 +40,7 @@ def write(path: Path, content: bytes | str) -> None:
         temporary.replace(path)
         _flush_folder(path.parent)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place.") from None
+        raise OutputError(str(path), f"cannot be written ({error.strerror})", "choose another place") from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -52,7 +52,7 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         _flush_folder(path.parent)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be made ({error.strerror}); choose another place.") from None
+        raise OutputError(str(path), f"cannot be made ({error.strerror})", "choose another place") from None
 
 
 def _umask() -> int:
@@ -77,9 +77,9 @@ def _flush_folder(folder: Path) -> None:
 def check_writable(path: Path) -> None:
     """Raise OutputError where a new file could not be written, before the work that it is to hold."""
     if path.exists():
-        raise OutputError(f"{path}: there is something already; choose another name, or remove it.")
+        raise OutputError(str(path), "there is something already", "choose another name, or remove it")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: cannot be written (there is no such folder to write to); choose another place.")
+        raise OutputError(str(path), "cannot be written (there is no such folder to write to)", "choose another place")
 
 
 @contextmanager
@@ -105,10 +105,10 @@ def new_folder(path: Path) -> Iterator[Path]:
         path.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except (FileExistsError, filelock.Timeout):
-        raise OutputError(f"{path}: there is something already; choose another place, or remove it.") from None
+        raise OutputError(str(path), "there is something already", "choose another place, or remove it") from None
     except OSError as error:
         _remove_empty(missing)
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place.") from None
+        raise OutputError(str(path), f"cannot be written ({error.strerror})", "choose another place") from None
     try:
         yield path
     except BaseException:
@@ -132,9 +132,11 @@ def held_folder(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise OutputError(f"{path}: another process is at work there; let it end, or choose another place.") from None
+        raise OutputError(
+            str(path), "another process is at work there", "let it end, or choose another place"
+        ) from None
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place.") from None
+        raise OutputError(str(path), f"cannot be written ({error.strerror})", "choose another place") from None
     try:
         yield
     finally:

@@ -17,7 +17,12 @@ class Options:
         """Raise ConfigError for the first option that does not fit: its name, whether it fits, what is wanted."""
         for name, fits, wanted in rules:
             if not fits:
-                raise ConfigError(f"{name} (={getattr(self, name)}) must be {wanted}.")
+                raise ConfigError(name, f"must be {wanted}, not {_written(getattr(self, name))}")
+
+
+def _written(value: object) -> str:
+    """Write a value as the command line takes it: several numbers are one word."""
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def is_whole(value: object, least: int) -> bool:

@@ -399,5 +399,5 @@ class TrainConfig(
             ConfigError: it cannot be worked through in as many parts as are wanted.
         """
         images = default if self.batch_size == "auto" else self.batch_size
-        self._require(("accumulate", self.accumulate <= images // 2, f"at most half the batch size, which is {images}"))
+        self._require(("accumulate", self.accumulate <= images // 2, f"at most half the batch size of {images}"))
         return images

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Literal, get_args
 
+from striate.errors import ConfigError
 from striate.system.options import Options, is_number, is_whole
 
 ScheduleName = Literal["constant", "step", "triangular", "triangular2", "exp_range", "onecycle", "cosine", "polynomial"]
@@ -82,21 +83,22 @@ class ScheduleOptions(Options):
         """Raise ConfigError where something would come after the end of a training of so many epochs."""
         last = max(self.decay_at, default=0)
         self._require(
-            ("warmup_epochs", self.warmup_epochs < epochs, f"less than the epochs of the training (={epochs:g})"),
-            ("decay_at", last < epochs, f"epochs before the end of the training (={epochs:g})"),
-            ("cycles", self.cycles <= max(1, epochs), f"at most the epochs of the training (={epochs:g})"),
+            ("warmup_epochs", self.warmup_epochs < epochs, f"less than the {epochs:g} epochs of the training"),
+            ("decay_at", last < epochs, f"epochs before the end of the training, after {epochs:g} epochs"),
+            ("cycles", self.cycles <= max(1, epochs), f"at most the {epochs:g} epochs of the training"),
         )
 
     def _refuse_idle_options(self) -> None:
         """Raise ConfigError for an option that was given and would change nothing."""
         defaults = {field.name: field.default for field in fields(ScheduleOptions)}
         for name, takers in TAKEN_BY.items():
-            fits = self.schedule in takers or getattr(self, name) == defaults[name]
-            what = f"schedule{'s' if len(takers) > 1 else ''} {', '.join(takers)}"
-            self._require((name, fits, f"left out with the schedule {self.schedule}; it is for the {what}"))
+            if self.schedule not in takers and getattr(self, name) != defaults[name]:
+                what = f"schedule{'s' if len(takers) > 1 else ''} {', '.join(takers)}"
+                raise ConfigError(name, f"is for the {what}, not for {self.schedule}", "leave it out")
+        if self.cycles == 1 and self.cycle_growth != 1:
+            raise ConfigError("cycle_growth", "changes nothing where cycles is 1", "leave it out")
         self._require(
-            ("cycle_growth", self.cycles > 1 or self.cycle_growth == 1, "left out where cycles is 1"),
-            ("decay_at", all(at > self.warmup_epochs for at in self.decay_at), "epochs after those of the warm-up"),
+            ("decay_at", all(at > self.warmup_epochs for at in self.decay_at), "epochs after those of the warm-up")
         )
 
 

@@ -67,7 +67,6 @@ class SegmentationOptions(Options):
         self._require(
             ("decoder", self.decoder in get_args(WayUp), f"one of {', '.join(get_args(WayUp))}"),
             ("merge", self.merge in get_args(Merge), f"one of {', '.join(get_args(Merge))}"),
-            ("merge", self.skips or self.merge == "concat", "left out where there are no skips (--no-skips)"),
             ("reduce", is_whole(self.reduce, 1), "a whole number, 1 or more"),
             (
                 "crop",
@@ -77,6 +76,8 @@ class SegmentationOptions(Options):
             ("dice", is_number(self.dice) and self.dice >= 0, "0 or more"),
             ("class_weights", self.class_weights in get_args(Weighing), f"one of {', '.join(get_args(Weighing))}"),
         )
+        if not self.skips and self.merge != "concat":
+            raise ConfigError("merge", "changes nothing without skips (--no-skips)", "leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,5 @@ def options_of_task(config: Any, task: str) -> dict[str, Any]:
     defaults = {one.name: one.default for one in fields(config) if one.default is not MISSING}
     for name, tasks in (HEAD_AND_LOSS | OF_TRAINING).items():
         if task not in tasks and getattr(config, name) != defaults[name]:
-            raise ConfigError(
-                f"{name} (={getattr(config, name)}) is for {' and '.join(tasks)}, not for {task}; leave it out."
-            )
+            raise ConfigError(name, f"is for {' and '.join(tasks)}, not for {task}", "leave it out")
     return {name: getattr(config, name) for name, tasks in HEAD_AND_LOSS.items() if task in tasks}

@@ -76,9 +76,8 @@ def test_every_line_of_every_table_leads_somewhere():
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_files_and_functions_stay_short_and_nothing_is_pickled(path):
+def test_functions_stay_short_and_nothing_is_pickled(path):
     text = path.read_text()
-    assert len(text.splitlines()) <= 420
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             documentation = ast.get_docstring(node, clean=False) or ""

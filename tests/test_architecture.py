@@ -25,6 +25,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "striate"
 
 
+def _all_kinds(kind: type) -> set[type]:
+    """Return a class's subclasses, and theirs."""
+    return {below for child in kind.__subclasses__() for below in ({child} | _all_kinds(child))}
+
+
 def test_imports_go_down_the_floors_only():
     result = subprocess.run(
         [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
@@ -139,3 +144,21 @@ def test_examples_in_docstrings_run():
             assert outcome.failed == 0, name
             tried += outcome.attempted
     assert tried >= 8
+
+
+KINDS_OF_MISTAKES = {"InputError"} | {kind.__name__ for kind in _all_kinds(st.InputError)}
+
+
+def test_errors_are_raised_in_fields():
+    """Where, what and what to do about it: no message as a whole."""
+    whole = [
+        f"{path.relative_to(SOURCE)}:{call.lineno}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in KINDS_OF_MISTAKES
+        and len(call.args) + len(call.keywords) == 1
+        and not isinstance(call.args[0], ast.Starred)
+    ]
+    assert len(whole) <= 320, whole  # to become none

@@ -336,30 +336,6 @@ def test_an_interrupt_while_weights_are_written_waits_until_they_are(colour_fold
     assert st.load(tmp_path / "run").record.epochs == 1
 
 
-def test_two_trainings_cannot_share_a_folder(tmp_path):
-    with (
-        atomic.new_folder(tmp_path / "run"),
-        pytest.raises(OutputError, match="there is something already"),
-        atomic.new_folder(tmp_path / "run"),
-    ):
-        pytest.fail("got in")
-    assert list((tmp_path / "run").iterdir()) == []
-
-
-def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    atomic.write(path, "old")
-
-    def full(handle):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OutputError, match="No space left"):
-        atomic.write(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_an_interrupt_before_the_first_step_leaves_nothing(colour_folders, tmp_path, monkeypatch):
     def no_batches(*arguments, **options):
         raise KeyboardInterrupt

@@ -243,7 +243,7 @@ def affine(folder: Path, batch_size: int, turns: int) -> None:
     """Time one composed resampling against others, and measure their distance from the exact one."""
     images = smooth_images(batch_size, SIZE)
     policy = Policy(flip=0.5, rotate_deg=15, scale=1.1, shear_deg=8, translate=1 / 8)
-    matrices = SampledAugmentation(policy, draw(batch_size, 0, 0), height_px=SIZE, width_px=SIZE).matrices()
+    matrices = SampledAugmentation(policy, draw(batch_size, 0, 0), height_px=SIZE, width_px=SIZE).matrices
     exact = np.stack([exact_warp(image, matrix) for image, matrix in zip(images, matrices, strict=True)])
     inside = np.ones((batch_size, SIZE, SIZE, 1))
     for step in steps_of(policy, batch_size):  # where no way looks beyond the border, in between or in the end
@@ -313,7 +313,7 @@ def steps_of(policy: Policy, images: int) -> list[np.ndarray]:
     """Return the matrices of each operation alone, in their order; their product is that of `SampledAugmentation`."""
     drawn = draw(images, 0, 0)
     moves = SampledAugmentation(policy, drawn, height_px=SIZE, width_px=SIZE)
-    whole = moves.matrices()
+    whole = moves.matrices
     centre = np.array([[1, 0, SIZE / 2], [0, 1, SIZE / 2], [0, 0, 1]])
     angle, _, shear = (2 * drawn[:, column].astype(np.float64) - 1 for column in (1, 2, 3))
     scale = policy.scale ** (2 * drawn[:, 2].astype(np.float64) - 1)

@@ -32,9 +32,9 @@ from striate.sessions.prepare import build_network, decode_splits, prepare
 from striate.sessions.tune import Loaders
 from striate.training.distributed import DistributedContext
 from striate.training.hardware import settings, threads
-from striate.training.precision import choose
+from striate.training.precision import choose_precision
 from striate.training.schedules import constant
-from striate.training.state import start
+from striate.training.state import start_state
 from striate.training.step import StepContext, train_step
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406])[:, None, None], torch.tensor([0.229, 0.224, 0.225])[:, None, None]
@@ -99,7 +99,7 @@ def our_speeds(root: Path, name: str, size_px: int, batch: int, seconds: float) 
     stream = (found for epoch in itertools.count() for found in feeds.train(epoch, 0))
     model = build_network(prepared, config, device)
     with tempfile.TemporaryDirectory() as folder:
-        precision, _ = choose(
+        precision, _ = choose_precision(
             model,
             prepared.task,
             next(stream),
@@ -111,15 +111,15 @@ def our_speeds(root: Path, name: str, size_px: int, batch: int, seconds: float) 
         f"  ours: {precision.dtype}, {'channels-last' if precision.channels_last else 'channels-first'}, "
         f"{precision.threads} threads"
     )
-    state = start(precision.lay_out(model), config)
-    engine = StepContext(task=prepared.task, config=config, lr=0.01, schedule=constant(), precision=precision)
+    state = start_state(precision.lay_out(model), config)
+    context = StepContext(task=prepared.task, config=config, lr=0.01, schedule=constant(), precision=precision)
     yield prepared.plan.cost.macs
     while True:
         with threads(precision.threads):
             began, images = time.perf_counter(), 0
             while time.perf_counter() - began < seconds:
                 found = next(stream)
-                train_step(state, engine, found)
+                train_step(state, context, found)
                 images += len(found.images)
             speed = images / (time.perf_counter() - began)
         yield speed

@@ -66,7 +66,7 @@ def exact_warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 def test_moved_images_are_those_of_an_exact_warp():
     images = np.random.default_rng(0).integers(0, 256, (12, 20, 30, 3), dtype=np.uint8)
-    matrices = make_moves(replace(EVERY, translate=0.3)).matrices()
+    matrices = make_moves(replace(EVERY, translate=0.3)).matrices
     grid = sampling_grid(matrices, (20, 30), (20, 30), CPU)
     moved = move_images(torch.from_numpy(images), grid).numpy()
     for sample in range(12):
@@ -78,7 +78,7 @@ def test_moved_images_are_those_of_an_exact_warp():
 def test_moved_masks_take_the_nearest_label_and_none_from_outside():
     masks = np.random.default_rng(0).integers(0, 5, (12, 20, 30), dtype=np.uint8)
     masks[:, :3] = NO_LABEL
-    matrices = make_moves(EVERY).matrices()
+    matrices = make_moves(EVERY).matrices
     grid = sampling_grid(matrices, (20, 30), (20, 30), CPU)
     moved = move_masks(torch.from_numpy(masks), grid).numpy()
     y, x = np.mgrid[:20, :30] + 0.5
@@ -99,10 +99,10 @@ def test_moved_masks_take_the_nearest_label_and_none_from_outside():
 def test_whole_pixels_are_moved_without_resampling():
     images = np.random.default_rng(0).integers(0, 256, (40, 16, 24, 1), dtype=np.uint8)
     moves = make_moves(POLICIES["light"], 40, height_px=16, width_px=24)
-    grid = sampling_grid(moves.matrices(), (16, 24), (16, 24), CPU)
+    grid = sampling_grid(moves.matrices, (16, 24), (16, 24), CPU)
     moved = move_images(torch.from_numpy(images), grid)[:, 0].numpy()
     seen = set()
-    for sample, matrix in enumerate(moves.matrices()):
+    for sample, matrix in enumerate(moves.matrices):
         image = images[sample, :, ::-1, 0] if moves.flipped[sample] else images[sample, ..., 0]
         right, down = round(matrix[0, 2] - 24 * moves.flipped[sample]), round(matrix[1, 2])
         padded = np.pad(image, ((2, 2), (3, 3)), mode="edge")
@@ -117,7 +117,7 @@ def test_a_matrix_is_its_parts_in_their_order():
     policy = replace(EVERY, flip=1.0)
     drawn = draw(6, 1, 2)
     moves = SampledAugmentation(policy, drawn, height_px=20, width_px=30)
-    for sample, matrix in enumerate(moves.matrices()):
+    for sample, matrix in enumerate(moves.matrices):
         _, angle, scale, shear, right, down = 2 * drawn[sample, :6].astype(np.float64) - 1
         angle, shear = np.deg2rad(40 * angle), np.deg2rad(15 * shear)
         turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
@@ -336,7 +336,7 @@ def test_a_window_is_cut_out_of_the_picture_exactly(policy):
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (100, 20, 31, 3), dtype=np.uint8)
     moves = SampledAugmentation(policy, draw(100, 0, 0), height_px=20, width_px=31, window_px=(9, 16))
-    grid = sampling_grid(moves.matrices(), (20, 31), (9, 16), CPU)
+    grid = sampling_grid(moves.matrices, (20, 31), (9, 16), CPU)
     found = move_images(torch.from_numpy(pictures), grid).permute(0, 2, 3, 1).numpy()
     corners = set()
     for picture, window in zip(pictures, found, strict=True):
@@ -357,6 +357,6 @@ def test_a_side_that_is_not_cut_is_moved_as_the_policy_says():
     drawn = draw(50, 0, 0)
     whole = SampledAugmentation(Policy(translate=1 / 8), drawn, height_px=16, width_px=32)
     cut = SampledAugmentation(Policy(translate=1 / 8), drawn, height_px=16, width_px=32, window_px=(16, 8))
-    np.testing.assert_array_equal(cut.matrices()[:, 1], whole.matrices()[:, 1])
-    assert (cut.matrices()[:, 0, 2] <= 0).all()
-    assert not np.array_equal(cut.matrices()[:, 0], whole.matrices()[:, 0])
+    np.testing.assert_array_equal(cut.matrices[:, 1], whole.matrices[:, 1])
+    assert (cut.matrices[:, 0, 2] <= 0).all()
+    assert not np.array_equal(cut.matrices[:, 0], whole.matrices[:, 0])

@@ -437,9 +437,9 @@ def test_classes_are_learnt_from_whole_images_however_large(tmp_path, colour_fol
     seen = set()
     real = assembly.fit
 
-    def fit(state, engine, *, train_batches, **others):
+    def fit(state, context, *, train_batches, **others):
         seen.update(tuple(batch.images.shape[2:]) for batch in train_batches(0, 0))
-        return real(state, engine, train_batches=train_batches, **others)
+        return real(state, context, train_batches=train_batches, **others)
 
     monkeypatch.setattr(assembly, "fit", fit)
     line = "conv 4@3x3 stride=8 | relu | gap | fc classes"

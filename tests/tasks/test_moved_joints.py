@@ -85,7 +85,7 @@ def test_augmented_pixels_are_those_before_a_moved_camera(index, turn_deg, longe
     row = drawn(flip=0.8, angle=(turn_deg / 40 + 1) / 2, scale=(math.log(longer, 1.4) + 1) / 2)
     moves = SampledAugmentation(EVERY, row, height_px=SIDE_PX, width_px=SIDE_PX)
     size = (SIDE_PX, SIDE_PX)
-    grid = sampling_grid(moves.matrices(), size, size, torch.device("cpu"))
+    grid = sampling_grid(moves.matrices, size, size, torch.device("cpu"))
     mask = move_masks(torch.from_numpy(still.mask)[None], grid)[0].numpy()
     real = figures_render.random_camera
 
@@ -106,7 +106,7 @@ def test_augmented_pixels_are_those_before_a_moved_camera(index, turn_deg, longe
 def test_a_mirror_image_has_its_pixels_the_other_way_round():
     still = render(0, 1, size_px=SIDE_PX)
     moves = SampledAugmentation(EVERY, drawn(flip=0.2), height_px=SIDE_PX, width_px=SIDE_PX)
-    grid = sampling_grid(moves.matrices(), (SIDE_PX, SIDE_PX), (SIDE_PX, SIDE_PX), torch.device("cpu"))
+    grid = sampling_grid(moves.matrices, (SIDE_PX, SIDE_PX), (SIDE_PX, SIDE_PX), torch.device("cpu"))
     moved = move_images(torch.from_numpy(still.image)[None], grid)[0].permute(1, 2, 0)
     np.testing.assert_allclose(moved, still.image[:, ::-1], atol=0.1)
 

@@ -41,11 +41,11 @@ def toy_batch() -> Callable[..., Batch]:
 
 
 @pytest.fixture
-def engine() -> Callable[..., StepContext]:
-    """Make an engine with some options, at a constant rate."""
+def context() -> Callable[..., StepContext]:
+    """Make an context with some options, at a constant rate."""
 
-    def make(lr: float = 0.1, *, task=None, world=None, schedule=None, **options) -> StepContext:
-        chosen = {} if world is None else {"world": world}
+    def make(lr: float = 0.1, *, task=None, distributed=None, schedule=None, **options) -> StepContext:
+        chosen = {} if distributed is None else {"distributed": distributed}
         return StepContext(
             task=task or Classification(Vocabulary(classes=("a", "b"))),
             config=TrainConfig(**options),

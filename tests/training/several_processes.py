@@ -29,7 +29,7 @@ from striate.training import loop
 from striate.training.config import TrainConfig
 from striate.training.distributed import DistributedContext, join
 from striate.training.precision import Precision
-from striate.training.state import start
+from striate.training.state import start_state
 from striate.training.step import StepContext, train_step
 
 
@@ -41,29 +41,29 @@ class HalfCounted(Classification):
         return super().loss(outputs[kept], targets[kept])[0], int(kept.sum())
 
 
-def gradients(world: DistributedContext, *, accumulate: int, bad: int = -1) -> dict:
+def gradients(distributed: DistributedContext, *, accumulate: int, bad: int = -1) -> dict:
     """Take three steps of a network with group norm on batches of seven, of which few and uneven targets count."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
     config = TrainConfig(accumulate=accumulate, clip=0.5)
-    engine = StepContext(
+    context = StepContext(
         task=HalfCounted(Vocabulary(classes=("a", "b"))),
         config=config,
         lr=0.1,
         schedule=lambda step: 1.0,
         precision=Precision(),
-        world=world,
+        distributed=distributed,
     )
-    state, found = start(model, config), []
+    state, found = start_state(model, config), []
     for step in range(3):
         generator = torch.Generator().manual_seed(step)
         images = torch.randn(14, 3, 4, 4, generator=generator)
         targets = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 0])  # six of seven even ones, one odd one
-        if world.rank == bad and step == 1:
+        if distributed.rank == bad and step == 1:
             images = images * float("inf")
-        own = slice(world.rank, None, world.size)
+        own = slice(distributed.rank, None, distributed.size)
         try:
-            step_result = train_step(state, engine, Batch(images=images[own], targets=targets[own]))
+            step_result = train_step(state, context, Batch(images=images[own], targets=targets[own]))
             found.append([step_result.loss_sum, step_result.targets])
             assert step_result.images == 14
         except StriateError as error:
@@ -71,29 +71,31 @@ def gradients(world: DistributedContext, *, accumulate: int, bad: int = -1) -> d
     return {"steps": found, "weights": weights(model)}
 
 
-def pixels(world: DistributedContext, *, accumulate: int) -> dict:
+def pixels(distributed: DistributedContext, *, accumulate: int) -> dict:
     """Take three steps on masks of which few and uneven pixels count, and measure the network on seven more."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv2d(4, 3, 1))
     config, task = TrainConfig(accumulate=accumulate), Segmentation(Vocabulary(classes=("a", "b", "c")), dice=0.5)
-    engine = StepContext(
-        task=task, config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), world=world
+    context = StepContext(
+        task=task, config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), distributed=distributed
     )
-    state, found = start(model, config), []
+    state, found = start_state(model, config), []
     images = torch.randn(6, 3, 5, 6)
     targets = torch.randint(0, 3, (6, 5, 6))
     targets[0], targets[1, 1:], targets[4, :, 2:] = 255, 255, 255  # none, few and some are labelled
-    own = slice(world.rank, None, world.size)
+    own = slice(distributed.rank, None, distributed.size)
     batch = Batch(images=images[own], targets=targets[own])
     for _ in range(3):
-        step = train_step(state, engine, batch)
+        step = train_step(state, context, batch)
         found.append([step.loss_sum, step.targets])
-    own = slice(world.rank, 5, world.size)
-    measured = loop.evaluate(model, task, [Batch(images=images[own], targets=targets[own])], world=world)
+    own = slice(distributed.rank, 5, distributed.size)
+    measured = loop.evaluate_model(
+        model, task, [Batch(images=images[own], targets=targets[own])], distributed=distributed
+    )
     return {"steps": found, "weights": weights(model), "figures": measured.compute(), "per_class": measured.rows()}
 
 
-def joints(world: DistributedContext, *, accumulate: int, hidden: bool = False) -> dict:
+def joints(distributed: DistributedContext, *, accumulate: int, hidden: bool = False) -> dict:
     """Take three steps on poses of which few and uneven joints count, and measure the network on five of them.
 
     Where every second pose is hidden, one of two processes has no joint that counts.
@@ -113,17 +115,19 @@ def joints(world: DistributedContext, *, accumulate: int, hidden: bool = False) 
         targets.visible[1::2], targets.placed[1::2] = False, False
     images = torch.randn(6, 3, 6, 6)
     task.fit_target_statistics([targets], lambda chosen: [images[chosen]])
-    engine = StepContext(
-        task=task, config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), world=world
+    context = StepContext(
+        task=task, config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), distributed=distributed
     )
-    state, found = start(model, config), []
-    own = slice(world.rank, None, world.size)
+    state, found = start_state(model, config), []
+    own = slice(distributed.rank, None, distributed.size)
     batch = Batch(images=images[own], targets=targets[own])
     for _ in range(3):
-        step = train_step(state, engine, batch)
+        step = train_step(state, context, batch)
         found.append([step.loss_sum, step.targets])
-    own = slice(world.rank, 5, world.size)
-    measured = loop.evaluate(model, task, [Batch(images=images[own], targets=targets[own])], world=world)
+    own = slice(distributed.rank, 5, distributed.size)
+    measured = loop.evaluate_model(
+        model, task, [Batch(images=images[own], targets=targets[own])], distributed=distributed
+    )
     return {"steps": found, "weights": weights(model), "figures": measured.compute(), "rows": measured.rows()}
 
 
@@ -131,27 +135,29 @@ def weights(model: nn.Module) -> list[float]:
     return torch.cat([value.detach().flatten() for value in model.parameters()]).tolist()
 
 
-def metrics(world: DistributedContext, *, samples: int) -> dict:
+def metrics(distributed: DistributedContext, *, samples: int) -> dict:
     """Measure a network on some samples, each of which is one process's."""
     torch.manual_seed(0)
     images, targets = torch.randn(samples, 3, 4, 4), torch.arange(samples) % 3
     model = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
-    own = slice(world.rank, None, world.size)
+    own = slice(distributed.rank, None, distributed.size)
     batches = [Batch(images=images[own], targets=targets[own])] if len(targets[own]) else []
-    found = loop.evaluate(model, Classification(Vocabulary(classes=tuple("abc"))), batches, world=world)
+    found = loop.evaluate_model(
+        model, Classification(Vocabulary(classes=tuple("abc"))), batches, distributed=distributed
+    )
     return {"figures": found.compute(), "per_class": found.rows()}
 
 
-def training(world: DistributedContext, *, data: str, options: dict, stop_at: int = 0, log: str = "") -> dict:
+def training(distributed: DistributedContext, *, data: str, options: dict, stop_at: int = 0, log: str = "") -> dict:
     """Train; writes down which images were in which step; process 0 is interrupted after some steps."""
     real = loop.train_step
 
-    def noted(state, engine, batch):
-        with Path(f"{log}-{world.rank}").open("a") as file:
+    def noted(state, context, batch, **others):
+        with Path(f"{log}-{distributed.rank}").open("a") as file:
             ids = [round(float(image.sum()), 2) for image in batch.images]
             file.write(json.dumps({"step": state.progress.steps, "images": ids}) + "\n")
-        result = real(state, engine, batch)
-        if world.first and state.progress.steps == stop_at:
+        result = real(state, context, batch, **others)
+        if distributed.first and state.progress.steps == stop_at:
             os.kill(os.getpid(), signal.SIGINT)
         return result
 
@@ -180,8 +186,8 @@ def main() -> None:
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": str(port),
             }
-            with join() as world:
-                answer = globals()[task["what"]](world, **task["arguments"])
+            with join() as distributed:
+                answer = globals()[task["what"]](distributed, **task["arguments"])
             with os.fdopen(writing, "w") as file:
                 file.write(json.dumps(answer))
             os._exit(0)

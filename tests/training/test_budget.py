@@ -101,9 +101,11 @@ def test_a_single_long_step_changes_little(clock):
     assert one.step_s < 1.2
 
 
+@pytest.mark.slow
 def test_a_training_ends_within_a_twentieth_of_its_budget(tmp_path):
     code = (
-        "import json, sys, time; import striate as st; train = st.train  # torch is loaded here\n"
+        "import json, logging, sys, time; logging.basicConfig(level=logging.INFO)\n"
+        "import striate as st; train = st.train  # torch is loaded here\n"
         "began = time.perf_counter()\n"
         "train('mnist', st.TrainConfig(budget='20s', out=sys.argv[1]))\n"
         "print(time.perf_counter() - began)\n"

@@ -22,18 +22,18 @@ from striate.tasks.vocabulary import Vocabulary
 from striate.training.budget import Length
 from striate.training.config import TrainConfig
 from striate.training.display import EpochLines
-from striate.training.loop import EpochResult, Stopped, evaluate, fit
-from striate.training.state import Progress, start
+from striate.training.loop import EpochResult, Stopped, evaluate_model, fit
+from striate.training.state import TrainingProgress, start_state
 
 
 @pytest.fixture
-def training(toy, toy_batch, engine):
+def training(toy, toy_batch, context):
     """Make a state and the generator of its epochs, of four batches each."""
     batches = [toy_batch(seed) for seed in range(4)]
 
     def make(epochs: int = 3, *, state=None, steps=None, on_step=lambda *_: None, on_val=lambda: None, **options):
-        run = engine(0.3, epochs=epochs, **options)
-        state = state or start(toy(nn.BatchNorm2d(3), nn.Dropout(0.2)), run.config)
+        run = context(0.3, epochs=epochs, **options)
+        state = state or start_state(toy(nn.BatchNorm2d(3), nn.Dropout(0.2)), run.config)
 
         def val_batches():
             on_val()
@@ -57,7 +57,7 @@ def figures(result: EpochResult) -> dict:
 
 
 def test_training_learns_and_counts(toy, training):
-    _, epochs = training(30, state=start(toy(), TrainConfig()))
+    _, epochs = training(30, state=start_state(toy(), TrainConfig()))
     results = list(epochs)
     assert [result.epoch for result in results] == list(range(1, 31))
     assert results[-1].train_loss < results[0].train_loss / 2
@@ -92,7 +92,7 @@ def test_stopped_anywhere_and_gone_on_with_it_ends_bit_for_bit_alike(toy, traini
         collections.deque((found.append(figures(result)) for result in epochs), maxlen=0)
     tensors = {name: value.clone() for name, value in first.tensors().items()}
     progress = dataclasses.asdict(first.progress)
-    second = start(toy(nn.BatchNorm2d(3), nn.Dropout(0.2)), TrainConfig(**options))
+    second = start_state(toy(nn.BatchNorm2d(3), nn.Dropout(0.2)), TrainConfig(**options))
     second.restore(tensors, progress)
     _, epochs = training(state=second, **options)
     found += [figures(result) for result in epochs]
@@ -114,19 +114,19 @@ def test_a_second_interrupt_is_not_held_back(training):
 
 
 def test_a_state_of_another_network_is_refused(toy):
-    state = start(toy(), TrainConfig())
-    other = start(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), TrainConfig())
+    state = start_state(toy(), TrainConfig())
+    other = start_state(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), TrainConfig())
     with pytest.raises(RunError, match="the checkpoint is of another network"):
-        other.restore(state.tensors(), dataclasses.asdict(Progress()))
+        other.restore(state.tensors(), dataclasses.asdict(TrainingProgress()))
 
 
-def test_momentum_comes_back_as_its_weights_lie_in_memory(toy_batch, engine):
+def test_momentum_comes_back_as_its_weights_lie_in_memory(toy_batch, context):
     model = nn.Sequential(nn.Conv2d(3, 4, 2), nn.Flatten(), nn.Linear(4, 2)).to(memory_format=torch.channels_last)
-    state = start(model, TrainConfig())
+    state = start_state(model, TrainConfig())
     model(toy_batch().images).sum().backward()
     state.optimiser.step()
     kept = {name: value.clone().contiguous() for name, value in state.tensors().items()}
-    state.restore(kept, dataclasses.asdict(Progress()))
+    state.restore(kept, dataclasses.asdict(TrainingProgress()))
     momentum = state.optimiser.state[model[0].weight]["momentum_buffer"]
     assert momentum.stride() == model[0].weight.stride()
     assert torch.equal(momentum, kept["optimiser.momentum_buffer.0.weight"])
@@ -135,16 +135,16 @@ def test_momentum_comes_back_as_its_weights_lie_in_memory(toy_batch, engine):
 def test_evaluation_leaves_mode_and_weights_as_they_were(toy, toy_batch):
     model = toy(nn.BatchNorm2d(3)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    evaluate(model, Classification(Vocabulary(classes=("a", "b"))), [toy_batch()])
+    evaluate_model(model, Classification(Vocabulary(classes=("a", "b"))), [toy_batch()])
     assert model.training
     assert model[0].training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_a_validation_loss_that_is_not_finite_stops_training(toy, toy_batch, engine):
-    run = engine(epochs=1)
+def test_a_validation_loss_that_is_not_finite_stops_training(toy, toy_batch, context):
+    run = context(epochs=1)
     epochs = fit(
-        start(toy(), run.config),
+        start_state(toy(), run.config),
         run,
         steps=lambda: 1,
         steps_per_epoch=1,
@@ -156,10 +156,10 @@ def test_a_validation_loss_that_is_not_finite_stops_training(toy, toy_batch, eng
         list(epochs)
 
 
-def test_validation_images_that_show_nothing_that_counts_are_refused(toy_batch, engine):
+def test_validation_images_that_show_nothing_that_counts_are_refused(toy_batch, context):
     skeleton = Skeleton(joints=("a", "b"), parents=(-1, 0), unit="px")
     target_statistics = {"visible": [3, 3], "placed": [3, 3], "mean_uv": [[0.0, 0.0]] * 2, "deviation_uv": [1.0, 1.0]}
-    run = engine(epochs=1, task=Pose(Vocabulary(skeleton=skeleton), target_statistics=target_statistics))
+    run = context(epochs=1, task=Pose(Vocabulary(skeleton=skeleton), target_statistics=target_statistics))
     nowhere = JointTargets(
         xyz_mm=torch.zeros(6, 2, 3),
         uv_px=torch.full((6, 2, 2), 9.0),  # cut off by a crop
@@ -168,7 +168,7 @@ def test_validation_images_that_show_nothing_that_counts_are_refused(toy_batch, 
         image_px=(2, 2),
     )
     epochs = fit(
-        start(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), run.config),
+        start_state(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), run.config),
         run,
         steps=lambda: 1,
         steps_per_epoch=1,
@@ -232,7 +232,9 @@ def test_epochs_and_a_budget_are_not_given_together():
 
 def test_an_epochs_line_says_losses_figures_speed_and_time_left(capsys):
     length = Length(TrainConfig(epochs=20), steps_per_epoch=10, steps=200)
-    lines = EpochLines(length, Progress(steps=30, epochs=3), Classification(Vocabulary(classes=("a", "b"))).brief)
+    lines = EpochLines(
+        length, TrainingProgress(steps=30, epochs=3), Classification(Vocabulary(classes=("a", "b"))).brief
+    )
     result = EpochResult(
         epoch=3,
         lr=0.1,

@@ -15,7 +15,7 @@ from striate.tasks.classification import Classification
 from striate.tasks.vocabulary import Vocabulary
 from striate.training import precision as precisions
 from striate.training.hardware import settings, threads
-from striate.training.precision import Precision, Trial, choose
+from striate.training.precision import Precision, Trial, choose_precision
 
 TASK = Classification(Vocabulary(classes=("a", "b", "c")))
 DEFAULT = Precision(channels_last=False)
@@ -79,7 +79,9 @@ def batch() -> Batch:
 @pytest.fixture
 def choosing(tmp_path, batch):
     def run(model, *, wanted="auto", memory=None, line="a line", on=batch):
-        return choose(model, TASK, on, wanted=wanted, memory=memory or tmp_path / "choices.json", network=line)
+        return choose_precision(
+            model, TASK, on, wanted=wanted, memory=memory or tmp_path / "choices.json", network=line
+        )
 
     return run
 
@@ -261,9 +263,9 @@ def test_a_batch_that_does_not_fit_into_memory_is_tried_in_part(tmp_path):
 
     model = nn.Sequential(Small(), nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 2))
     batch = Batch(images=torch.randn(16, 3, 4, 4), targets=torch.arange(16) % 2)
-    _, figures = choose(model, TASK, batch, wanted="float32", memory=tmp_path / "p.json", network="small")
+    _, figures = choose_precision(model, TASK, batch, wanted="float32", memory=tmp_path / "p.json", network="small")
     assert {trial["images"] for trial in figures} == {4}
     nothing = nn.Sequential(*(Small() for _ in range(2)), nn.Flatten(), nn.Linear(48, 2))
     nothing[0].most = 3
-    found = choose(nothing, TASK, batch, wanted="float32", memory=tmp_path / "q.json", network="none")
+    found = choose_precision(nothing, TASK, batch, wanted="float32", memory=tmp_path / "q.json", network="none")
     assert found == (Precision(), [])

@@ -7,13 +7,15 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.errors import TrainingError
 from striate.tasks.base import Batch
 from striate.tasks.classification import Classification
+from striate.tasks.segmentation import Segmentation
 from striate.tasks.vocabulary import Vocabulary
 from striate.training.config import TrainConfig
-from striate.training.state import start, update_average
+from striate.training.state import start_state, update_average
 from striate.training.step import train_step
 
 
@@ -25,10 +27,10 @@ def copies(module: nn.Module) -> list[torch.Tensor]:
     return [value.clone() for value in module.state_dict().values()]
 
 
-def test_a_step_of_sgd_is_nesterovs_written_out(toy, toy_batch, engine):
+def test_a_step_of_sgd_is_nesterovs_written_out(toy, toy_batch, context):
     rates = (0.1, 0.3, 0.2)
-    model, run = toy(), engine(1.0, momentum=0.8, weight_decay=0.01, schedule=lambda step: rates[step])
-    state = start(model, run.config)
+    model, run = toy(), context(1.0, momentum=0.8, weight_decay=0.01, schedule=lambda step: rates[step])
+    state = start_state(model, run.config)
     weights = {name: value.detach().clone() for name, value in model.named_parameters()}
     velocity = {name: torch.zeros_like(value) for name, value in weights.items()}
     for step, lr in enumerate(rates):
@@ -42,16 +44,16 @@ def test_a_step_of_sgd_is_nesterovs_written_out(toy, toy_batch, engine):
                 gradient = gradient + 0.01 * value
             velocity[name] = 0.8 * velocity[name] + gradient
             weights[name] = value - lr * (gradient + 0.8 * velocity[name])
-        loss_sum, targets, _ = train_step(state, run, batch)
+        loss_sum, targets, *_ = train_step(state, run, batch)
         assert loss_sum / targets == pytest.approx(loss.item())
     for name, value in model.named_parameters():
         torch.testing.assert_close(value.detach(), weights[name])
     assert state.progress.steps == 3
 
 
-def test_a_step_of_adamw_is_loshchilovs_written_out(toy, toy_batch, engine):
-    model, run = toy(), engine(0.01, optimiser="adamw", weight_decay=0.1)
-    state = start(model, run.config)
+def test_a_step_of_adamw_is_loshchilovs_written_out(toy, toy_batch, context):
+    model, run = toy(), context(0.01, optimiser="adamw", weight_decay=0.1)
+    state = start_state(model, run.config)
     weight = model[1].weight.detach().clone()
     first, second = torch.zeros_like(weight), torch.zeros_like(weight)
     for step in range(1, 4):
@@ -68,7 +70,7 @@ def test_a_step_of_adamw_is_loshchilovs_written_out(toy, toy_batch, engine):
 
 def test_norms_and_biases_are_not_pulled_towards_zero():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
-    pulled, free = start(model, TrainConfig(weight_decay=0.1)).optimiser.param_groups
+    pulled, free = start_state(model, TrainConfig(weight_decay=0.1)).optimiser.param_groups
     assert [value.shape for value in pulled["params"]] == [(4, 3, 3, 3), (2, 4)]
     assert pulled["weight_decay"] == 0.1
     assert all(value.ndim == 1 for value in free["params"])
@@ -76,10 +78,10 @@ def test_norms_and_biases_are_not_pulled_towards_zero():
 
 
 @pytest.mark.parametrize("parts", [2, 3])
-def test_a_batch_in_parts_gives_the_same_step(toy, toy_batch, engine, parts):
-    whole, cut = start(toy(), TrainConfig()), start(toy(), TrainConfig())
+def test_a_batch_in_parts_gives_the_same_step(toy, toy_batch, context, parts):
+    whole, cut = start_state(toy(), TrainConfig()), start_state(toy(), TrainConfig())
     batch = toy_batch(images=7)
-    assert train_step(whole, engine(), batch)[0] == pytest.approx(train_step(cut, engine(accumulate=parts), batch)[0])
+    assert train_step(whole, context(), batch)[0] == pytest.approx(train_step(cut, context(accumulate=parts), batch)[0])
     for one, other in zip(whole.model.parameters(), cut.model.parameters(), strict=True):
         torch.testing.assert_close(one, other)
 
@@ -95,35 +97,31 @@ class HalfCounted(Classification):
         return super().loss(outputs[kept], targets[kept])[0], int(kept.sum())
 
 
-def test_parts_with_few_valid_targets_weigh_less(toy, toy_batch, engine):
+def test_parts_with_few_valid_targets_weigh_less(toy, toy_batch, context):
     images = torch.cat([toy_batch(1).images, toy_batch(2).images])
     batch = Batch(images=images, targets=torch.tensor([0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]))
-    whole, cut = start(toy(), TrainConfig()), start(toy(), TrainConfig())
-    loss_sum, targets, _ = train_step(whole, engine(task=HalfCounted(AB)), batch)
+    whole, cut = start_state(toy(), TrainConfig()), start_state(toy(), TrainConfig())
+    loss_sum, targets, *_ = train_step(whole, context(task=HalfCounted(AB)), batch)
     assert targets == 7
-    assert train_step(cut, engine(task=HalfCounted(AB), accumulate=2), batch) == (
-        pytest.approx(loss_sum),
-        7,
-        12,
-    )
+    assert train_step(cut, context(task=HalfCounted(AB), accumulate=2), batch)[:3] == (pytest.approx(loss_sum), 7, 12)
     for one, other in zip(whole.model.parameters(), cut.model.parameters(), strict=True):
         torch.testing.assert_close(one, other)
 
 
-def test_a_batch_without_a_single_valid_target_changes_no_weight(toy, toy_batch, engine):
-    state = start(toy(), TrainConfig())
+def test_a_batch_without_a_single_valid_target_changes_no_weight(toy, toy_batch, context):
+    state = start_state(toy(), TrainConfig())
     before = copies(state.model)
     batch = Batch(images=toy_batch().images, targets=torch.ones(6, dtype=torch.int64))
-    assert train_step(state, engine(task=HalfCounted(AB)), batch) == (0, 0, 6)
+    assert train_step(state, context(task=HalfCounted(AB)), batch)[:3] == (0, 0, 6)
     assert same(before, state.model.state_dict().values())
     assert state.progress.steps == 1
 
 
-def test_a_long_gradient_is_shortened_and_a_short_one_is_not(toy, toy_batch, engine):
+def test_a_long_gradient_is_shortened_and_a_short_one_is_not(toy, toy_batch, context):
     def moved(clip: float) -> float:
-        state = start(toy(), TrainConfig(momentum=0, weight_decay=0))
+        state = start_state(toy(), TrainConfig(momentum=0, weight_decay=0))
         before = torch.cat([value.detach().flatten() for value in state.model.parameters()])
-        train_step(state, engine(1.0, momentum=0, weight_decay=0, clip=clip), toy_batch())
+        train_step(state, context(1.0, momentum=0, weight_decay=0, clip=clip), toy_batch())
         return float((torch.cat([value.detach().flatten() for value in state.model.parameters()]) - before).norm())
 
     free = moved(0)
@@ -152,18 +150,18 @@ def test_the_average_is_polyaks_exponential_one(toy):
 
 
 @pytest.mark.parametrize("scale", [float("inf"), 1e38])
-def test_a_loss_that_is_not_finite_stops_before_anything_changes(toy, toy_batch, engine, scale):
-    state = start(toy(nn.BatchNorm2d(3)) if scale == 1e38 else toy(), TrainConfig(ema=0.9))
-    train_step(state, engine(ema=0.9), toy_batch())
+def test_a_loss_that_is_not_finite_stops_before_anything_changes(toy, toy_batch, context, scale):
+    state = start_state(toy(nn.BatchNorm2d(3)) if scale == 1e38 else toy(), TrainConfig(ema=0.9))
+    train_step(state, context(ema=0.9), toy_batch())
     before = copies(state.model), copies(state.average), state.optimiser.state_dict()
     with pytest.raises(TrainingError, match=r"at step 2, batch 2 of epoch 1; .* --lr 0.01.*--on-nonfinite skip"):
-        train_step(state, engine(ema=0.9), toy_batch(scale=scale))
+        train_step(state, context(ema=0.9), toy_batch(scale=scale))
     assert same(before[0], state.model.state_dict().values())
     assert same(before[1], state.average.state_dict().values())
     assert state.progress.steps == 1
 
 
-def test_a_gradient_that_is_not_finite_is_found_where_the_loss_is(toy, toy_batch, engine):
+def test_a_gradient_that_is_not_finite_is_found_where_the_loss_is(toy, toy_batch, context):
     class Steep(torch.autograd.Function):
         @staticmethod
         def forward(context, x):
@@ -177,15 +175,15 @@ def test_a_gradient_that_is_not_finite_is_found_where_the_loss_is(toy, toy_batch
         def forward(self, x):
             return Steep.apply(x)
 
-    state = start(nn.Sequential(toy(), Layer()), TrainConfig())
+    state = start_state(nn.Sequential(toy(), Layer()), TrainConfig())
     before = copies(state.model)
     with pytest.raises(TrainingError, match="the gradient of step 1, batch 1 of epoch 1 is not finite"):
-        train_step(state, engine(), toy_batch())
+        train_step(state, context(), toy_batch())
     assert same(before, state.model.state_dict().values())
 
 
-def test_ten_bad_steps_in_a_row_are_left_out_and_no_more(toy, toy_batch, engine, capsys):
-    state, run = start(toy(), TrainConfig()), engine(on_nonfinite="skip")
+def test_ten_bad_steps_in_a_row_are_left_out_and_no_more(toy, toy_batch, context, capsys):
+    state, run = start_state(toy(), TrainConfig()), context(on_nonfinite="skip")
     before = copies(state.model)
     for _ in range(9):
         assert train_step(state, run, toy_batch(scale=math.inf))[1] == 0
@@ -212,13 +210,13 @@ class Small(nn.Module):
         return x
 
 
-def test_out_of_memory_halves_the_parts_and_keeps_the_batch(toy, toy_batch, engine, capsys):
+def test_out_of_memory_halves_the_parts_and_keeps_the_batch(toy, toy_batch, context, capsys):
     batch = toy_batch(images=16)
-    short = start(toy(nn.Dropout(0.5), Small(5)), TrainConfig())
-    cut = start(toy(nn.Dropout(0.5), Small(99)), TrainConfig())
-    found = [train_step(short, engine(), batch) for _ in range(3)]
+    short = start_state(toy(nn.Dropout(0.5), Small(5)), TrainConfig())
+    cut = start_state(toy(nn.Dropout(0.5), Small(99)), TrainConfig())
+    found = [train_step(short, context(), batch) for _ in range(3)]
     assert short.progress.parts == 4
-    assert found == [train_step(cut, engine(accumulate=4), batch) for _ in range(3)]
+    assert found == [train_step(cut, context(accumulate=4), batch) for _ in range(3)]
     assert same(copies(short.model), copies(cut.model))
     assert capsys.readouterr().err.splitlines() == [
         "out of memory: batches of 16 are now worked through in 2 parts",
@@ -226,36 +224,36 @@ def test_out_of_memory_halves_the_parts_and_keeps_the_batch(toy, toy_batch, engi
     ]
 
 
-def test_statistics_of_a_step_that_ran_out_of_memory_do_not_count_twice(toy, toy_batch, engine):
+def test_statistics_of_a_step_that_ran_out_of_memory_do_not_count_twice(toy, toy_batch, context):
     batch = toy_batch(images=16)
-    short = start(toy(nn.BatchNorm2d(3), Small(8)), TrainConfig())
-    cut = start(toy(nn.BatchNorm2d(3), Small(99)), TrainConfig())
-    train_step(short, engine(), batch)
-    train_step(cut, engine(accumulate=2), batch)
+    short = start_state(toy(nn.BatchNorm2d(3), Small(8)), TrainConfig())
+    cut = start_state(toy(nn.BatchNorm2d(3), Small(99)), TrainConfig())
+    train_step(short, context(), batch)
+    train_step(cut, context(accumulate=2), batch)
     assert torch.equal(short.model[0].running_mean, cut.model[0].running_mean)
 
 
-def test_memory_that_is_too_small_for_two_images_is_said(toy, toy_batch, engine):
+def test_memory_that_is_too_small_for_two_images_is_said(toy, toy_batch, context):
     with pytest.raises(TrainingError, match="a step on 2 images does not fit into memory; choose a smaller --size"):
-        train_step(start(toy(Small(1)), TrainConfig()), engine(), toy_batch(images=16))
+        train_step(start_state(toy(Small(1)), TrainConfig()), context(), toy_batch(images=16))
 
 
-def test_another_runtime_error_is_none_of_memory(toy, toy_batch, engine):
+def test_another_runtime_error_is_none_of_memory(toy, toy_batch, context):
     class Broken(nn.Module):
         def forward(self, x):
             raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        train_step(start(toy(Broken()), TrainConfig()), engine(), toy_batch())
+        train_step(start_state(toy(Broken()), TrainConfig()), context(), toy_batch())
 
 
-def test_what_a_step_draws_depends_on_seed_and_step_alone(toy, toy_batch, engine):
+def test_what_a_step_draws_depends_on_seed_and_step_alone(toy, toy_batch, context):
     def weights(seed: int, disturb: bool) -> list[torch.Tensor]:
-        state = start(toy(nn.Dropout(0.5)), TrainConfig())
+        state = start_state(toy(nn.Dropout(0.5)), TrainConfig())
         for step in range(3):
             if disturb:
                 torch.rand(7)
-            train_step(state, engine(seed=seed), toy_batch(step))
+            train_step(state, context(seed=seed), toy_batch(step))
         return copies(state.model)
 
     torch.manual_seed(3)
@@ -265,12 +263,69 @@ def test_what_a_step_draws_depends_on_seed_and_step_alone(toy, toy_batch, engine
     assert not same(plain, weights(2, disturb=False))
     torch.set_rng_state(before)
     train_step(
-        start(nn.Sequential(nn.Dropout(0.5), nn.Flatten(), nn.Linear(12, 2)), TrainConfig()), engine(), toy_batch()
+        start_state(nn.Sequential(nn.Dropout(0.5), nn.Flatten(), nn.Linear(12, 2)), TrainConfig()),
+        context(),
+        toy_batch(),
     )
     torch.set_rng_state(before)
     drawn = torch.rand(1)
     torch.set_rng_state(before)
-    state = start(toy(), TrainConfig())
+    state = start_state(toy(), TrainConfig())
     torch.set_rng_state(before)
-    train_step(state, engine(), toy_batch())
+    train_step(state, context(), toy_batch())
     assert torch.equal(torch.rand(1), drawn)
+
+
+class HostReads(TorchDispatchMode):
+    """Notes the operations after which a host would have waited for a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        if name in ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select"):
+            self.names.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("options", [{}, {"clip": 0.1, "ema": 0.9}, {"optimiser": "adamw"}, {"accumulate": 3}])
+def test_step_reads_nothing_but_its_sums(toy, toy_batch, context, options):
+    state = start_state(toy(nn.BatchNorm2d(3)), TrainConfig(**options))
+    train_step(state, context(**options), toy_batch())  # an optimiser makes its state in the first step
+    with HostReads() as reads:
+        train_step(state, context(**options), toy_batch(1))
+    # AdamW counts its steps on the host; the sums are read as a list, which is one copy and no such operation
+    most = len(list(state.model.parameters())) if "optimiser" in options else 0
+    assert reads.names == ["_local_scalar_dense"] * most
+
+
+def test_loss_of_pixels_is_counted_on_the_device(toy_batch):
+    outputs, targets = torch.randn(2, 2, 4, 5), torch.randint(0, 2, (2, 4, 5))
+    with HostReads() as reads:
+        Segmentation(AB, dice=0.5).loss(outputs, targets)
+    assert reads.names == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.filterwarnings("default")
+def test_step_waits_once_for_a_gpu(toy, toy_batch, context):
+    batch = toy_batch()
+    batch = Batch(images=batch.images.cuda(), targets=batch.targets.cuda())
+    state = start_state(toy(nn.BatchNorm2d(3)).cuda(), TrainConfig())
+    train_step(state, context(), batch)
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with pytest.warns(UserWarning, match="synchronizing") as waits:
+            train_step(state, context(), batch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len(waits) == 1
+
+
+def test_step_tells_whether_to_stop(toy, toy_batch, context):
+    state = start_state(toy(), TrainConfig())
+    assert not train_step(state, context(), toy_batch()).stop
+    assert train_step(state, context(), toy_batch(), stop=True).stop

@@ -8,6 +8,7 @@ order of the samples nor their grouping into batches changes it, but for whom it
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -146,10 +147,11 @@ class SampledAugmentation:
         return len(self.flipped)
 
     @property
-    def are_some(self) -> bool:
-        """Whether pixels change their places."""
-        return self.policy.moves or self.window_px != (self.height_px, self.width_px)
+    def is_identity(self) -> bool:
+        """Whether every pixel stays in its place."""
+        return not self.policy.moves and self.window_px == (self.height_px, self.width_px)
 
+    @cached_property
     def matrices(self) -> Float64[np.ndarray, "batch 3 3"]:
         """Return for each picture the matrix from a place in it to where that is afterwards.
 

@@ -171,12 +171,12 @@ class Batches:
             normal = normalise(self.preprocessing, planes)
             targets = make_targets(self.store.labels.take(samples), None, masks, pictures_px, self.device)
             return Batch(images=normal, targets=targets)
-        if moves.are_some:
-            grid = sampling_grid(moves.matrices(), pictures_px, moves.window_px, self.device)
+        if moves.is_identity:
+            planes = images.permute(0, 3, 1, 2).to(torch.float32)
+        else:
+            grid = sampling_grid(moves.matrices, pictures_px, moves.window_px, self.device)
             planes = move_images(images, grid)
             masks = None if masks is None else move_masks(masks, grid)
-        else:
-            planes = images.permute(0, 3, 1, 2).to(torch.float32)
         normal = normalise(self.preprocessing, planes, moves.colours() if moves.policy.colours else None)
         if moves.policy.erase:
             normal.masked_fill_(_inside(moves.erased(), normal), 0)

@@ -124,7 +124,7 @@ def _(
 ) -> Targets:
     xyz, uv, visible = labels.xyz_mm.astype(np.float64), labels.uv_px.astype(np.float64), labels.visible
     if moves is not None:
-        matrices = moves.matrices()
+        matrices = moves.matrices
         uv = uv @ matrices[:, :2, :2].transpose(0, 2, 1) + matrices[:, None, :2, 2]
         # a mirror image: x changes its sign, and left and right their names
         swapped, root = labels.skeleton.mirrored, labels.skeleton.root

@@ -36,7 +36,7 @@ from striate.runs.run_images import unlabelled_samples
 from striate.system.machine import fits_into_memory, keep_freed_memory
 from striate.system.progress import progress_bar
 from striate.tasks.base import Origin, Prediction, PredictOptions, Task
-from striate.training.loop import measure
+from striate.training.loop import evaluate_with_baselines
 
 if TYPE_CHECKING:
     from striate.runs.explanation import Explanation
@@ -129,7 +129,9 @@ class Run:
         batches = self._batches(store, self.record.preprocessing)
         to_ours = [self.classes.index(name) for name in dataset.classes]
         with progress_bar("evaluating", len(store)) as advance:
-            metrics, baselines = measure(self.model, self.task, renumbered(batches.in_order(), to_ours), advance)
+            metrics, baselines = evaluate_with_baselines(
+                self.model, self.task, renumbered(batches.in_order(), to_ours), advance
+            )
         if not metrics.targets:
             raise DataError(f"{dataset.location}: nothing here has a label, so there is nothing to measure.")
         return {

@@ -9,7 +9,7 @@ from striate.errors import ConfigError
 from striate.runs.run import default_device
 from striate.sessions.prepare import build_network, decode_splits, prepare
 from striate.sessions.probe import fit_last_layer
-from striate.sessions.tune import Loaders, choose_precision
+from striate.sessions.tune import Loaders, settle_precision
 from striate.training.config import TrainConfig
 from striate.training.distributed import DistributedContext
 from striate.training.hardware import settings, threads
@@ -37,7 +37,7 @@ def find_lr(data: Dataset | str | Path, config: TrainConfig | None = None) -> Ra
         model = build_network(prepared, config, device)
         feeds = Loaders.of(prepared, config, DistributedContext(), stores, preprocessing, device)
         fit_last_layer(model, prepared.task, feeds, start=prepared.start)
-        precision, _ = choose_precision(model, prepared, feeds)
-        engine = StepContext(task=prepared.task, config=config, lr=1.0, schedule=constant(), precision=precision)
+        precision, _ = settle_precision(model, prepared, feeds)
+        context = StepContext(task=prepared.task, config=config, lr=1.0, schedule=constant(), precision=precision)
         with threads(precision.threads):
-            return range_test(precision.lay_out(model), engine, feeds.train)
+            return range_test(precision.lay_out(model), context, feeds.train)

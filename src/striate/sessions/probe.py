@@ -25,7 +25,7 @@ from striate.sessions.tune import Loaders
 from striate.system.machine import memory_bytes
 from striate.system.progress import progress_bar
 from striate.tasks.base import Features, Task
-from striate.training.loop import EpochResult, measure
+from striate.training.loop import EpochResult, evaluate_with_baselines
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Loaders, *, start: Sta
     Raises:
         ConfigError: the last layer is to be fitted, but the network has none that could be.
     """
-    config, world = feeds.config, feeds.world
+    config, distributed = feeds.config, feeds.distributed
     asked = config.probe or config.last_layer == "fitted"
     if not asked and (config.last_layer == "random" or start is None or not start.is_published):
         return None
@@ -82,8 +82,8 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Loaders, *, start: Sta
     with torch.no_grad():
         last.load_state_dict(task.fit_linear(features).state_dict())
         for parameter in last.parameters():  # what the first process has found; the others found it, too, or nearly
-            parameter.mul_(float(world.first))
-        world.add_up([parameter.data for parameter in last.parameters()])
+            parameter.mul_(float(distributed.first))
+        distributed.add_up([parameter.data for parameter in last.parameters()])
     fitted = _measured(network, task, last, features, feeds, time.perf_counter() - began)
     if start is None:
         logger.info("all weights below the last layer are as they were drawn: see --pretrained")
@@ -101,9 +101,9 @@ def _measured(
     loss_sum, count = 0.0, 0
     for values, targets in zip(features.values, features.targets, strict=True):
         loss, valid = task.loss(last(values), targets)
-        loss_sum, count = loss_sum + float(loss), count + valid
-    metrics, baselines = measure(network, task, feeds.val())
-    feeds.world.add_up(metrics.sums())
+        loss_sum, count = loss_sum + float(loss), count + int(valid)
+    metrics, baselines = evaluate_with_baselines(network, task, feeds.val())
+    feeds.distributed.add_up(metrics.sums())
     if not metrics.targets:
         raise DataError("no validation image shows anything that counts, so there is nothing to measure.")
     result = EpochResult(
@@ -122,7 +122,7 @@ def _most(feeds: Loaders, images: int, numbers: int) -> tuple[int, float]:
     """Return at how many images to look, of so many that take so many numbers each, and for how many seconds."""
     config, memory = feeds.config, memory_bytes()
     if config.probe:  # each process looks at them all
-        fit = images if memory is None else int(_MEMORY_SHARE * memory / (_BYTES * numbers * feeds.world.size))
+        fit = images if memory is None else int(_MEMORY_SHARE * memory / (_BYTES * numbers * feeds.distributed.size))
         if fit < images:
             logger.info(f"{fit:,} of {images:,} images are looked at: what all of them give does not fit into memory")
         return min(fit, images), math.inf

@@ -54,9 +54,9 @@ from striate.training.config import TrainConfig
 from striate.training.display import training_display
 from striate.training.distributed import DistributedContext, join
 from striate.training.hardware import settings, threads
-from striate.training.loop import Stopped, fit, measure
+from striate.training.loop import Stopped, evaluate_with_baselines, fit
 from striate.training.precision import Precision
-from striate.training.state import TrainState, start
+from striate.training.state import TrainState, start_state
 
 logger = logging.getLogger(__name__)
 
@@ -73,19 +73,19 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
     """
     began = time.perf_counter()
     config = config or TrainConfig()
-    with settings(deterministic=config.deterministic), join() as world:
+    with settings(deterministic=config.deterministic), join() as distributed:
         dataset = open_for(data, config)
         prepared = prepare(dataset, config, find_resumable(dataset, config))
         config = prepared.config
         has_time = True
-        with _shared_folder(prepared, config, world) as (folder, old):
+        with _shared_folder(prepared, config, distributed) as (folder, old):
             if old is None or old.status != "complete":
-                has_time = _Training(prepared, config, world, folder, began).run(old)
-            world.agree(None)  # the files are written
+                has_time = _Training(prepared, config, distributed, folder, began).run(old)
+            distributed.agree(None)  # the files are written
         run = load(folder)
-        if world.first and has_time:
+        if distributed.first and has_time:
             report_on(run)
-        elif world.first:
+        elif distributed.first:
             logger.info(f"the budget leaves no time for a report; to have one: striate report {run.folder}")
         return run
 
@@ -101,15 +101,15 @@ def report_on(run: Run) -> None:
 
 @contextmanager
 def _shared_folder(
-    prepared: Prepared, config: TrainConfig, world: DistributedContext
+    prepared: Prepared, config: TrainConfig, distributed: DistributedContext
 ) -> Iterator[tuple[Path, RunRecord | None]]:
     """Have the first process take the run's folder; the others see it, and what is there to go on with, as well."""
-    if world.first:
+    if distributed.first:
         with run_folder(prepared, config) as (folder, old):
-            world.agree({"folder": str(folder), "old": old is not None})
+            distributed.agree({"folder": str(folder), "old": old is not None})
             yield folder, old
         return
-    agreed = world.agree(None)
+    agreed = distributed.agree(None)
     folder = Path(agreed["folder"])
     yield folder, RunRecord.read(folder) if agreed["old"] else None
 
@@ -118,13 +118,19 @@ class _Training:
     """One call of `train`, behind the door of its folder."""
 
     def __init__(
-        self, prepared: Prepared, config: TrainConfig, world: DistributedContext, folder: Path, began: float
+        self, prepared: Prepared, config: TrainConfig, distributed: DistributedContext, folder: Path, began: float
     ) -> None:
-        self.prepared, self.config, self.world, self.folder, self.began = prepared, config, world, folder, began
+        self.prepared, self.config, self.distributed, self.folder, self.began = (
+            prepared,
+            config,
+            distributed,
+            folder,
+            began,
+        )
 
     def run(self, old: RunRecord | None) -> bool:
         """Decode, build, and train, from the beginning or from where `old` was left; is there time for a report?"""
-        prepared, config, world, device = self.prepared, self.config, self.world, default_device()
+        prepared, config, distributed, device = self.prepared, self.config, self.distributed, default_device()
         model = build_network(prepared, config, device)  # first: weights that do not fit are refused at once
         stores = decode_splits(prepared, config)
         splits = split_json(stores)
@@ -145,8 +151,8 @@ class _Training:
         )
         if saved is None:  # it begins again, whatever was written
             record = replace(record, metrics={}, best_epoch=None, epochs=0)
-        _announce(record, model, prepared.plan, world)
-        feeds = Loaders.of(prepared, config, world, stores, record.preprocessing, device)
+        _announce(record, model, prepared.plan, distributed)
+        feeds = Loaders.of(prepared, config, distributed, stores, record.preprocessing, device)
         fitted = None
         if saved is None or config.probe:
             fitted = fit_last_layer(model, prepared.task, feeds, start=prepared.start)
@@ -157,9 +163,11 @@ class _Training:
             return config.probe
         fitted_first = fitted is not None or bool(record.choices.get("fitted"))
         record = replace(record, choices=settled.choices() | {"fitted": fitted_first})
-        writer = RunWriter(self.folder, record, prepared.task, settled.length, began=self.began, first=world.first)
-        state = start(settled.engine.precision.lay_out(model), config)
-        with threads(settled.engine.precision.threads):
+        writer = RunWriter(
+            self.folder, record, prepared.task, settled.length, began=self.began, first=distributed.first
+        )
+        state = start_state(settled.context.precision.lay_out(model), config)
+        with threads(settled.context.precision.threads):
             if saved is not None:
                 self._take_up(saved, state, settled, writer)
             elif old is not None:
@@ -203,10 +211,12 @@ class _Training:
         precision = Precision(channels_last=False)
         record = replace(record, choices={"precision": asdict(precision), "steps_per_epoch": 1, "fitted": True})
         length = Length(TrainConfig(), 1, 1)  # whatever the schedule, of no step
-        writer = RunWriter(self.folder, record, self.prepared.task, length, began=self.began, first=self.world.first)
+        writer = RunWriter(
+            self.folder, record, self.prepared.task, length, began=self.began, first=self.distributed.first
+        )
         writer.open(splits)
-        writer.keep(fitted.result, start(precision.lay_out(model), self.config))
-        if feeds.last == "val" and self.world.size == 1:
+        writer.keep(fitted.result, start_state(precision.lay_out(model), self.config))
+        if feeds.last == "val" and self.distributed.size == 1:
             self._finish(writer, "val", fitted.result.metrics, fitted.baselines)
         else:
             self._measure(model, feeds, writer)
@@ -217,7 +227,7 @@ class _Training:
         if saved is None and old.epochs:
             raise RunError(f"{self.folder}: its checkpoints are gone; start again with another --out.")
         step = saved.facts["progress"]["steps"] if saved else 0
-        if self.world.any(self.world.agree(step) != step):
+        if self.distributed.any(self.distributed.agree(step) != step):
             raise RunError(f"{self.folder}: not all processes see the same checkpoint; put --out where all can read.")
         return saved
 
@@ -280,7 +290,7 @@ class _Training:
 
             for result in fit(
                 state,
-                settled.engine,
+                settled.context,
                 steps=lambda: length.steps,
                 steps_per_epoch=steps_per_epoch,
                 train_batches=lambda epoch, passed: feeds.train(epoch, passed, settled.scale(epoch)),
@@ -293,12 +303,12 @@ class _Training:
 
     def _measure(self, model: nn.Module, feeds: Loaders, writer: RunWriter) -> None:
         """Measure the best weights as they will be used, in float32: on the test images, where there are any."""
-        if self.world.first:
+        if self.distributed.first:
             model = Precision(channels_last=False).lay_out(copy.deepcopy(model))  # as it is loaded
             model.load_state_dict(safetensors.torch.load_file(self.folder / WEIGHTS))
             split, batches = feeds.last, feeds.batches[feeds.last]
             with progress_bar("measuring", len(batches.store)) as advance:
-                metrics, baselines = measure(model, self.prepared.task, batches.in_order(), advance)
+                metrics, baselines = evaluate_with_baselines(model, self.prepared.task, batches.in_order(), advance)
             if not metrics.targets:
                 raise DataError(f"no image of {split} shows anything that counts, so there is nothing to measure.")
             self._finish(writer, split, metrics.compute(), {name: found.compute() for name, found in baselines.items()})
@@ -325,7 +335,7 @@ def _say_what_is_new(folder: Path, old: RunRecord) -> None:
         )
 
 
-def _announce(record: RunRecord, model: nn.Module, plan: Plan, world: DistributedContext) -> None:
+def _announce(record: RunRecord, model: nn.Module, plan: Plan, distributed: DistributedContext) -> None:
     """Say what is about to be trained on what."""
     form = record.preprocessing
     counts = " + ".join(f"{count:,} {split}" for split, count in record.data.items() if split != "location")
@@ -334,7 +344,7 @@ def _announce(record: RunRecord, model: nn.Module, plan: Plan, world: Distribute
         f"{form.width_px}x{form.height_px} {'grey' if form.channels == 1 else 'RGB'}"
     )
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    processes = f", {world.size} processes" if world.size > 1 else ""
+    processes = f", {distributed.size} processes" if distributed.size > 1 else ""
     logger.info(f"{record.model}: {parameters:,} parameters, on {record.environment['device']}{processes}")
     for note in plan.notes():
         logger.info(note)

@@ -26,11 +26,11 @@ from striate.training.compiled import compile_network
 from striate.training.config import TrainConfig
 from striate.training.distributed import DistributedContext
 from striate.training.hardware import threads
-from striate.training.loop import evaluate, measure
+from striate.training.loop import evaluate_model, evaluate_with_baselines
 from striate.training.lr_range_test import range_test
-from striate.training.precision import Precision, choose
+from striate.training.precision import Precision, choose_precision
 from striate.training.schedules import constant
-from striate.training.state import start, train_mode
+from striate.training.state import start_state, train_mode
 from striate.training.step import StepContext, train_step
 
 logger = logging.getLogger(__name__)
@@ -49,28 +49,28 @@ class Loaders:
         batches: by split; of the training images each process has its share.
         policy: what may happen to a training image.
         config: the seed, and whether images begin smaller.
-        world: the processes that share the validation images.
+        distributed: the processes that share the validation images.
     """
 
     batches: Mapping[SplitName, Batches]
     policy: Policy
     config: TrainConfig
-    world: DistributedContext
+    distributed: DistributedContext
 
     @classmethod
     def of(
         cls,
         prepared: Prepared,
         config: TrainConfig,
-        world: DistributedContext,
+        distributed: DistributedContext,
         stores: Mapping[SplitName, Store],
         preprocessing: Preprocessing,
         device: torch.device,
     ) -> Loaders:
         """Put decoded splits into batches; raises ConfigError where there are too few images for the processes."""
-        if world.size > 1 and smallest_share(len(stores["train"]), prepared.batch_size, world.size) < 2:
+        if distributed.size > 1 and smallest_share(len(stores["train"]), prepared.batch_size, distributed.size) < 2:
             raise ConfigError(
-                f"{len(stores['train']):,} images in batches of {prepared.batch_size} leave one of {world.size} "
+                f"{len(stores['train']):,} images in batches of {prepared.batch_size} leave one of {distributed.size} "
                 "processes with less than two; start fewer, or choose another --batch-size."
             )
         dataset, policy = prepared.dataset, POLICIES[config.policy]
@@ -88,12 +88,12 @@ class Loaders:
                 batch_size=prepared.batch_size if split == "train" else min(prepared.batch_size, most),
                 device=device,
                 classes=len(dataset.classes),
-                share=(world.rank, world.size),
+                share=(distributed.rank, distributed.size),
                 window_px=window if split == "train" else None,
             )
             for split, store in stores.items()
         }
-        return cls(batches, policy, config, world)
+        return cls(batches, policy, config, distributed)
 
     def train(self, epoch: int, passed: int, scale: int | float = 1.0) -> Iterable[Batch]:
         """Return an epoch's batches, without those that are passed over."""
@@ -111,7 +111,7 @@ class Loaders:
     @property
     def place(self) -> tuple[int, int]:
         """Which process this is, of how many."""
-        return self.world.rank, self.world.size
+        return self.distributed.rank, self.distributed.size
 
 
 @dataclass(frozen=True)
@@ -120,29 +120,29 @@ class TrainingPlan:
 
     Attributes:
         trials: the figures of all ways of computing that were tried.
-        engine: what a step needs.
+        context: what a step needs.
         length: how many steps there are.
         budget: the time that they have, where there is one.
     """
 
     trials: list[dict[str, Any]]
-    engine: StepContext
+    context: StepContext
     length: Length
     budget: Budget | None
 
     def choices(self) -> dict[str, Any]:
         """Return what `run.json` keeps, and a training that goes on takes over."""
         return {
-            "precision": asdict(self.engine.precision),
+            "precision": asdict(self.context.precision),
             "tried": self.trials,
-            "lr": self.engine.lr,
+            "lr": self.context.lr,
             "steps": self.length.steps,
             "steps_per_epoch": self.length.steps_per_epoch,
         }
 
     def scale(self, epoch: int) -> float:
         """Return how large the images of an epoch are, as a share of their side: where wanted, half of it at first."""
-        if not self.engine.config.progressive:
+        if not self.context.config.progressive:
             return 1.0
         return min(1.0, 0.5 + epoch / max(1, self.length.epochs))
 
@@ -153,8 +153,8 @@ class TrainingPlan:
         self.budget.observe(self.length, done)
         if done % max(1, self.length.steps // 20) or done >= self.length.steps:
             return
-        world = self.engine.world
-        steps = world.agree(self.budget.corrected(self.length, done) if world.first else 0)
+        distributed = self.context.distributed
+        steps = distributed.agree(self.budget.corrected(self.length, done) if distributed.first else 0)
         if steps != self.length.steps:
             self.length.lay_out_anew(steps)
 
@@ -168,50 +168,50 @@ def tune(
         BudgetError: not a single step fits into the budget.
         TrainingError: another process has ended.
     """
-    config, world = feeds.config, feeds.world
+    config, distributed = feeds.config, feeds.distributed
     if known:
         precision, trials = Precision(**known["precision"]), known["tried"]
     else:
-        precision, trials = choose_precision(model, prepared, feeds)
+        precision, trials = settle_precision(model, prepared, feeds)
     with threads(precision.threads):
         model = precision.lay_out(model)
-        if note := world.join_norms(model):
+        if note := distributed.join_norms(model):
             logger.info(note)
-        program = None
+        compiled_model = None
         if config.compile:
             logger.info("compiling the network: this takes a minute or so")
-            program = compile_network(model, precision, next(iter(feeds.train(0, 0))).images)
-        engine = StepContext(
+            compiled_model = compile_network(model, precision, next(iter(feeds.train(0, 0))).images)
+        context = StepContext(
             task=prepared.task,
             config=config,
             lr=config.peak(0),
             schedule=constant(),
             precision=precision,
-            world=world,
-            program=program,
+            distributed=distributed,
+            compiled_model=compiled_model,
         )
         steps_per_epoch, budget = len(feeds.batches["train"]), None
         steps = config.epochs * steps_per_epoch
         if config.budget_s is not None:
-            budget = _measure_pace(model, engine, feeds, config.budget_s, began)
-            steps = known.get("steps") or world.agree(budget.steps(steps_per_epoch, 0))
+            budget = _measure_pace(model, context, feeds, config.budget_s, began)
+            steps = known.get("steps") or distributed.agree(budget.steps(steps_per_epoch, 0))
             logger.info(f"{steps:,} steps, {steps / steps_per_epoch:.3g} epochs, fit into {config.budget}")
         length = Length(config, steps_per_epoch, steps)
-        engine = replace(engine, schedule=length.factor, lr=known.get("lr", config.peak(steps)))
+        context = replace(context, schedule=length.factor, lr=known.get("lr", config.peak(steps)))
         if config.lr == "auto" and "lr" not in known:
-            found = range_test(model, engine, feeds.train)
+            found = range_test(model, context, feeds.train)
             logger.info(f"learning rate {found.suggestion:.2g}, from a range test of {len(found.losses)} steps")
-            engine = replace(engine, lr=world.agree(found.suggestion))
-    return TrainingPlan(trials, engine, length, budget)
+            context = replace(context, lr=distributed.agree(found.suggestion))
+    return TrainingPlan(trials, context, length, budget)
 
 
-def choose_precision(model: nn.Module, prepared: Prepared, feeds: Loaders) -> tuple[Precision, list[dict[str, Any]]]:
+def settle_precision(model: nn.Module, prepared: Prepared, feeds: Loaders) -> tuple[Precision, list[dict[str, Any]]]:
     """Measure the ways of computing, on one process for all, and say which one is taken."""
-    config, world = feeds.config, feeds.world
+    config, distributed = feeds.config, feeds.distributed
     chosen: dict[str, Any] = {}
-    if world.first:
+    if distributed.first:
         options = config.of_task(prepared.dataset.task)
-        precision, trials = choose(
+        precision, trials = choose_precision(
             model,
             prepared.task,
             next(iter(next(iter(feeds.train(0, 0))).parts(config.accumulate))),
@@ -220,7 +220,7 @@ def choose_precision(model: nn.Module, prepared: Prepared, feeds: Loaders) -> tu
             network=f"{prepared.plan.line} {prepared.task.outputs} {options} {config.freeze}",
         )
         chosen = {"precision": asdict(precision), "trials": trials}
-    chosen = world.agree(chosen)
+    chosen = distributed.agree(chosen)
     precision = Precision(**chosen["precision"])
     order = "channels-last" if precision.channels_last else "channels-first"
     logger.info(f"computes in {precision.dtype}, {order}{_on_threads(precision)}")
@@ -238,35 +238,35 @@ def _on_threads(precision: Precision) -> str:
     return f", on {precision.threads} thread{'s' * (precision.threads > 1)}" if precision.threads else ""
 
 
-def _measure_pace(model: nn.Module, engine: StepContext, feeds: Loaders, budget_s: float, began: float) -> Budget:
+def _measure_pace(model: nn.Module, context: StepContext, feeds: Loaders, budget_s: float, began: float) -> Budget:
     """Time steps and validation on a copy of the network, for a moment; raises BudgetError where they do not fit."""
-    twin = start(train_mode(copy.deepcopy(model)), engine.config)
+    twin = start_state(train_mode(copy.deepcopy(model)), context.config)
     seconds: list[float] = []
     started = now = time.perf_counter()
     probe_s = min(_PROBE_S, budget_s / 20)
     for batch in feeds.train(0, 0):
-        train_step(twin, replace(engine, program=None), batch)
+        train_step(twin, replace(context, compiled_model=None), batch)
         before, now = now, time.perf_counter()
         seconds.append(now - before)
-        if engine.world.any(now - started > probe_s and len(seconds) > 2):  # all take the same number of steps
+        if context.distributed.any(now - started > probe_s and len(seconds) > 2):  # all take the same number of steps
             break
     step_s = sorted(seconds)[len(seconds) // 2]
     started = time.perf_counter()
     batch = next(iter(feeds.batches["val"].in_order()))
-    evaluate(twin.best, engine.task, [batch], precision=engine.precision)
-    share = len(feeds.batches["val"].store) / engine.world.size / len(batch.images)
+    evaluate_model(twin.best, context.task, [batch], precision=context.precision)
+    share = len(feeds.batches["val"].store) / context.distributed.size / len(batch.images)
     val_s = (time.perf_counter() - started) * share
     last = len(feeds.batches[feeds.last].store) / len(batch.images)
     started = time.perf_counter()
-    measure(twin.best, engine.task, [batch])
+    evaluate_with_baselines(twin.best, context.task, [batch])
     measured_s = time.perf_counter() - started
     end_s = measured_s * last + 0.2
     report_s = _REPORT_IMAGES * measured_s / len(batch.images) + _REPORT_S
     if report_s > _REPORT_SHARE * budget_s:
         report_s = 0.0
-    if engine.world.any(began + budget_s - time.perf_counter() < step_s + val_s + end_s):
+    if context.distributed.any(began + budget_s - time.perf_counter() < step_s + val_s + end_s):
         raise BudgetError(
-            f"budget (={engine.config.budget}) must leave time for a step and a validation: "
+            f"budget (={context.config.budget}) must leave time for a step and a validation: "
             f"{time.perf_counter() - began:.0f} s have gone by, and these take {step_s + val_s + end_s:.0f} s."
         )
     return Budget(

@@ -232,8 +232,11 @@ class Task(Protocol):
     def fit_target_statistics(self, targets: Iterable[Targets], images: Chosen) -> None:
         """Find in the training targets, or in some of the images, what the task has to know of them."""
 
-    def loss(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, int]:
-        """Return the sum of the losses of all valid targets, differentiable, and how many there are."""
+    def loss(self, outputs: Float[Tensor, "batch ..."], targets: Targets) -> tuple[Tensor, Tensor | int]:
+        """Return the sum of the losses of all valid targets, differentiable, and their number.
+
+        A number that has to be counted stays on the device: reading it would make the host wait in every step.
+        """
 
     def read(self, found: Float[Tensor, "batch channels ..."], targets: Targets) -> tuple[Tensor, Targets]:
         """Return what a linear model is to read of a layer's output, [samples, features], and what it is to say."""

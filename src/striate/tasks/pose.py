@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from striate import models
@@ -151,7 +151,9 @@ class Pose:
             "poses": places[chosen].float(),
         }
 
-    def loss(self, outputs: Float[Tensor, "batch numbers"], targets: Targets) -> tuple[Float[Tensor, ""], int]:
+    def loss(
+        self, outputs: Float[Tensor, "batch numbers"], targets: Targets
+    ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
         """Return the summed loss of all visible joints, and how many these are.
 
         Of a joint: the sum of the absolute differences of x, y and z over the mean deviation of all joints, and half
@@ -163,7 +165,7 @@ class Pose:
         if self.in_space:
             difference = (self.millimetres(outputs) - targets.xyz_mm).abs().sum(2)[targets.visible].sum()
             loss = _IN_IMAGE * loss + difference / self._stats("mm", outputs)[1].mean().clamp(min=1e-9)
-        return loss, int(self.counted(targets).sum())
+        return loss, self.counted(targets).sum()
 
     def counted(self, targets: JointTargets) -> Bool[Tensor, "batch joints"]:
         """Return which joints count: the visible ones, and in the image alone those within it."""
@@ -377,7 +379,7 @@ class _Metrics(JointMetrics):
             found, points = self.task.millimetres(outputs), targets.xyz_mm
         else:
             found, points = _pixels(self.task.places(outputs), targets.image_px), targets.uv_px
-        self.count(found, Places(points=points, visible=self.task.counted(targets)), loss, counted)
+        self.count(found, Places(points=points, visible=self.task.counted(targets)), loss, int(counted))
 
 
 def _shares(targets: JointTargets) -> Float[Tensor, "batch joints 2"]:

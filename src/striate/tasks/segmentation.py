@@ -170,7 +170,7 @@ class Segmentation:
 
     def loss(
         self, outputs: Float[Tensor, "batch classes height width"], targets: Targets
-    ) -> tuple[Float[Tensor, ""], int]:
+    ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
         """Return the summed loss of all pixels with a label, and how many these are.
 
         Each picture's Dice loss, 1 minus the mean over the classes that it shows of 2 |A and B| / (|A| + |B|), with
@@ -189,7 +189,7 @@ class Segmentation:
         labelled = targets != NO_LABEL
         if self.dice:
             loss = loss + self.dice * (labelled.sum((1, 2)) * (1 - dice(outputs, targets))).sum()
-        return loss, int(labelled.sum())
+        return loss, labelled.sum()
 
     def read(self, found: Float[Tensor, "batch channels ..."], targets: Targets) -> tuple[Tensor, Tensor]:
         """Return what maps hold at some places with a label, evenly spread over each picture, and these labels."""

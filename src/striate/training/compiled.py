@@ -9,22 +9,21 @@ from torch import Tensor, nn
 
 from striate.errors import ConfigError
 from striate.training.precision import Precision
-from striate.training.state import train_mode
-from striate.training.step import Statistics
+from striate.training.state import RunningStatistics, train_mode
 
 
 def compile_network(model: nn.Module, precision: Precision, images: Tensor) -> Callable[[Tensor], Tensor]:
-    """Have torch make one program of a network, and try it; the network's statistics are left as they are.
+    """Compile a network, and try it; the network's statistics are left as they are.
 
     Raises:
         ConfigError: torch.compile does not work here, for want of a C++ compiler, say.
     """
-    program: Callable[[Tensor], Tensor] = torch.compile(model)
-    statistics = Statistics(model)
+    compiled: Callable[[Tensor], Tensor] = torch.compile(model)
+    statistics = RunningStatistics(model)  # saves them
     train_mode(model)
     try:
         with precision.passes(images.device):
-            outputs = program(precision.lay_out(images))
+            outputs = compiled(precision.lay_out(images))
         outputs.float().sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     except Exception as error:  # torch's compiler has no class of its own for what its backends raise
         reason = " ".join(str(error).split())[:200]
@@ -32,4 +31,4 @@ def compile_network(model: nn.Module, precision: Precision, images: Tensor) -> C
     finally:
         statistics.restore()
         model.zero_grad(set_to_none=True)
-    return program
+    return compiled

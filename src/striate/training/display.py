@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from striate.system.progress import progress_reporter
 from striate.training.budget import Length
 from striate.training.loop import EpochResult
-from striate.training.state import Progress as Counts
+from striate.training.state import TrainingProgress as Counts
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -17,7 +17,7 @@ from striate.tasks.base import Batch, Metrics, Task
 from striate.training.distributed import DistributedContext
 from striate.training.precision import Precision
 from striate.training.state import TrainState, train_mode
-from striate.training.step import StepContext, too_high, train_step
+from striate.training.step import StepContext, rate_too_high, train_step
 
 
 class Stopped(KeyboardInterrupt):
@@ -48,7 +48,7 @@ class EpochResult:
 
 def fit(
     state: TrainState,
-    engine: StepContext,
+    context: StepContext,
     *,
     steps: Callable[[], int],
     steps_per_epoch: int,
@@ -63,7 +63,7 @@ def fit(
 
     Args:
         state: where to start, in the middle of an epoch or at its end as well; it is changed.
-        engine: what a step needs.
+        context: what stays the same from step to step.
         steps: how many there are to be in all; the last epoch may be a part of one.
         steps_per_epoch: how many batches an epoch has.
         train_batches: from an epoch, counted from 0, and the number of batches to pass over, to its batches.
@@ -82,44 +82,47 @@ def fit(
             began = time.perf_counter()
             unfinished = progress.batches < steps_per_epoch and progress.steps < steps()
             for batch in train_batches(progress.epochs, progress.batches) if unfinished else ():
-                loss_sum, targets, images = train_step(state, engine, batch)
+                step = train_step(state, context, batch, stop=bool(held))
                 progress.seconds += time.perf_counter() - began
-                progress.images += images
-                if targets:
-                    progress.loss_sum += loss_sum
-                    progress.targets += targets
-                on_step(images, loss_sum / targets if targets else math.nan)
-                if engine.world.any(bool(held)):
+                progress.images += step.images
+                if step.targets:
+                    progress.loss_sum += step.loss_sum
+                    progress.targets += step.targets
+                on_step(step.images, step.loss_sum / step.targets if step.targets else math.nan)
+                # several processes learn of an interrupt with the next step's sums, all at once
+                if step.stop or (held and context.distributed.size == 1):
                     raise Stopped
                 if progress.steps >= steps():
                     break
                 began = time.perf_counter()
-            yield _end_epoch(state, engine, val_batches, held)
-            if engine.world.any(bool(held)):
+            yield _end_epoch(state, context, val_batches, held)
+            if context.distributed.any(bool(held)):
                 raise Stopped
 
 
 def _end_epoch(
-    state: TrainState, engine: StepContext, val_batches: Callable[[], Iterable[Batch]], held: list[int]
+    state: TrainState, context: StepContext, val_batches: Callable[[], Iterable[Batch]], held: list[int]
 ) -> EpochResult:
     """Measure the network on the validation images, and count the epoch."""
     progress = state.progress
 
     def heed(images: int) -> None:
-        if held and engine.world.size == 1:  # several have to come to the end together
+        if held and context.distributed.size == 1:  # several have to come to the end together
             raise Stopped
 
-    counted = evaluate(state.best, engine.task, val_batches(), heed, precision=engine.precision, world=engine.world)
+    counted = evaluate_model(
+        state.best, context.task, val_batches(), heed, precision=context.precision, distributed=context.distributed
+    )
     if not counted.targets:
         raise DataError("no validation image shows anything that counts, so no epoch can be told to be the best.")
     metrics = counted.compute()
     if not math.isfinite(metrics["loss"]):
         raise TrainingError(
-            f"the validation loss became {metrics['loss']} in epoch {progress.epochs + 1}; {too_high(engine)}."
+            f"the validation loss became {metrics['loss']} in epoch {progress.epochs + 1}; {rate_too_high(context)}."
         )
     result = EpochResult(
         epoch=progress.epochs + 1,
-        lr=engine.rate(max(progress.steps - 1, 0)),
+        lr=context.rate(max(progress.steps - 1, 0)),
         train_loss=progress.loss_sum / max(progress.targets, 1),
         gradient_norm=progress.norm_sum / max(progress.batches, 1),
         images=progress.images,
@@ -131,14 +134,14 @@ def _end_epoch(
 
 
 @torch.inference_mode()
-def evaluate(
+def evaluate_model(
     model: nn.Module,
     task: Task,
     batches: Iterable[Batch],
     on_progress: Callable[[int], None] = lambda images: None,
     *,
     precision: Precision | None = None,
-    world: DistributedContext | None = None,
+    distributed: DistributedContext | None = None,
 ) -> Metrics:
     """Count a network's outputs on every batch, in evaluation mode; the model's mode is restored.
 
@@ -148,22 +151,22 @@ def evaluate(
         batches: of this process.
         on_progress: called with each batch's number of images.
         precision: of the passes, float32 where it is left out.
-        world: the processes whose counts are added up; this one alone where it is left out.
+        distributed: the processes whose counts are added up; this one alone where it is left out.
     """
     metrics = task.metrics()
     for batch, outputs in _passes(model, batches, precision or Precision()):
         metrics.update(outputs, batch.targets)
         on_progress(len(batch.images))
-    if world is not None:
-        world.add_up(metrics.sums())
+    if distributed is not None:
+        distributed.add_up(metrics.sums())
     return metrics
 
 
 @torch.inference_mode()
-def measure(
+def evaluate_with_baselines(
     model: nn.Module, task: Task, batches: Iterable[Batch], on_progress: Callable[[int], None] = lambda images: None
 ) -> tuple[Metrics, dict[str, Metrics]]:
-    """Count as `evaluate` does, in float32, and beside it what the task's baselines say of the same images."""
+    """Count as `evaluate_model` does, in float32, and beside it what the task's baselines say of the same images."""
     metrics = task.metrics()
     baselines: dict[str, Metrics] = {}
     for batch, outputs in _passes(model, batches, Precision()):

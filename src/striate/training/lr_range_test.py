@@ -15,7 +15,7 @@ from torch import nn
 from striate.errors import NotFiniteError, TrainingError
 from striate.system.progress import progress_bar
 from striate.tasks.base import Batch
-from striate.training.state import start, train_mode
+from striate.training.state import start_state, train_mode
 from striate.training.step import StepContext, train_step
 
 STEPS, LOWEST, HIGHEST = 100, 1e-5, 10.0
@@ -39,13 +39,13 @@ class RangeTest:
 
 
 def range_test(
-    model: nn.Module, engine: StepContext, train_batches: Callable[[int, int], Iterable[Batch]], *, steps: int = STEPS
+    model: nn.Module, context: StepContext, train_batches: Callable[[int, int], Iterable[Batch]], *, steps: int = STEPS
 ) -> RangeTest:
     """Train a copy of a network at rates that rise exponentially from 1e-5 to 10, until its loss is far off.
 
     Args:
         model: left as it is.
-        engine: what a step needs.
+        context: what stays the same from step to step.
         train_batches: from an epoch, counted from 0, and a number of batches to pass over, to its batches.
         steps: how many there are at most.
 
@@ -53,13 +53,13 @@ def range_test(
         TrainingError: the loss is not finite from the beginning.
     """
     growth = (HIGHEST / LOWEST) ** (1 / (steps - 1))
-    state = start(train_mode(copy.deepcopy(model)), engine.config)
-    engine = replace(
-        engine,
-        config=replace(engine.config, on_nonfinite="stop"),
+    state = start_state(train_mode(copy.deepcopy(model)), context.config)
+    context = replace(
+        context,
+        config=replace(context.config, on_nonfinite="stop"),
         lr=1.0,
         schedule=lambda step: LOWEST * growth**step,
-        program=None,
+        compiled_model=None,
     )
     rates: list[float] = []
     losses: list[float] = []
@@ -67,16 +67,16 @@ def range_test(
     with progress_bar("range test", steps) as advance:
         for batch in _cycle(train_batches, steps):
             try:
-                loss_sum, targets, _ = train_step(state, engine, batch)
+                step = train_step(state, context, batch)
             except NotFiniteError:
                 if len(losses) < 2:
                     raise TrainingError(
                         "the loss is not finite at the lowest of rates: the network, or its input, is at fault."
                     ) from None
                 break  # the rate is far too high; all that the test needs to know
-            if targets:
-                rates.append(engine.rate(state.progress.steps - 1))
-                average = _SMOOTHING * average + (1 - _SMOOTHING) * loss_sum / targets
+            if step.targets:
+                rates.append(context.rate(state.progress.steps - 1))
+                average = _SMOOTHING * average + (1 - _SMOOTHING) * step.loss_sum / step.targets
                 losses.append(average / (1 - _SMOOTHING ** (len(losses) + 1)))  # as if it had begun at the first loss
             advance(1)
             if losses and losses[-1] > _TOO_FAR * min(losses):

@@ -105,7 +105,7 @@ class Trial:
         return asdict(self.precision) | rest | {"agrees": self.agrees}
 
 
-def choose(
+def choose_precision(
     model: nn.Module,
     task: Task,
     batch: Batch,
@@ -267,7 +267,7 @@ class _Trials:
             _wait(device)
             seconds = time.perf_counter() - began
         gradients = [parameter.grad.flatten() for parameter in twin.parameters() if parameter.grad is not None]
-        return len(images) / seconds, float(loss_sum.detach()) / max(targets, 1), torch.cat(gradients)
+        return len(images) / seconds, float(loss_sum.detach()) / max(int(targets), 1), torch.cat(gradients)
 
 
 def _some(batch: Batch, images: int) -> Batch:

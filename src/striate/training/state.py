@@ -15,7 +15,7 @@ from striate.training.optimisers import create_optimiser
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """Where a training is: numbers that JSON keeps to the last bit.
 
     Attributes:
@@ -54,21 +54,62 @@ class Progress:
         self.norm_sum = 0.0
 
 
+class RunningStatistics:
+    """The running statistics of batch norms, and a copy of them to return to.
+
+    A forward pass updates them before anybody knows whether its loss is finite, or whether its memory suffices. The
+    copy lies in buffers that are made once, so that saving it is one fused call and allocates nothing: for networks
+    with many batch norms cloning every buffer in every step cost more than the rest of the bookkeeping.
+
+    Args:
+        model: the network; from then on its buffers must be changed in place, as PyTorch does.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.floating = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+        counts = [buffer for buffer in model.buffers() if not buffer.is_floating_point()]
+        # a list a kind of number: fused copies want one dtype
+        self._buffers = [buffers for buffers in (self.floating, counts) if buffers]
+        self._saved = [[buffer.clone() for buffer in buffers] for buffers in self._buffers]
+
+    @torch.no_grad()
+    def save(self) -> None:
+        """Keep the present values."""
+        for buffers, saved in zip(self._buffers, self._saved, strict=True):
+            torch._foreach_copy_(saved, buffers)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Go back to the values that were saved last."""
+        for buffers, saved in zip(self._buffers, self._saved, strict=True):
+            torch._foreach_copy_(buffers, saved)
+
+    def divide(self, processes: int) -> None:
+        """Turn sums over several processes into means."""
+        if processes > 1 and self.floating:
+            torch._foreach_div_(self.floating, processes)
+
+
 @dataclass
 class TrainState:
     """Weights, their moving average where one is kept, momentum, and where the training is.
 
     Attributes:
-        model: being trained.
+        model: network that is trained; already on its device, and in its memory format.
         optimiser: of its parameters.
-        average: the moving average of the weights, or None.
+        average: network with the moving average of the weights; None where none is kept.
         progress: counts.
+        running_statistics: those of the model's batch norms.
     """
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
     average: nn.Module | None = None
-    progress: Progress = field(default_factory=Progress)
+    progress: TrainingProgress = field(default_factory=TrainingProgress)
+    running_statistics: RunningStatistics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.running_statistics = RunningStatistics(self.model)
 
     @property
     def best(self) -> nn.Module:
@@ -100,7 +141,7 @@ class TrainState:
             self.model.load_state_dict(parts["model"])
             if self.average is not None:
                 self.average.load_state_dict(parts["average"])
-            self.progress = Progress(**progress)
+            self.progress = TrainingProgress(**progress)
         except (RuntimeError, TypeError) as error:
             raise RunError(f"the checkpoint is of another network ({' '.join(str(error).split())[:200]}).") from None
         parameters = dict(self.model.named_parameters())
@@ -115,7 +156,7 @@ class TrainState:
             self.optimiser.state[parameter][key] = kept
 
 
-def start(model: nn.Module, config: LearningOptions) -> TrainState:
+def start_state(model: nn.Module, config: LearningOptions) -> TrainState:
     """Return the state before the first step."""
     average = copy.deepcopy(model).eval().requires_grad_(False) if config.ema else None
     return TrainState(model, create_optimiser(model, config), average)

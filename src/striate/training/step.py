@@ -1,4 +1,4 @@
-"""One step of training: gradients of a batch, checked, and an update."""
+"""One step of training: the gradient of a batch, checked, and an update."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from striate.errors import NotFiniteError, TrainingError
 from striate.tasks.base import Batch, Task
@@ -33,12 +33,12 @@ class StepContext:
 
     Attributes:
         task: gives the loss.
-        config: clipping, parts, averaging, and what happens where a number is not finite.
-        lr: the peak of the learning rate.
-        schedule: from a step to the factor of that.
-        precision: of the passes.
-        world: the processes that share a batch.
-        program: the network as torch.compile made it, where it did.
+        config: clipping, accumulation, averaging, and what happens where a loss or gradient is not finite.
+        lr: peak of the learning rate.
+        schedule: from a step, counted from 0, to the factor of `lr`.
+        precision: dtype and memory format of forward and backward passes.
+        distributed: the processes that share a batch.
+        compiled_model: the network as torch.compile made it; None where it is not compiled.
     """
 
     task: Task
@@ -46,8 +46,8 @@ class StepContext:
     lr: float
     schedule: Schedule
     precision: Precision
-    world: DistributedContext = DistributedContext()  # noqa: RUF009  # frozen
-    program: Callable[[Tensor], Tensor] | None = None
+    distributed: DistributedContext = DistributedContext()  # noqa: RUF009  # frozen
+    compiled_model: Callable[[Tensor], Tensor] | None = None
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
@@ -55,83 +55,85 @@ class StepContext:
 
 
 class StepResult(NamedTuple):
-    """What a step was over, in all processes: the sum of the losses and their number (nan and 0 where it was left out)
-    and the number of images.
+    """Sums of a step over all processes.
+
+    Attributes:
+        loss_sum: sum of the losses of all valid targets; nan where the step was left out.
+        targets: number of valid targets; 0 where the step was left out.
+        images: number of images.
+        stop: whether any process was asked to stop before the step.
     """
 
     loss_sum: float
     targets: int
     images: int
+    stop: bool = False
 
 
-def train_step(state: TrainState, engine: StepContext, batch: Batch) -> StepResult:
+def train_step(state: TrainState, context: StepContext, batch: Batch, *, stop: bool = False) -> StepResult:
     """Change the weights by one step down the gradient of a batch's mean loss.
 
     The gradient is that of the sum of all losses, of all parts and processes, divided by the number of valid
-    targets in all of them: however many share the work, it is the same.
+    targets in all of them: however many processes share the work, it is the same.
+
+    Everything that the host has to know of a step is gathered in one tensor on the device and read once. That read is
+    the only place where the host waits for the device: a step whose loss or gradient is not finite must change no
+    weight, so it cannot come later.
+
+    Args:
+        state: weights, optimiser and counts; changed.
+        context: what stays the same from step to step.
+        batch: this process's share.
+        stop: whether this process is asked to stop; told to all processes with the step's sums.
 
     Raises:
         NotFiniteError: the loss or the gradient is not finite; nothing has changed.
         TrainingError: a part of two images does not fit into memory, or another process has ended; likewise.
     """
-    set_rate(state.optimiser, engine.rate(state.progress.steps))
-    statistics = Statistics(state.model)
+    set_rate(state.optimiser, context.rate(state.progress.steps))
+    statistics = state.running_statistics
+    statistics.save()
     try:
-        totals = _gradients(state, engine, batch, statistics)
+        sums = _backward(state, context, batch)
+        sums[3] = float(stop)
         gradients = [parameter.grad for parameter in state.model.parameters() if parameter.grad is not None]
-        engine.world.add_up([*gradients, *statistics.now, totals])
+        context.distributed.add_up([*gradients, *statistics.floating, sums])
     except TrainingError:
         statistics.restore()
         raise
-    statistics.divide(engine.world.size)
-    loss_sum, targets, images = float(totals[0]), int(totals[1]), int(totals[2])
-    norm = float(torch.nn.utils.get_total_norm(gradients)) / max(targets, 1)
+    statistics.divide(context.distributed.size)
+    norm_sum = torch.nn.utils.get_total_norm(gradients)
+    # the only synchronisation with the device
+    loss_sum, valid, image_count, stopped, norm_sum_value = torch.cat([sums, norm_sum.to(sums)[None]]).tolist()
+    targets, images, stop = int(valid), int(image_count), stopped > 0
+    norm = norm_sum_value / max(targets, 1)
     if not (math.isfinite(loss_sum) and math.isfinite(norm)):
         statistics.restore()
-        _leave_out(state, engine, loss_sum)
-        return StepResult(math.nan, 0, images)
+        _leave_out(state, context, loss_sum)
+        return StepResult(math.nan, 0, images, stop)
     if targets:
-        longest = engine.config.clip or math.inf
+        longest = context.config.clip or math.inf
         torch._foreach_mul_(gradients, min(1.0, longest / max(norm, 1e-30)) / targets)
         state.optimiser.step()
     state.progress.count_step()
     state.progress.norm_sum += norm
     state.progress.skipped = 0
     if state.average is not None:
-        update_average(state.average, state.model, engine.config.ema, state.progress.steps)
-    return StepResult(loss_sum, targets, images)
+        update_average(state.average, state.model, context.config.ema, state.progress.steps)
+    return StepResult(loss_sum, targets, images, stop)
 
 
-class Statistics:
-    """The running statistics of batch norms, which a forward pass moves on: as they were before a step, and now."""
+def _backward(state: TrainState, context: StepContext, batch: Batch) -> Tensor:
+    """Leave the gradient of the summed losses in the parameters; returns the sums of `_in_parts`.
 
-    def __init__(self, model: nn.Module) -> None:
-        self.now = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
-        self._counts = [buffer for buffer in model.buffers() if not buffer.is_floating_point()]
-        self._before = [buffer.clone() for buffer in (*self.now, *self._counts)]
-
-    def restore(self) -> None:
-        """Go back to what they were."""
-        for buffer, before in zip((*self.now, *self._counts), self._before, strict=True):
-            buffer.copy_(before)
-
-    def divide(self, processes: int) -> None:
-        """Make the mean of a sum over several processes."""
-        if processes > 1 and self.now:
-            torch._foreach_div_(self.now, processes)
-
-
-def _gradients(state: TrainState, engine: StepContext, batch: Batch, statistics: Statistics) -> Tensor:
-    """Leave the gradient of the summed losses in the parameters; returns that sum and the number of targets.
-
-    Where memory runs out the parts of the batch are halved, for good, and it is tried again.
+    Where memory runs out, the batch is cut into twice as many parts, for good, and tried again.
     """
     progress = state.progress
     while True:
-        parts = max(engine.config.accumulate, progress.parts)
+        parts = max(context.config.accumulate, progress.parts)
         try:
-            with _seeded(engine.config.seed, progress.steps, engine.world.rank):
-                return _in_parts(state, engine, batch, min(parts, max(1, len(batch.images) // 2)))
+            with _seeded(context.config.seed, progress.steps, context.distributed.rank):
+                return _in_parts(state, context, batch, min(parts, max(1, len(batch.images) // 2)))
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -143,42 +145,46 @@ def _gradients(state: TrainState, engine: StepContext, batch: Batch, statistics:
             )
         progress.parts = 2 * parts
         state.optimiser.zero_grad(set_to_none=True)
-        statistics.restore()
+        state.running_statistics.restore()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         logger.info(f"out of memory: batches of {len(batch.images)} are now worked through in {2 * parts} parts")
 
 
-def _in_parts(state: TrainState, engine: StepContext, batch: Batch, parts: int) -> Tensor:
-    """Go forward and backward through a batch, a part at a time."""
-    forward, device = engine.program, batch.images.device
+def _in_parts(state: TrainState, context: StepContext, batch: Batch, parts: int) -> Tensor:
+    """Run forward and backward passes over a batch, one part after the other.
+
+    Returns:
+        On the device, float64: the sum of the losses, the number of valid targets, the number of images, and a 0.
+    """
+    forward, device = context.compiled_model, batch.images.device
     if forward is None:
         forward = state.model
-    totals = torch.zeros(3, dtype=torch.float64, device=device)
-    totals[2] = len(batch.images)
+    sums = torch.zeros(4, dtype=torch.float64, device=device)
+    sums[2] = len(batch.images)
     state.optimiser.zero_grad(set_to_none=True)
     for part in batch.parts(parts):
-        with engine.precision.passes(device):
-            outputs = forward(engine.precision.lay_out(part.images))
-        loss_sum, targets = engine.task.loss(outputs.float(), part.targets)
+        with context.precision.passes(device):
+            outputs = forward(context.precision.lay_out(part.images))
+        loss_sum, targets = context.task.loss(outputs.float(), part.targets)
         loss_sum.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        totals[0] += loss_sum.detach()
-        totals[1] += targets
-    return totals
+        sums[0] += loss_sum.detach()
+        sums[1] += targets
+    return sums
 
 
-def _leave_out(state: TrainState, engine: StepContext, loss_sum: float) -> None:
-    """Leave a step out, or raise TrainingError where that is not wanted or has been done too often in a row."""
+def _leave_out(state: TrainState, context: StepContext, loss_sum: float) -> None:
+    """Leave a step out; raises NotFiniteError where that is not wanted, or was done too often in a row."""
     state.optimiser.zero_grad(set_to_none=True)
     progress = state.progress
     where = f"step {progress.steps + 1}, batch {progress.batches + 1} of epoch {progress.epochs + 1}"
     what = f"the gradient of {where} is not finite"
     if not math.isfinite(loss_sum):
         what = f"the loss became {loss_sum} at {where}"
-    cause = too_high(engine) + ("" if engine.config.clip else ", or --clip 1")
-    if engine.precision.dtype != "float32":
+    cause = rate_too_high(context) + ("" if context.config.clip else ", or --clip 1")
+    if context.precision.dtype != "float32":
         cause += ", or --precision float32"
-    if engine.config.on_nonfinite == "stop":
+    if context.config.on_nonfinite == "stop":
         raise NotFiniteError(f"{what}; {cause}, in a new run. --resume --on-nonfinite skip leaves the batch out")
     if progress.skipped == _MOST_SKIPPED:
         raise NotFiniteError(f"{what}, after {_MOST_SKIPPED} steps in a row that were left out; {cause}.")
@@ -187,15 +193,15 @@ def _leave_out(state: TrainState, engine: StepContext, loss_sum: float) -> None:
     progress.count_step()
 
 
-def too_high(engine: StepContext) -> str:
-    """Say what most often makes numbers grow beyond all bounds, and what to do about it."""
-    lower = min(engine.lr / 10, replace(engine.config, lr="default").peak(0))
+def rate_too_high(context: StepContext) -> str:
+    """Return the most frequent cause of a loss that is not finite, and what to do about it."""
+    lower = min(context.lr / 10, replace(context.config, lr="default").peak(0))
     return f"most often the learning rate is too high: try --lr {lower:.2g}"
 
 
 @contextmanager
 def _seeded(seed: int, step: int, rank: int) -> Iterator[None]:
-    """Make what a step draws (dropout, stochastic depth) a function of seed, step and process; nothing else moves."""
+    """Make the random numbers of a step (dropout, stochastic depth) a function of seed, step and process alone."""
     device = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=device):
         mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % 2**64

@@ -9,9 +9,11 @@ import re
 import shutil
 import subprocess
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 
 import html5lib
+import numpy as np
 import pytest
 from PIL import Image
 from tests.support import raises
@@ -20,7 +22,8 @@ import striate as st
 from striate.cli import main
 from striate.cli.explain import Command
 from striate.errors import ConfigError, DataError, ModelError
-from striate.reports.page import Page
+from striate.reports.charts import line_chart
+from striate.reports.page import Page, Section, chart_figures, image_figure
 from striate.reports.report import write_report
 from striate.runs import load
 
@@ -52,10 +55,10 @@ def reported(tmp_path_factory, digits_run):
 def test_a_report_says_it_all_in_one_file(reported):
     text = check(reported)
     for words in ("How it learned", "By class", "How far its probabilities can be trusted", "Its worst mistakes",
-                  "Where it is least sure", "Its data", "What its first layer looks for", "From pixels to meaning",
+                  "Where it is least confident", "Its data", "What its first layer looks for", "From pixels to meaning",
                   "most frequent class", "called ", "What is taken for something else most often"):  # fmt: skip
         assert words in text, words
-    assert len(re.findall("data-picture", text)) > 400  # points at some depths
+    assert len(re.findall("data-thumbnail=", text)) > 400  # points at some depths
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +107,9 @@ def test_a_report_without_its_data_says_so(colour_run, tmp_path, capsys):
     (colour_run.folder / "run.json").write_text(json.dumps(record))
     assert main(["report", str(colour_run.folder), "--json"]) == 0
     said = capsys.readouterr()
-    assert "its pictures are not at hand, so report.html is without them" in said.err
+    assert "the run's images are not at hand, so report.html is without them" in said.err
     path = Path(json.loads(said.out)["report"])
-    assert write_report(load(colour_run.folder)).name == "report-without-pictures.html"  # and what is there stays
+    assert write_report(load(colour_run.folder)).name == "report-without-images.html"  # and what is there stays
     text = path.read_text()
     assert "They are not at hand" in text
     assert "How it learned" in text
@@ -118,7 +121,7 @@ def test_reports_of_poses_and_masks(dots_run, tmp_path):
     text = check(write_report(load(folder)))
     assert "off on average" in text
     assert "By joint" in text
-    assert "<th>joint</th>" in text.partition("Its data")[2]
+    assert ">joint</th>" in text.partition("Its data")[2]
     line = "conv 6@3x3 pad=1 | bn | relu | maxpool 2 | conv 8@3x3 pad=1 | bn | relu | gap | fc classes"
     options = {"model": line, "task": "segment", "epochs": 1, "size": 32, "precision": "float32"}
     run = st.train("figures:30", st.TrainConfig(**options, out=str(tmp_path / "segment")))
@@ -188,8 +191,20 @@ def test_a_damaged_image_is_named(colour_run, tmp_path):
 
 
 def test_a_page_writes_what_it_is_given_as_text(tmp_path):
-    page = Page("<b> & 'so'", "lead")
-    page.table(["a"], [["<script>"]])
-    html5lib.HTMLParser(strict=True).parse(page.html())
-    assert "<script>" not in page.html()
-    assert "&lt;b&gt; &amp; " in page.html()
+    section = Section("<i>")
+    section.table(["a"], [["<script>"]])
+    chart = line_chart({"<u>": ([1, 2], [3, 4])}, x_label="<s>", y_label='"')
+    section.figures([image_figure(np.zeros((2, 2, 3), np.uint8), "<p>"), *chart_figures((chart, "<q>"))])
+    html = Page("<b> & 'so'", "<a>", [section]).html()
+    html5lib.HTMLParser(strict=True).parse(html)
+    for tag in ("<script>", "<b>", "<i>", "<u>", "<s>", "<q>", "<a>"):
+        assert tag not in html
+        assert escape(tag) in html
+    assert "&lt;b&gt; &amp; " in html
+
+
+def test_templates_and_styles_are_package_data():
+    package = files("striate.reports")
+    names = {f"{folder}/{entry.name}" for folder in ("templates", "static") for entry in (package / folder).iterdir()}
+    wanted = {"templates/page.html.j2", "templates/blocks.html.j2", "static/page.css", "static/thumbnails.js"}
+    assert wanted <= names

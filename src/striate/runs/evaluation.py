@@ -1,4 +1,4 @@
-"""What a network says of some images whose truth is known."""
+"""How good a network is on some held-out images, one by one and as a whole."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from striate.interpret.activations import preserve_state
 from striate.interpret.calibration import Calibration, calibrate
 from striate.runs.run_images import RunImages
 from striate.system.progress import progress_bar
-from striate.tasks.base import Metrics, SampleResult, Task
+from striate.tasks.base import Metrics, SampleResult, Targets, Task
 
-_ANSWERS = 50_000  # that calibration counts
-_MOST_NUMBERS = 20_000_000  # of their logits
-_DRAWN = 200  # times, with replacement, that images are drawn for an interval
+_ANSWERS = 50_000  # at most that calibration counts
+_MOST_NUMBERS = 20_000_000  # logits of these, for the memory that they take
+_RESAMPLES = 200  # of the bootstrap
 _WORDS = {
     "accuracy": ("accuracy", "the share that is right"),
     "top5_accuracy": ("top-5 accuracy", "the share whose true class is among the five likeliest"),
@@ -44,78 +44,121 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class SplitEvaluation:
-    """What a network says of some images of a split.
+    """How good a network is on images of a split, as a whole and one by one.
 
     Attributes:
-        split: that they are of.
-        chosen: their places in it.
-        sample_results: of each.
-        metrics: summed.
-        calibration: what probabilities are worth; None where there are none.
-        interval: of the headline figure, 95 %, had other images been drawn; None where the metrics have their own.
+        split: split that the images are of.
+        indices: their indices in it.
+        total: number of images of the split.
+        sample_results: result of each image.
+        metrics: metrics over all images.
+        calibration: what probabilities are worth; None where the network gives none.
+        interval: 95 % interval of the headline figure, over other images; None where the metrics have their own.
     """
 
     split: SplitName
-    chosen: list[int]
+    indices: list[int]
+    total: int
     sample_results: list[SampleResult]
     metrics: Metrics
     calibration: Calibration | None
     interval: tuple[float, float] | None
 
+    @property
+    def scope(self) -> str:
+        """Which images these are, in words: "200 of 1,000 validation images"."""
+        images = f"{'test' if self.split == 'test' else 'validation'} images"
+        count = len(self.indices)
+        return f"all {count:,} {images}" if count == self.total else f"{count:,} of {self.total:,} {images}"
+
 
 def evaluate_sample(run_images: RunImages, task: Task, network: nn.Module, most: int) -> SplitEvaluation:
-    """Have a network, which is as it was afterwards, say what it sees in some images that it was not trained on.
+    """Evaluate a network on at most `most` held-out images, evenly spread over their split.
 
     Args:
-        run_images: with the images; those of a test split, where that gave the run's figures, else those of validation.
-        task: what outputs mean.
-        network: says something.
-        most: images, evenly spread over the split.
+        run_images: images of the run; those of the test split, if that gave the run's figures, else those of the
+            validation split.
+        task: task of the run.
+        network: trained network; its state is preserved.
+        most: number of images at most.
     """
     split: SplitName = "test" if run_images.record.metrics_split == "test" else "val"
-    chosen = run_images.spread(split, most)
-    sample_results: list[SampleResult] = []
-    metrics, logits, classes = task.metrics(), [], []
+    indices = run_images.spread(split, most)
     known = run_images.record.metrics
     wants_interval = bool(known) and f"{task.headline}_interval" not in known
+    sample_results: list[SampleResult] = []
+    metrics, answers = task.metrics(), _CalibrationInputs(task, len(indices))
     sums: list[list[Tensor]] = []  # of each image
-    per_image = max(1, min(_ANSWERS, _MOST_NUMBERS // task.outputs) // max(1, len(chosen)))
-    batches = run_images.batches(split, chosen, min(32, task.batch_size))
-    with preserve_state(network), torch.inference_mode(), progress_bar("looking", len(chosen)) as advance:
+    batches = run_images.batches(split, indices, min(32, task.batch_size))
+    with preserve_state(network), torch.inference_mode(), progress_bar("evaluating", len(indices)) as advance:
         for batch in batches.in_order():
             outputs = network(batch.images).float()
             metrics.update(outputs, batch.targets)
             if wants_interval:
-                for place in range(len(outputs)):
-                    one = task.metrics()
-                    one.update(outputs[place : place + 1], batch.targets[place : place + 1])
-                    sums.append([part.clone() for part in one.sums()])
+                sums += _sums_per_image(task, outputs, batch.targets)
             sample_results += task.sample_results(outputs, batch.targets)
-            if answers := task.answers(outputs, batch.targets):
-                every = max(1, len(answers[0]) // (per_image * len(batch.images)))
-                logits.append(answers[0][::every].cpu())
-                classes.append(answers[1][::every].cpu())
+            answers.add(outputs, batch.targets)
             advance(len(batch.images))
-    calibration = calibrate(torch.cat(logits), torch.cat(classes)) if sum(map(len, logits)) else None
+    interval = _bootstrap_interval(task, sums) if sums else None
     return SplitEvaluation(
-        split, chosen.tolist(), sample_results, metrics, calibration, _interval(task, sums) if sums else None
+        split=split,
+        indices=indices.tolist(),
+        total=len(run_images.stores[split]),
+        sample_results=sample_results,
+        metrics=metrics,
+        calibration=answers.calibrate(),
+        interval=interval,
     )
 
 
-def _interval(task: Task, sums: list[list[Tensor]]) -> tuple[float, float] | None:
-    """Draw images anew, with replacement, and see how far the headline figure moves (Efron 1979, the bootstrap)."""
-    random, found = torch.Generator().manual_seed(0), []
+class _CalibrationInputs:
+    """Collects the logits and classes of answers, as many per image as memory has room for."""
+
+    def __init__(self, task: Task, images: int) -> None:
+        self._task = task
+        self._per_image = max(1, min(_ANSWERS, _MOST_NUMBERS // task.outputs) // max(1, images))
+        self._logits: list[Tensor] = []
+        self._classes: list[Tensor] = []
+
+    def add(self, outputs: Tensor, targets: Targets) -> None:
+        """Collect the answers of a batch."""
+        if answers := self._task.answers(outputs, targets):
+            logits, classes = answers
+            step = max(1, len(logits) // (self._per_image * len(outputs)))
+            self._logits.append(logits[::step].cpu())
+            self._classes.append(classes[::step].cpu())
+
+    def calibrate(self) -> Calibration | None:
+        """Compare probabilities with shares of right answers; None where there are none."""
+        if not sum(map(len, self._logits)):
+            return None
+        return calibrate(torch.cat(self._logits), torch.cat(self._classes))
+
+
+def _sums_per_image(task: Task, outputs: Tensor, targets: Targets) -> list[list[Tensor]]:
+    """Return the sums of the metrics of each image by itself."""
+    sums = []
+    for index in range(len(outputs)):
+        metrics = task.metrics()
+        metrics.update(outputs[index : index + 1], targets[index : index + 1])
+        sums.append([part.clone() for part in metrics.sums()])
+    return sums
+
+
+def _bootstrap_interval(task: Task, sums: list[list[Tensor]]) -> tuple[float, float] | None:
+    """Return the 95 % interval of the headline figure by drawing images anew, with replacement (Efron 1979)."""
+    random, values = torch.Generator().manual_seed(0), []
     stacked = [torch.stack(parts) for parts in zip(*sums, strict=True)]
-    for _ in range(_DRAWN):
+    for _ in range(_RESAMPLES):
         times = torch.bincount(torch.randint(len(sums), (len(sums),), generator=random), minlength=len(sums))
-        drawn = task.metrics()
-        for own, parts in zip(drawn.sums(), stacked, strict=True):
+        resampled = task.metrics()
+        for own, parts in zip(resampled.sums(), stacked, strict=True):
             own.copy_(torch.tensordot(times.to(parts.dtype), parts, dims=1))
-        if drawn.targets:
-            found.append(float(drawn.compute()[task.headline]))
-    if len(found) < _DRAWN // 2:
+        if resampled.targets:
+            values.append(float(resampled.compute()[task.headline]))
+    if len(values) < _RESAMPLES // 2:
         return None
-    low, high = torch.tensor(found, dtype=torch.float64).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
+    low, high = torch.tensor(values, dtype=torch.float64).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
     return float(low), float(high)
 
 

@@ -1,4 +1,8 @@
-"""The content of pictures as 64-bit hashes; files that have not changed since the last time are not read again."""
+"""The content of images and label planes as 64-bit hashes.
+
+Files that have not changed since the last time are not read again: their hashes are kept in `digests.sqlite`. A file
+that many images are parts of is read once for all of them.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from striate.cache import folder as cache
-from striate.images.sources import SourceImages, naming
+from striate.errors import ImageError
+from striate.images.planes import Sources
+from striate.images.sources import Content, file_errors
 
 SETTLED_S = 2  # file systems tell times to within 2 s: a file that changed later than that may change unnoticed
-_READERS, _SMALL = 4, 100_000  # threads, where files are larger than so many bytes: hashing lets go of the interpreter
-_AT_ONCE = 64  # files a task of a thread
-_QUERY = 500  # paths a query
+_READERS, _SMALL = 4, 100_000  # threads, where files are larger than so many bytes: hashing releases the interpreter
+_FILES_PER_TASK = 64
+_PATHS_PER_QUERY = 500
+
+_Key = tuple[str, bytes]  # a file's path, and the bytes that follow its own
 
 
 class _Stamp(NamedTuple):
@@ -30,26 +38,47 @@ class _Stamp(NamedTuple):
     inode: int
 
 
-def picture_digests(
-    pictures: SourceImages, on_progress: Callable[[int], None] = lambda pictures: None
-) -> tuple[list[str], list[str]]:
-    """Hash every picture: its image alone, and all that it decodes from (image and mask).
+class SourceDigests(NamedTuple):
+    """The hashes of sources, one each.
 
-    `on_progress` is called with the number of pictures hashed since the last call.
+    Attributes:
+        images: of the images alone.
+        planes: of the label planes alone; empty where there are none.
+        items: of all that is decoded: of an image, or of an image and its plane.
+    """
+
+    images: list[str]
+    planes: list[str]
+    items: list[str]
+
+
+def source_digests(
+    sources: Sources,
+    on_progress: Callable[[float], None] = lambda images: None,
+    *,
+    skip_unreadable: bool = False,
+    settled_s: float = SETTLED_S,
+) -> SourceDigests:
+    """Hash every image and every label plane.
+
+    Args:
+        sources: what to hash.
+        on_progress: called with the number of images hashed since the last call.
+        skip_unreadable: give files that cannot be read an empty hash, instead of raising.
+        settled_s: age in seconds from which a file's hash is kept for the next time.
 
     Raises:
         ImageError: a file cannot be read.
     """
-    count = len(pictures)
-    parts = [pictures.files(index) for index in range(count)]
-    if count == 0 or not parts[0]:
-        contents = [[digest(content) for content in _counted(pictures, index, on_progress)] for index in range(count)]
-    else:
-        found = _file_digests([path for paths in parts for path in paths], on_progress, len(parts[0]))
-        contents = [[found[str(path)] for path in paths] for paths in parts]
-    images = [content[0] for content in contents]
-    whole = [digest("".join(content).encode()) if len(content) > 1 else content[0] for content in contents]
-    return images, whole
+    contents = [sources.contents(index) for index in range(len(sources))]
+    flat = [content for parts in contents for content in parts]
+    per_image = len(contents[0]) if contents else 1
+    hashes = content_digests(
+        flat, lambda done: on_progress(done / per_image), skip_unreadable=skip_unreadable, settled_s=settled_s
+    )
+    images, planes = hashes[::per_image], hashes[1::per_image] if per_image == 2 else []
+    items = [digest(f"{image}{plane}".encode()) for image, plane in zip(images, planes, strict=True)]
+    return SourceDigests(images, planes, items if planes else images)
 
 
 def digest(content: bytes) -> str:
@@ -57,46 +86,96 @@ def digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
-def _counted(pictures: SourceImages, index: int, on_progress: Callable[[int], None]) -> tuple[bytes, ...]:
-    on_progress(1)
-    return pictures.content(index)
+def content_digests(
+    contents: Sequence[Content],
+    on_progress: Callable[[float], None] = lambda contents: None,
+    *,
+    skip_unreadable: bool = False,
+    settled_s: float = SETTLED_S,
+) -> list[str]:
+    """Hash contents, see `source_digests`."""
+    in_files: dict[str, list[bytes]] = {}
+    for content in contents:
+        if content.file is not None:
+            in_files.setdefault(str(content.file), []).append(content.more)
+    known = _file_digests(in_files, on_progress, skip_unreadable=skip_unreadable, settled_s=settled_s)
+    on_progress(sum(content.file is None for content in contents))
+    return [digest(more) if file is None else known[str(file), more] for file, more in contents]
 
 
-def _file_digests(paths: Sequence[Path], on_progress: Callable[[int], None], files_each: int) -> dict[str, str]:
-    """Hash files, `files_each` in a row being a picture's; of unchanged ones the hash is looked up."""
-    stamps = {path: _stamp(path) for path in dict.fromkeys(map(str, paths))}
+def _file_digests(
+    in_files: dict[str, list[bytes]],
+    on_progress: Callable[[float], None],
+    *,
+    skip_unreadable: bool,
+    settled_s: float,
+) -> dict[_Key, str]:
+    """Hash files, each with all that follows it; look the hashes of unchanged files up."""
+    stamps = {path: stamp for path in in_files if (stamp := _stamp(path, skip_unreadable=skip_unreadable))}
+    hashes: dict[_Key, str] = {(path, each): "" for path, more in in_files.items() for each in more}
+    wanted = {path: more for path, more in in_files.items() if path in stamps}
     with _index() as index:
-        known = dict(_look_up(index, stamps)) if index else {}
-        found = {path: hashed for path, (stamp, hashed) in known.items() if stamps[path] == stamp}
-        on_progress(len(found) // files_each)
-        fresh = [path for path in stamps if path not in found]
-        now = time.time_ns()
-        size = sum(stamps[path].size for path in fresh)
-        # of small files, threads would spend more time waiting for the interpreter than for the disk
-        with ThreadPoolExecutor(_READERS if size > _SMALL * len(fresh) else 1) as pool:
-            parts = [fresh[begin : begin + _AT_ONCE] for begin in range(0, len(fresh), _AT_ONCE)]
-            for part, hashed in zip(parts, pool.map(_hash_files, parts), strict=True):
-                found |= dict(zip(part, hashed, strict=True))
-                on_progress(len(part) // files_each)
         if index:
-            settled = [path for path in fresh if max(stamps[path][1:3]) < now - SETTLED_S * 10**9]
-            _remember(index, ((path, stamps[path], found[path]) for path in settled))
-    return found
+            keys = [(path, more) for path in wanted for more in dict.fromkeys(wanted[path])]
+            hashes |= {key: hashed for key, stamp, hashed in _look_up(index, keys) if stamps[key[0]] == stamp}
+        fresh = {path: more for path, more in wanted.items() if not all(hashes[path, each] for each in more)}
+        on_progress(sum(map(len, in_files.values())) - sum(map(len, fresh.values())))
+        now = time.time_ns()
+        for path, found in _hash_in_threads(fresh, stamps, skip_unreadable=skip_unreadable):
+            hashes |= {(path, more): hashed for more, hashed in found.items()}
+            on_progress(len(fresh[path]))
+        if index:
+            settled = [path for path in fresh if max(stamps[path][1:3]) < now - settled_s * 10**9]
+            entries = ((path, more) for path in settled for more in dict.fromkeys(fresh[path]))
+            _remember(index, ((key, stamps[key[0]], hashes[key]) for key in entries if hashes[key]))
+    return hashes
 
 
-def _hash_files(paths: Sequence[str]) -> list[str]:
-    return [_hash_file(path) for path in paths]
+def _hash_in_threads(
+    files: dict[str, list[bytes]], stamps: dict[str, _Stamp], *, skip_unreadable: bool
+) -> Iterator[tuple[str, dict[bytes, str]]]:
+    """Hash files in threads, and yield each file's path and hashes."""
+    paths = list(files)
+    size = sum(stamps[path].size for path in paths)
+
+    def hash_files(begin: int) -> list[tuple[str, dict[bytes, str]]]:
+        part = paths[begin : begin + _FILES_PER_TASK]
+        return [(path, _hash_file(path, files[path], skip_unreadable=skip_unreadable)) for path in part]
+
+    # of small files, threads would spend more time waiting for the interpreter than for the disk
+    with ThreadPoolExecutor(_READERS if size > _SMALL * len(paths) else 1) as pool:
+        for hashed in pool.map(hash_files, range(0, len(paths), _FILES_PER_TASK)):
+            yield from hashed
 
 
-def _hash_file(path: str) -> str:
-    with naming(path), open(path, "rb", buffering=0) as file:
-        return digest(file.read())
+def _hash_file(path: str, suffixes: Iterable[bytes], *, skip_unreadable: bool) -> dict[bytes, str]:
+    """Read a file once, and hash it with each of the bytes that follow it."""
+    try:
+        with file_errors(path), open(path, "rb", buffering=0) as file:
+            state = hashlib.blake2b(file.read(), digest_size=8)
+    except ImageError:
+        if not skip_unreadable:
+            raise
+        return dict.fromkeys(suffixes, "")
+    hashes: dict[bytes, str] = {}
+    for suffix in suffixes:
+        if suffix not in hashes:
+            branch = state.copy()
+            branch.update(suffix)
+            hashes[suffix] = branch.hexdigest()
+    return hashes
 
 
-def _stamp(path: str) -> _Stamp:
-    with naming(path):
-        found = os.stat(path)
-    return _Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+def _stamp(path: str, *, skip_unreadable: bool) -> _Stamp | None:
+    """Return a file's stamp; None where it cannot be read, unless that is an error."""
+    try:
+        with file_errors(path):
+            state = os.stat(path)
+    except ImageError:
+        if not skip_unreadable:
+            raise
+        return None
+    return _Stamp(state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
 
 
 @contextlib.contextmanager
@@ -134,26 +213,36 @@ def _open_index(path: Path) -> sqlite3.Connection:
     return index
 
 
-def _look_up(index: sqlite3.Connection, paths: Iterable[str]) -> Iterator[tuple[str, tuple[_Stamp, str]]]:
-    names = {_key(path): path for path in paths}
+def _look_up(index: sqlite3.Connection, keys: Iterable[_Key]) -> Iterator[tuple[_Key, _Stamp, str]]:
+    absolute = _AbsolutePaths()
+    names = {absolute.key(key): key for key in keys}
     wanted = list(names)
     with contextlib.suppress(sqlite3.Error):
-        for begin in range(0, len(wanted), _QUERY):
-            some = wanted[begin : begin + _QUERY]
-            marks = ",".join("?" * len(some))
-            for path, *stamp, hashed in index.execute(f"SELECT * FROM files WHERE path IN ({marks})", some):
-                yield names[path], (_Stamp(*stamp), hashed)
+        for begin in range(0, len(wanted), _PATHS_PER_QUERY):
+            part = wanted[begin : begin + _PATHS_PER_QUERY]
+            marks = ",".join("?" * len(part))
+            for name, *stamp, hashed in index.execute(f"SELECT * FROM files WHERE path IN ({marks})", part):
+                yield names[name], _Stamp(*stamp), hashed
 
 
-def _remember(index: sqlite3.Connection, entries: Iterable[tuple[str, _Stamp, str]]) -> None:
-    rows = [(_key(path), *_signed(stamp), hashed) for path, stamp, hashed in entries]
+def _remember(index: sqlite3.Connection, entries: Iterable[tuple[_Key, _Stamp, str]]) -> None:
+    absolute = _AbsolutePaths()
+    rows = [(absolute.key(key), *_signed(stamp), hashed) for key, stamp, hashed in entries]
     with contextlib.suppress(sqlite3.Error), index:
         index.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
-def _key(path: str) -> bytes:
-    """Write an absolute path as the bytes that it is: not every one is text."""
-    return os.fsencode(os.path.abspath(path))
+class _AbsolutePaths(dict[str, bytes]):
+    """Absolute paths as the bytes that they are (not every path is text), each worked out once."""
+
+    def __missing__(self, path: str) -> bytes:
+        self[path] = os.fsencode(os.path.abspath(path))
+        return self[path]
+
+    def key(self, key: _Key) -> bytes:
+        """Write a path and what follows the file's content as bytes; no path holds a NUL."""
+        path, more = key
+        return self[path] + b"\0" + more if more else self[path]
 
 
 def _signed(stamp: _Stamp) -> tuple[int, ...]:

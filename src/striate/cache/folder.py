@@ -1,10 +1,10 @@
-"""The folder that keeps decoded pictures: where it is, what is in it, and how large it may grow.
+"""The folder that keeps decoded images: where it is, what is in it, and how large it may grow.
 
     digests.sqlite               hashes of files that were read
-    stores/<form>-<set>/         decoded pictures: uint8 arrays that are mapped into memory
+    stores/<key>-<set>/          decoded images: uint8 arrays that are mapped into memory
       about.json                 whose they are, for people
-      items.npy                  which picture is in which row, known by the hash of its content
-      images.npy, masks.npy      the pixels
+      items.npy                  which image is in which row, known by the hash of its content
+      images.npy, planes.npy     the pixels, and the label planes of labels that have them
 
 Everything here can be made anew; nothing here is ever changed once it has its name.
 """
@@ -17,7 +17,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,14 +33,14 @@ _SPARE_BYTES = 10**9  # left on the disk for others
 
 @dataclass(frozen=True, kw_only=True)
 class StoreInfo:
-    """One set of decoded pictures.
+    """One set of decoded images.
 
     Attributes:
         folder: where it is.
         name: of the data set that it was decoded for.
         location: of that.
-        form: what the pictures are, such as `224x224 RGB, crop`.
-        pictures: how many.
+        spec: what the images are, such as `224x224 RGB, crop`.
+        images: how many there are.
         size_bytes: on disk.
         used: when it was last used, in seconds since 1970.
     """
@@ -48,8 +48,8 @@ class StoreInfo:
     folder: Path
     name: str
     location: str
-    form: str
-    pictures: int
+    spec: str
+    images: int
     size_bytes: int
     used: float
 
@@ -67,28 +67,28 @@ def bound_bytes() -> int:
     Raises:
         ConfigError: it is no number of 0 or more.
     """
-    given = os.environ.get("STRIATE_CACHE_GB") or str(DEFAULT_GB)
+    setting = os.environ.get("STRIATE_CACHE_GB") or str(DEFAULT_GB)
     try:
-        gigabytes = float(given)
+        gigabytes = float(setting)
     except ValueError:
         gigabytes = -1.0
     if not 0 <= gigabytes < math.inf:
-        raise ConfigError(f"STRIATE_CACHE_GB (={given}) must be a number of gigabytes, 0 or more.")
+        raise ConfigError("STRIATE_CACHE_GB", f"must be a number of gigabytes, 0 or more, not {setting}")
     return int(gigabytes * 10**9)
 
 
-def in_words(size_bytes: int | float) -> str:
+def format_bytes(size_bytes: int | float) -> str:
     """Write a size in megabytes or gigabytes.
 
-    >>> in_words(12_345_678), in_words(2e9)
+    >>> format_bytes(12_345_678), format_bytes(2e9)
     ('12.3 MB', '2.0 GB')
     """
     return f"{size_bytes / 1e6:,.1f} MB" if size_bytes < 10**9 else f"{size_bytes / 1e9:,.1f} GB"
 
 
-def room_bytes() -> int:
+def room_bytes(stores: Sequence[StoreInfo]) -> int:
     """Return how large a new store may be: the bound, or what the disk has but for a gigabyte; older ones may go."""
-    free = shutil.disk_usage(stores_folder()).free + sum(store.size_bytes for store in stored()) - _SPARE_BYTES
+    free = shutil.disk_usage(stores_folder()).free + sum(store.size_bytes for store in stores) - _SPARE_BYTES
     return max(0, min(bound_bytes(), free))
 
 
@@ -118,29 +118,39 @@ def lock(on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
         held.release()
 
 
-def stored() -> list[StoreInfo]:
-    """List the stores, the one used last first."""
-    found = []
-    for path in (place / _ABOUT for place in _folders() if not place.name.startswith(".")):
+def list_stores() -> list[StoreInfo]:
+    """List the stores, the one used last first; adds up the sizes of all files."""
+    stores = []
+    for path in (folder / _ABOUT for folder in _folders() if not folder.name.startswith(".")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # another process may be removing it
             about = json.loads(path.read_bytes())
-            found.append(
+            stores.append(
                 StoreInfo(
                     folder=path.parent,
                     name=about["name"],
                     location=about["location"],
-                    form=about["form"],
-                    pictures=about["pictures"],
+                    spec=about["spec"],
+                    images=about["images"],
                     size_bytes=_size_bytes(path.parent),
                     used=path.stat().st_mtime,
                 )
             )
-    return sorted(found, key=lambda store: store.used, reverse=True)
+    return sorted(stores, key=lambda store: store.used, reverse=True)
 
 
-def describe(path: Path, *, name: str, location: str, form: str, pictures: int) -> None:
-    """Write down whose pictures a new store holds."""
-    about = {"name": name, "location": location, "form": form, "pictures": pictures}
+def folders_of(key: str) -> list[Path]:
+    """Return the folders of the stores of one key, the one used last first; looks at nothing else in them."""
+    times: dict[Path, float] = {}
+    for path in _folders():
+        if path.name.startswith(f"{key}-"):
+            with contextlib.suppress(OSError):  # another process may be removing it
+                times[path] = (path / _ABOUT).stat().st_mtime
+    return sorted(times, key=times.__getitem__, reverse=True)
+
+
+def describe(path: Path, *, name: str, location: str, spec: str, images: int) -> None:
+    """Write down whose images a new store holds."""
+    about = {"name": name, "location": location, "spec": spec, "images": images}
     (path / _ABOUT).write_text(json.dumps(about, indent=2) + "\n")
 
 
@@ -150,9 +160,12 @@ def touch(path: Path) -> None:
         os.utime(path / _ABOUT)
 
 
-def make_room(wanted_bytes: int) -> None:
-    """Remove stores, the longest unused ones first, until so much more is within the bound and on the disk."""
-    stores = stored()
+def make_room(wanted_bytes: int, stores: Sequence[StoreInfo]) -> None:
+    """Remove stores, the longest unused ones (the last) first, until so much more is within the bound and on the disk.
+
+    A store that has gone by now is no obstacle.
+    """
+    stores = list(stores)
     total = sum(store.size_bytes for store in stores)
     while stores and (
         total + wanted_bytes > bound_bytes()
@@ -172,7 +185,7 @@ def clear() -> int:
                 shutil.rmtree(path)
             (folder() / _DIGESTS).unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{error.filename or folder()}: cannot be removed ({error.strerror}).") from None
+        raise OutputError(str(error.filename or folder()), f"cannot be removed ({error.strerror})") from None
     return size
 
 

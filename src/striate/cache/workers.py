@@ -20,28 +20,31 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 
 from striate.errors import ImageError, WorkerError
+from striate.images.decode import DecodedImage
+from striate.images.planes import DecodedPlane, Sources
 from striate.images.resize import ImageSpec
-from striate.images.sources import DecodedImage, SourceImages
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
-_MOST, _TASK_BYTES = 64, 2_000_000  # pictures a task, and of files
+_MOST, _TASK_BYTES = 64, 2_000_000  # images per task, and bytes of their files
 _WORTH_BYTES = 4_000_000  # of files: with less, decoding is done before the workers have started
-_FEWEST, _WORTH_PICTURES = 8, 64  # pictures, likewise; the second where they are not in files
+_FEWEST, _WORTH_IMAGES = 8, 64  # images, likewise; the second where they are not in files
+
+Decoded = tuple[DecodedImage, DecodedPlane | None]
 
 
 class Outcome(NamedTuple):
-    """What became of one picture: the size in its file and warnings, or why it could not be decoded."""
+    """The result of decoding an image into a row: its size in the file and warnings, or why it failed."""
 
     row: int
-    source_size_px: tuple[int, int]
-    warnings: tuple[str, ...]
-    failure: str
+    source_size_px: tuple[int, int] = (0, 0)
+    warnings: tuple[str, ...] = ()
+    failure: ImageError | None = None
 
 
-def create_arrays(folder: Path, rows: int, form: ImageSpec, *, masked: bool) -> None:
-    """Make the files that `fill` writes to: `images.npy` and, where there are masks, `masks.npy`; raises OSError."""
-    for name, shape in array_shapes(rows, form, masked=masked).items():
+def create_arrays(folder: Path, rows: int, spec: ImageSpec, *, planes: bool) -> None:
+    """Make the files that `fill` writes to: `images.npy` and, with planes, `planes.npy`; raises OSError."""
+    for name, shape in array_shapes(rows, spec, planes=planes).items():
         path = folder / f"{name}.npy"
         np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
         if hasattr(os, "posix_fallocate"):  # a disk that is full says so now, instead of killing who writes later
@@ -49,47 +52,52 @@ def create_arrays(folder: Path, rows: int, form: ImageSpec, *, masked: bool) -> 
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def array_shapes(rows: int, form: ImageSpec, *, masked: bool) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the arrays of so many decoded pictures, by name."""
-    plane = (rows, form.height_px, form.width_px)
-    return {"images": (*plane, form.channels)} | ({"masks": plane} if masked else {})
+def array_shapes(rows: int, spec: ImageSpec, *, planes: bool) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays of so many decoded images, by name."""
+    plane = (rows, spec.height_px, spec.width_px)
+    return {"images": (*plane, spec.channels)} | ({"planes": plane} if planes else {})
 
 
-def array_bytes(rows: int, form: ImageSpec, *, masked: bool) -> int:
-    """Return how much room the arrays of so many decoded pictures take."""
-    return sum(math.prod(shape) for shape in array_shapes(rows, form, masked=masked).values())
+def array_bytes(rows: int, spec: ImageSpec, *, planes: bool) -> int:
+    """Return how much room the arrays of so many decoded images take."""
+    return sum(math.prod(shape) for shape in array_shapes(rows, spec, planes=planes).values())
 
 
 def fill(
-    folder: Path, pictures: SourceImages, rows: Int64[np.ndarray, " pictures"], form: ImageSpec, max_pixels: int
+    folder: Path, sources: Sources, rows: Int64[np.ndarray, " images"], spec: ImageSpec, max_pixels: int
 ) -> Iterator[list[Outcome]]:
-    """Decode pictures into the rows of the arrays in a folder, and yield what became of them, some at a time."""
-    yield from spread(partial(_fill_some, folder, form, max_pixels), pictures, rows)
+    """Decode sources into the rows of the arrays in a folder, and yield the outcomes, a part of them at a time."""
+    yield from spread(partial(_fill_part, folder, spec, max_pixels), sources, rows)
 
 
-def decode_apart(pictures: SourceImages, form: ImageSpec, max_pixels: int) -> list[DecodedImage]:
-    """Decode pictures in the worker processes, and bring them back; raises ImageError."""
-    each = max(1, -(-len(pictures) // (2 * _cores())))
-    parts = [pictures.take(np.arange(b, min(b + each, len(pictures)))) for b in range(0, len(pictures), each)]
+def decode_in_workers(sources: Sources, spec: ImageSpec, max_pixels: int) -> list[Decoded]:
+    """Decode sources in the worker processes, and bring them back; raises ImageError."""
+    each = max(1, -(-len(sources) // (2 * _cores())))
+    parts = [sources.take(np.arange(b, min(b + each, len(sources)))) for b in range(0, len(sources), each)]
     with _pool() as pool:
-        tasks = [pool.submit(_decode_some, part, form, max_pixels) for part in parts]
-        return [picture for task in tasks for picture in task.result()]
+        tasks = [pool.submit(decode_all, part, spec, max_pixels) for part in parts]
+        return [decoded for task in tasks for decoded in task.result()]
+
+
+def decode_all(sources: Sources, spec: ImageSpec, max_pixels: int) -> list[Decoded]:
+    """Decode sources in this process; raises ImageError."""
+    return [sources.decode(index, spec, max_pixels=max_pixels) for index in range(len(sources))]
 
 
 def spread(
-    work: Callable[..., list[_Found]], pictures: SourceImages, *columns: Shaped[np.ndarray, "pictures ..."]
-) -> Iterator[list[_Found]]:
-    """Have the worker processes do some work on pictures, and yield what it returns, some at a time, in order.
+    work: Callable[..., list[_Result]], sources: Sources, *columns: Shaped[np.ndarray, "images ..."]
+) -> Iterator[list[_Result]]:
+    """Have the worker processes do some work on sources, and yield its results, a part at a time, in order.
 
     Args:
-        work: takes pictures, and the same part of every column.
-        pictures: what there is to do.
+        work: takes sources, and the same part of every column.
+        sources: what there is to do.
         columns: what else belongs to them, a row each.
     """
-    few = are_few(pictures)
-    each = 1 if few else _part_size(pictures)
-    parts = [np.arange(begin, min(begin + each, len(pictures))) for begin in range(0, len(pictures), each)]
-    tasks = [(pictures.take(part), *(column[part] for column in columns)) for part in parts]
+    few = are_few(sources)
+    each = 1 if few else _part_size(sources)
+    parts = [np.arange(begin, min(begin + each, len(sources))) for begin in range(0, len(sources), each)]
+    tasks = [(sources.take(part), *(column[part] for column in columns)) for part in parts]
     if few:
         yield from starmap(work, tasks)
         return
@@ -97,57 +105,59 @@ def spread(
         yield from pool.map(work, *zip(*tasks, strict=True))
 
 
-def _fill_some(
-    folder: Path, form: ImageSpec, max_pixels: int, pictures: SourceImages, rows: Int64[np.ndarray, " pictures"]
+def _fill_part(
+    folder: Path, spec: ImageSpec, max_pixels: int, sources: Sources, rows: Int64[np.ndarray, " images"]
 ) -> list[Outcome]:
     images = np.lib.format.open_memmap(folder / "images.npy", mode="r+")
-    masks = np.lib.format.open_memmap(folder / "masks.npy", mode="r+") if pictures.masked else None
+    planes = np.lib.format.open_memmap(folder / "planes.npy", mode="r+") if sources.planes else None
     outcomes = []
     for index, row in enumerate(rows.tolist()):
         try:
-            picture = pictures.decode(index, form, max_pixels=max_pixels)
+            image, plane = sources.decode(index, spec, max_pixels=max_pixels)
         except ImageError as error:
-            outcomes.append(Outcome(row, (0, 0), (), str(error)))
+            outcomes.append(Outcome(row, failure=error))
             continue
-        images[row] = picture.image
-        if masks is not None:
-            masks[row] = picture.mask
-        outcomes.append(Outcome(row, picture.source_size_px, picture.warnings, ""))
+        images[row] = image.pixels
+        if planes is not None and plane is not None:
+            planes[row] = plane.indices
+        outcomes.append(Outcome(row, image.source_size_px, warnings_of(image, plane)))
     return outcomes
 
 
-def _decode_some(pictures: SourceImages, form: ImageSpec, max_pixels: int) -> list[DecodedImage]:
-    return [pictures.decode(index, form, max_pixels=max_pixels) for index in range(len(pictures))]
+def warnings_of(image: DecodedImage, plane: DecodedPlane | None) -> tuple[str, ...]:
+    """Return what was odd about an image, then about its plane."""
+    return image.warnings + (plane.warnings if plane else ())
 
 
-def are_few(pictures: SourceImages) -> bool:
-    """Tell whether pictures are decoded sooner than worker processes start."""
-    if not pictures.kept or len(pictures) < _FEWEST:
+def are_few(sources: Sources) -> bool:
+    """Tell whether sources are decoded sooner than worker processes start."""
+    if not sources.images.cacheable or len(sources) < _FEWEST:
         return True
-    if not pictures.files(0):
-        return len(pictures) < _WORTH_PICTURES
-    sizes = (_file_bytes(pictures, index) for index in range(len(pictures)))
+    if sources.images.content(0).file is None:
+        return len(sources) < _WORTH_IMAGES
+    sizes = (_file_bytes(sources, index) for index in range(len(sources)))
     return all(total <= _WORTH_BYTES for total in accumulate(sizes))
 
 
-def _part_size(pictures: SourceImages) -> int:
-    """Return how many pictures make a task: up to 64 small ones, fewer large ones, so that the bar moves on."""
-    looked_at = range(0, len(pictures), -(-len(pictures) // 8))
-    mean = sum(_file_bytes(pictures, index) for index in looked_at) / len(looked_at)
+def _part_size(sources: Sources) -> int:
+    """Return how many images make a task: up to 64 small ones, fewer large ones, so that the bar moves on."""
+    sampled = range(0, len(sources), -(-len(sources) // 8))
+    mean = sum(_file_bytes(sources, index) for index in sampled) / len(sampled)
     return int(np.clip(_TASK_BYTES / max(mean, 1), 1, _MOST))
 
 
-def _file_bytes(pictures: SourceImages, index: int) -> int:
+def _file_bytes(sources: Sources, index: int) -> int:
     total = 0
-    for path in pictures.files(index):
-        with contextlib.suppress(OSError):  # whoever decodes it says so
-            total += path.stat().st_size
+    for content in sources.contents(index):
+        if content.file is not None:
+            with contextlib.suppress(OSError):  # whoever decodes it says so
+                total += content.file.stat().st_size
     return total
 
 
 @contextlib.contextmanager
 def _pool() -> Iterator[Executor]:
-    """Give the worker processes, which stay for ten seconds; one that is killed is an error."""
+    """Give the worker processes, which stay for ten seconds; a killed one is an error."""
     from loky import get_reusable_executor
     from loky.process_executor import TerminatedWorkerError
 
@@ -158,8 +168,8 @@ def _pool() -> Iterator[Executor]:
         yield pool
     except TerminatedWorkerError:
         raise WorkerError(
-            "a worker process that decodes pictures was killed, most often for want of memory; "
-            "shrink the largest pictures, or lower --max-pixels to have them named."
+            "a worker process that decodes images was killed, most often for want of memory; "
+            "shrink the largest images, or lower --max-pixels to have them named."
         ) from None
 
 

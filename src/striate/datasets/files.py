@@ -30,11 +30,11 @@ def find_images(folder: Path) -> tuple[list[Path], list[Path]]:
     try:
         seen = {str(parent) for parent in Path(os.path.realpath(folder)).parents}
         for parent, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
-            place = os.path.realpath(parent)
-            if place in seen:  # links can lead in a circle, or up and out of the class
+            real = os.path.realpath(parent)
+            if real in seen:  # links can lead in a circle, or up and out of the class
                 folders.clear()
                 continue
-            seen.add(place)
+            seen.add(real)
             folders[:] = [name for name in folders if not is_hidden(name)]
             for name in files:
                 path = os.path.join(parent, name)
@@ -43,7 +43,7 @@ def find_images(folder: Path) -> tuple[list[Path], list[Path]]:
                         known = looks_like_image(file.read(SIGNATURE_BYTES))
                     (images if known else others).append(path)
     except OSError as error:
-        raise DataError(f"{error.filename or folder}: cannot be read ({error.strerror}).") from None
+        raise DataError(str(error.filename or folder), f"cannot be read ({error.strerror})") from None
     return _in_order(folder, images), _in_order(folder, others)
 
 
@@ -69,7 +69,7 @@ def find_listed(folder: Path, names: Sequence[str]) -> tuple[list[Path], list[st
         DataError: images are missing or no images; the first three are named.
     """
     paths: list[Path] = []
-    found: list[str] = []
+    spellings: list[str] = []
     missing: list[str] = []
     others: list[str] = []
     for name in names:
@@ -84,26 +84,26 @@ def find_listed(folder: Path, names: Sequence[str]) -> tuple[list[Path], list[st
         elif not looks_like_image(head):
             others.append(name)
         paths.append(path)
-        found.append(Path(spelled).as_posix())
+        spellings.append(Path(spelled).as_posix())
     if missing:
-        count = f"{len(missing):,} of {len(names):,} images are not there"
-        raise DataError(f"{count}: {listing(missing)}. Paths are relative to {folder.resolve()}.")
+        what = f"{len(missing):,} of {len(names):,} images are not there: {listing(missing)}"
+        raise DataError("", what, f"correct their paths, which are relative to {folder.resolve()}")
     if others:
-        raise DataError(f"{listing(others)}: no image; take what is no image off the list.")
-    return paths, found
+        raise DataError(listing(others), "no image", "take what is no image off the list")
+    return paths, spellings
 
 
 def first_repeat(paths: Sequence[Path]) -> tuple[int, int] | None:
-    """Return the places of the first file that comes a second time, links resolved; None where all differ."""
+    """Return the indices of the first file that comes a second time, links resolved; None where all differ."""
     folders: dict[Path, str] = {}
     seen: dict[str, int] = {}
-    for place, path in enumerate(paths):
+    for index, path in enumerate(paths):
         if path.parent not in folders:
             folders[path.parent] = os.path.realpath(path.parent)
         real = os.path.realpath(path) if path.is_symlink() else f"{folders[path.parent]}{os.sep}{path.name}"
         if real in seen:
-            return seen[real], place
-        seen[real] = place
+            return seen[real], index
+        seen[real] = index
     return None
 
 
@@ -138,4 +138,4 @@ def _head(path: Path) -> bytes | None:
     except OSError as error:
         if error.errno in _NOT_THERE:
             return None
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+        raise DataError(str(path), f"cannot be read ({error.strerror})") from None

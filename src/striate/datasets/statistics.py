@@ -1,4 +1,4 @@
-"""What the images of a data set are like: their middle size, and the mean and deviation of their channels."""
+"""Statistics of a data set's images: their median size, and the mean and deviation of their channels."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from striate.datasets.dataset import Samples
 from striate.datasets.store import Store
 from striate.images.decode import MAX_PIXELS, is_grey, upright_size
 
-_PEEKED = 64  # image headers looked at to learn what a data set is like
+_HEADERS = 64  # image headers looked at to learn 
 _COUNTED = 4096  # images whose values are counted
 _AT_ONCE = 64  # of these
 
 
 def evenly_spread(count: int, most: int) -> Int64[np.ndarray, " chosen"]:
-    """Return at most so many of the places 0 to count - 1, the first and the last among them."""
+    """Return at most so many of the indices 0 to count - 1, the first and the last among them."""
     return np.unique(np.linspace(0, count - 1, most).astype(np.int64))
 
 
-def natural_form(samples: Samples, max_pixels: int = MAX_PIXELS) -> tuple[int, int, int]:
-    """Return the middle height and width of the images, in pixels, and 3 channels if any has colour, else 1.
+def typical_shape(samples: Samples, max_pixels: int = MAX_PIXELS) -> tuple[int, int, int]:
+    """Return the median height and width of the images, in pixels, and 3 channels if any has colour, else 1.
 
-    Looks at the headers of at most 64 images, evenly spread; decodes none.
+    Reads the headers of at most 64 images, evenly spread; decodes none.
 
     Raises:
-        ImageError: one of them is no image.
+        ImageError: a file is no image.
     """
     heights: list[int] = []
     widths: list[int] = []
     grey = True
-    for index in evenly_spread(len(samples), _PEEKED).tolist():
-        image = samples.pictures.header(index, max_pixels=max_pixels)
+    for index in evenly_spread(len(samples), _HEADERS).tolist():
+        image = samples.images.header(index, max_pixels=max_pixels)
         height, width = upright_size(image)
         heights.append(height)
         widths.append(width)
@@ -42,15 +42,15 @@ def natural_form(samples: Samples, max_pixels: int = MAX_PIXELS) -> tuple[int, i
 
 
 def channel_statistics(store: Store) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return each channel's mean and standard deviation over the pictures, on a scale of 0 to 1.
+    """Return each channel's mean and standard deviation over the images, on a scale of 0 to 1.
 
-    Exact, from a count of each of the 256 values, for up to 4,096 pictures; of more, as many are looked at, evenly
-    spread. A constant channel gets a standard deviation of 1.
+    Exact, from a count of each of the 256 values, for up to 4,096 images; of more, as many are read, evenly spread. A constant
+    channel gets a standard deviation of 1.
     """
-    looked_at = evenly_spread(len(store), _COUNTED)
+    chosen = evenly_spread(len(store), _COUNTED)
     counts: Int64[np.ndarray, "channels 256"] | int = 0
-    for begin in range(0, len(looked_at), _AT_ONCE):
-        images = store.gather(looked_at[begin : begin + _AT_ONCE]).images
+    for begin in range(0, len(chosen), _AT_ONCE):
+        images = store.gather(chosen[begin : begin + _AT_ONCE]).images
         counts = counts + np.stack([np.bincount(plane.ravel(), minlength=256) for plane in np.moveaxis(images, -1, 0)])
     values = np.arange(256) / 255
     share = counts / np.sum(counts, axis=1, keepdims=True)

@@ -49,13 +49,20 @@ _LOGGER = logging.getLogger("PIL")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decoded:
-    """A decoded image."""
+class DecodedImage:
+    """A decoded image.
+
+    Attributes:
+        pixels: 0 to 255, of the size and channels that were asked for.
+        source_size_px: height and width of the upright image in its file.
+        warnings: what was odd about the file, a line each.
+        file_format: as Pillow calls it; empty where the image is not in a file.
+    """
 
     pixels: UInt8[np.ndarray, "height width channels"]
-    source_height_px: int  # of the image in its file, upright
-    source_width_px: int
-    warnings: tuple[str, ...]  # what was odd about the file, a line each
+    source_size_px: tuple[int, int]
+    warnings: tuple[str, ...] = ()
+    file_format: str = ""
 
 
 def looks_like_image(head: bytes) -> bool:
@@ -63,11 +70,11 @@ def looks_like_image(head: bytes) -> bool:
     return head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
-def decode(content: bytes, form: ImageSpec, *, max_pixels: int = MAX_PIXELS) -> Decoded:
-    """Decode a file's content to a form, and collect what was odd about it.
+def decode(content: bytes, spec: ImageSpec, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+    """Decode a file's content to a size and number of channels, and collect what was odd about it.
 
     Raises:
-        ImageError: the file cannot be used; its `__notes__` hold the warnings that came before.
+        ImageError: the file cannot be used; its `notes` are the warnings that came before. It does not name the file.
     """
     logged: list[str] = []
     with warnings.catch_warnings(record=True) as caught, _pillow(max_pixels, logged):
@@ -75,12 +82,13 @@ def decode(content: bytes, form: ImageSpec, *, max_pixels: int = MAX_PIXELS) -> 
             warnings.simplefilter("always", category)
         try:
             image = _open(content, max_pixels, logged)
-            height, width = upright_size(image)
-            pixels = _to_pixels(image, form, logged)
+            size_px = upright_size(image)
+            pixels = _to_pixels(image, spec, logged)
         except ImageError as error:
-            error.__notes__ = list(_texts(caught))
-            raise
-    return Decoded(pixels=pixels, source_height_px=height, source_width_px=width, warnings=_texts(caught))
+            raise ImageError(error.where, error.what, error.fix, _texts(caught)) from None
+    return DecodedImage(
+        pixels=pixels, source_size_px=size_px, warnings=_texts(caught), file_format=image.format or ""
+    )
 
 
 def open_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -106,8 +114,8 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
-def to_pixels(image: Image.Image, form: ImageSpec) -> UInt8[np.ndarray, "height width channels"]:
-    """Decode an opened image to a form: upright, 0 to 255, resized with antialiasing (bilinear).
+def to_pixels(image: Image.Image, spec: ImageSpec) -> UInt8[np.ndarray, "height width channels"]:
+    """Decode an opened image to a spec: upright, 0 to 255, resized with antialiasing (bilinear).
 
     An image can be decoded once: JPEG's reduced decoding leaves it smaller than it was.
 
@@ -116,7 +124,7 @@ def to_pixels(image: Image.Image, form: ImageSpec) -> UInt8[np.ndarray, "height 
     """
     logged: list[str] = []
     with _pillow(None, logged):  # the size was checked on opening, against a limit that may be above Pillow's
-        return _to_pixels(image, form, logged)
+        return _to_pixels(image, spec, logged)
 
 
 def is_grey(image: Image.Image) -> bool:
@@ -133,27 +141,27 @@ def _open(content: bytes, max_pixels: int, logged: list[str]) -> Image.Image:
         pixels = int(re.findall(r"\d+", str(error))[0])  # "Image size (3600000000 pixels) exceeds limit …"
     except UnidentifiedImageError:
         if not looks_like_image(content[:SIGNATURE_BYTES]):
-            raise ImageError(f"no image that striate reads ({', '.join(FORMATS)}).") from None
+            raise ImageError("", f"no image that striate reads ({', '.join(FORMATS)})") from None
         raise _failure(ValueError("its header makes no sense"), logged) from None
     except Exception as error:  # Pillow's readers raise whatever a damaged header makes them stumble over
         raise _failure(error, logged) from None
     if pixels > max_pixels:
-        remedy = "shrink it, or allow more with --max-pixels"
-        raise ImageError(f"its {pixels:,} pixels are more than {max_pixels:,}; {remedy}.")
+        what = f"its {pixels:,} pixels are more than {max_pixels:,}"
+        raise ImageError("", what, "shrink it, or allow more with --max-pixels")
     for text in logged:
         warnings.warn(text, stacklevel=2)
     logged.clear()
     return image
 
 
-def _to_pixels(image: Image.Image, form: ImageSpec, said: list[str]) -> np.ndarray:
+def _to_pixels(image: Image.Image, spec: ImageSpec, said: list[str]) -> np.ndarray:
     """Decode an opened image, as `to_pixels` does, while `_pillow` logs."""
     failure = None
     try:
         with _stderr_heard(said) if image.format == "TIFF" else nullcontext():
-            pixels = _decode(image, form)
+            pixels = _decode(image, spec)
     except MemoryError:
-        raise ImageError(f"memory does not suffice to decode {image.width}x{image.height} pixels.") from None
+        raise ImageError("", f"memory does not suffice to decode {image.width}x{image.height} pixels") from None
     except Exception as error:  # as above: any reader, any exception
         failure = error
     for text in filter(_HARMLESS.match, said):
@@ -164,15 +172,15 @@ def _to_pixels(image: Image.Image, form: ImageSpec, said: list[str]) -> np.ndarr
     return pixels
 
 
-def _decode(image: Image.Image, form: ImageSpec) -> np.ndarray:
+def _decode(image: Image.Image, spec: ImageSpec) -> np.ndarray:
     """Decode, flatten, fit and turn, in this order: turning is cheap last, and the geometry is symmetric."""
     if image.format == "TIFF":
         image.load()  # Pillow turns a TIFF file itself, and forgets its orientation
     orientation = _orientation(image)
-    stored = replace(form, height_px=form.width_px, width_px=form.height_px) if orientation >= 5 else form
+    stored = replace(spec, height_px=spec.width_px, width_px=spec.height_px) if orientation >= 5 else spec
     width, height = image.size
     fitting = resize_transform(height, width, stored)
-    mode = "RGB" if form.channels == 3 else "L"
+    mode = "RGB" if spec.channels == 3 else "L"
     # JPEG: decode at 1/2, 1/4 or 1/8 of the size, as long as resizing has a factor of 2 left to antialias
     wanted = math.ceil(2 * fitting.scale_x * width), math.ceil(2 * fitting.scale_y * height)
     if 2 * wanted[0] <= width and (drafted := image.draft(mode, wanted)):
@@ -181,7 +189,7 @@ def _decode(image: Image.Image, form: ImageSpec) -> np.ndarray:
     flat = _flatten(image)
     fitted = resample(flat if flat.mode == mode else flat.convert(mode), stored, fitting)
     fitted = fitted.transpose(_TURNS[orientation]) if orientation in _TURNS else fitted
-    return np.asarray(fitted).reshape(form.height_px, form.width_px, form.channels)
+    return np.asarray(fitted).reshape(spec.height_px, spec.width_px, spec.channels)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -195,7 +203,7 @@ def _orientation(image: Image.Image) -> int:
             if any(key in tail for key in (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")):
                 image.load()  # its orientation may come after its pixels
         found = Image.Image.getexif(image).get(_ORIENTATION, 1)  # PNG's own method would decode the image
-    except Exception as error:  # a picture is none the worse for damaged EXIF data
+    except Exception as error:  # an image is none the worse for damaged EXIF data
         warnings.warn(f"orientation unknown, taken as upright ({_line(str(error))})", stacklevel=2)
         return 1
     return found if found in _TURNS else 1
@@ -312,7 +320,7 @@ def _failure(error: Exception, heard: list[str]) -> ImageError:
     """Say why an image cannot be decoded: what its reader said of it, or else the exception's text."""
     reason = _line(heard[0] if heard else str(error)) or type(error).__name__
     kind = "unsupported" if "unsupported" in reason.lower() else "damaged"
-    return ImageError(f"{kind} image ({reason}).")
+    return ImageError("", f"{kind} image ({reason})")
 
 
 def _line(text: str) -> str:

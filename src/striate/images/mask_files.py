@@ -1,7 +1,7 @@
-"""What is in mask files, before it is known what it means: values, indices of a palette, or colours. Without torch.
+"""Mask files before their values have a meaning: values, indices of a palette, or colours.
 
-Raw values count: of a palette PNG the indices, of a PNG with 1, 2 or 4 bits a pixel what is written in it, not the 0 to
-255 that Pillow makes of it. Lossy files do not keep them: such masks are of use only where a threshold parts greys.
+Raw values count: of a palette PNG the indices, of a PNG with 1, 2 or 4 bits per pixel what is written in it, not the 0 to
+255 that Pillow makes of it. Lossy files do not keep them: such masks are of use only where a threshold splits greys.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from striate.errors import ImageError
 from striate.images import decode
 from striate.images.decode import MAX_PIXELS
-from striate.images.sources import naming
+from striate.images.sources import file_errors
 
 # TIFF can be lossy, and libtiff goes on after damage; Pillow scales PPM, and gets BMP of 4 bits wrong
 _FORMATS = ("PNG", "GIF")
@@ -38,7 +38,7 @@ Raw = Integer[np.ndarray, "height width"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskSeen:
+class MaskContent:
     """What a mask file holds, before it is known what it means.
 
     Attributes:
@@ -115,13 +115,14 @@ def open_mask(content: bytes, *, lossy: bool = False, max_pixels: int = MAX_PIXE
     image = decode.open_image(content, max_pixels=max_pixels)
     file_format = image.format or ""
     if file_format not in _FORMATS + _LOSSY:
-        raise ImageError(f"a mask in a {file_format} file is not read; save masks as PNG.")
+        raise ImageError("", f"a mask in a {file_format} file is not read", "save masks as PNG")
     if file_format == "PNG" and content[_PNG_BITS] == 16 and content[_PNG_KIND] != _GREY:
-        raise ImageError("16 bits a channel of a colour are not read; save masks as PNG with 8 bits.")
+        raise ImageError("", "colours of 16 bits per channel are not read", "save masks as PNG with 8 bits")
     try:
         image.load()
     except Exception as error:  # Pillow's readers raise whatever a damaged file makes them stumble over
-        raise ImageError(f"damaged image ({' '.join(str(error).split())[:100] or type(error).__name__}).") from None
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise ImageError("", f"damaged image ({reason})") from None
     upright: Image.Image = image
     with suppress(Exception):  # a mask is none the worse for damaged EXIF data
         upright = ImageOps.exif_transpose(image)
@@ -130,43 +131,40 @@ def open_mask(content: bytes, *, lossy: bool = False, max_pixels: int = MAX_PIXE
     elif upright.mode == "LA":
         upright = upright.getchannel("L")
     if upright.mode not in ("1", "L", "I", "P", "RGB") and not upright.mode.startswith("I;16"):
-        raise ImageError(f"pixels of the kind {upright.mode} are not read; save masks as PNG, grey, palette or RGB.")
+        what = f"pixels of the kind {upright.mode} are not read"
+        raise ImageError("", what, "save masks as PNG, grey, palette or RGB")
     few_bits = upright.mode == "L" and file_format == "PNG" and content[_PNG_KIND] == _GREY
     scale = _SCALE.get(content[_PNG_BITS], 1) if few_bits else 1
-    found = MaskImage(image=upright, scale=scale, lossy=file_format in _LOSSY)
-    if found.lossy and not lossy:
-        raise ImageError(_not_kept(found, file_format))
-    return found
+    mask = MaskImage(image=upright, scale=scale, lossy=file_format in _LOSSY)
+    if mask.lossy and not lossy:
+        raise _values_not_kept(mask, file_format)
+    return mask
 
 
-def look_at_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> MaskSeen:
-    """See which values or colours a mask file holds; raises ImageError where it cannot be a mask."""
-    found = _open_file(path, lossy=False, max_pixels=max_pixels)
-    if found.image.mode == "RGB":
-        codes = found.codes()
+def scan_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> MaskContent:
+    """Read which values or colours a mask file holds; raises ImageError where it cannot be a mask."""
+    mask = _open_file(path, lossy=False, max_pixels=max_pixels)
+    if mask.image.mode == "RGB":
+        codes = mask.codes()
         if not is_grey(codes):
-            return MaskSeen(colours=tuple(most_frequent(codes.ravel(), hex_code)))
-        return MaskSeen(values=tuple(np.unique(codes & 255).tolist()))
-    palette = found.palette() if found.image.mode == "P" else ()
-    return MaskSeen(values=tuple(np.unique(found.values()).tolist()), palette=palette)
+            return MaskContent(colours=tuple(most_frequent(codes.ravel(), hex_code)))
+        return MaskContent(values=tuple(np.unique(codes & 255).tolist()))
+    palette = mask.palette() if mask.image.mode == "P" else ()
+    return MaskContent(values=tuple(np.unique(mask.values()).tolist()), palette=palette)
 
 
-def look_at_greys(path: Path, *, max_pixels: int = MAX_PIXELS) -> MaskSeen:
-    """See which greys a mask file shows, lossy ones included; raises ImageError where it cannot be a mask."""
-    found = _open_file(path, lossy=True, max_pixels=max_pixels)
-    greys = found.greys()
+def scan_greys(path: Path, *, max_pixels: int = MAX_PIXELS) -> MaskContent:
+    """Read which greys a mask file shows, lossy ones included; raises ImageError where it cannot be a mask."""
+    mask = _open_file(path, lossy=True, max_pixels=max_pixels)
+    greys = mask.greys()
     if greys is None:
-        return MaskSeen(colours=tuple(most_frequent(found.codes().ravel(), hex_code)))
-    return MaskSeen(values=tuple(np.unique(greys).tolist()))
+        return MaskContent(colours=tuple(most_frequent(mask.codes().ravel(), hex_code)))
+    return MaskContent(values=tuple(np.unique(greys).tolist()))
 
 
-def why_no_mask(path: Path, *, lossy: bool) -> str:
-    """Say why a file cannot be a mask, without its path; an empty text where it can."""
-    try:
-        _open_file(path, lossy=lossy, max_pixels=MAX_PIXELS)
-    except ImageError as error:
-        return str(error).removeprefix(f"{path}: ")
-    return ""
+def check_mask_file(path: Path, *, lossy: bool) -> None:
+    """Open a file as a mask; raises ImageError where it cannot be one."""
+    _open_file(path, lossy=lossy, max_pixels=MAX_PIXELS)
 
 
 def codes_of(colours: UInt8[np.ndarray, "height width 3"]) -> Raw:
@@ -181,7 +179,7 @@ def is_grey(codes: Raw) -> bool:
 
 
 def hex_code(code: int) -> str:
-    """Write a colour that is given as a number as JSON and messages have it.
+    """Write a colour that is a number, as JSON and messages have it.
 
     >>> hex_code(0x804080)
     '#804080'
@@ -200,21 +198,21 @@ def hex_colour(colour: Colour) -> str:
 
 def most_frequent(raw: Integer[np.ndarray, " pixels"], name: Callable[[int], str]) -> dict[str, int]:
     """Count raw values by name, the most frequent first."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for value, count in zip(*np.unique(raw, return_counts=True), strict=True):
-        found[name(int(value))] += int(count)  # two of a palette's indices can have one colour
-    return dict(found.most_common())
+        counts[name(int(value))] += int(count)  # two of a palette's indices can have one colour
+    return dict(counts.most_common())
 
 
 def _open_file(path: Path, *, lossy: bool, max_pixels: int) -> MaskImage:
-    with naming(path), warnings.catch_warnings(action="ignore"):  # decoding says them
+    with file_errors(path), warnings.catch_warnings(action="ignore"):  # decoding says them
         return open_mask(path.read_bytes(), lossy=lossy, max_pixels=max_pixels)
 
 
-def _not_kept(found: MaskImage, file_format: str) -> str:
-    """Say what a mask holds whose format does not keep values, and what to do."""
-    greys = found.greys()
-    raw, pixels = np.unique(found.codes() if greys is None else greys, return_counts=True)
+def _values_not_kept(mask: MaskImage, file_format: str) -> ImageError:
+    """Return the error that a mask's format does not keep values, with those that seem to be meant."""
+    greys = mask.greys()
+    raw, pixels = np.unique(mask.codes() if greys is None else greys, return_counts=True)
     shifts = (16, 8, 0) if greys is None else (0,)
     points = np.stack([(raw >> shift & 255).astype(np.int64) for shift in shifts], axis=1)
     meant = _meant(points, pixels)
@@ -227,16 +225,16 @@ def _not_kept(found: MaskImage, file_format: str) -> str:
         middle = str((int(raw[meant].sum()) + 1) // 2) if len(meant) == 2 else "N"
         fix = f"give --threshold {middle} for two classes, or save masks as PNG"
     kind = "colours" if greys is None else "values"
-    return f"{file_format} does not keep {kind}: there are {', '.join(said)}{more}; {fix}."
+    return ImageError("", f"{file_format} does not keep {kind}: there are {', '.join(said)}{more}", fix)
 
 
 def _meant(points: Int64[np.ndarray, "values channels"], pixels: Int64[np.ndarray, " values"]) -> list[int]:
-    """Return the places of those values that were meant, the most frequent first; the others are smears of them."""
+    """Return the indices of the values that were meant, the most frequent first; the others are smears of them."""
     order = np.argsort(-pixels, kind="stable")
     frequent: Bool[np.ndarray, " values"] = pixels[order] >= _LEAST_SHARE * pixels.sum()
     apart = _APART * np.ptp(points, axis=0).max()
     chosen = [int(order[0])]
-    for place in order[frequent].tolist():
-        if np.abs(points[chosen] - points[place]).max(axis=1).min() > apart and len(chosen) < _MOST_MEANT:
-            chosen.append(place)
+    for index in order[frequent].tolist():
+        if np.abs(points[chosen] - points[index]).max(axis=1).min() > apart and len(chosen) < _MOST_MEANT:
+            chosen.append(index)
     return chosen

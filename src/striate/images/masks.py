@@ -1,10 +1,11 @@
-"""Pictures with masks: how the values or colours in a mask file become classes. None of it needs torch."""
+"""Masks: how the values or colours in a mask file become classes."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,9 @@ from striate.images.mask_files import (
     most_frequent,
     open_mask,
 )
+from striate.images.planes import NO_LABEL, DecodedPlane, PlaneScan
 from striate.images.resize import ImageSpec, to_indices
-from striate.images.sources import NO_LABEL, DecodedImage, ImageFiles, naming
+from striate.images.sources import Content, file_errors
 
 UNKNOWN = -1  # beside classes and NO_LABEL: a value or colour that has no class
 MOST_CLASSES = NO_LABEL
@@ -66,34 +68,12 @@ class MaskReading:
         return f"masks {values} {colours} {'greys are colours' if self.greys_are_colours else ''}".strip()
 
 
-@dataclass(frozen=True, kw_only=True)
-class MaskCounts:
-    """How many pixels of one mask have which class.
-
-    Attributes:
-        classes: pixels for each index of a class; classes that the mask does not show are not in it.
-        no_label: pixels without a label.
-        unknown: pixels for each value (`12`), index of a palette (`12 = #804080`) or colour (`#804080`) that has no
-            class, the most frequent first.
-    """
-
-    classes: Mapping[int, int]
-    no_label: int
-    unknown: Mapping[str, int]
-
-
 @dataclass(frozen=True)
-class MaskedFiles:
-    """Image files on disk, and for each a file with the classes of its pixels."""
+class MaskFiles:
+    """Mask files on disk: label planes whose values or colours mean classes."""
 
-    images: Sequence[Path]
-    masks: Sequence[Path]
+    paths: Sequence[Path]
     mask_reading: MaskReading = field(repr=False)
-    masked = True
-    kept = True
-
-    def __post_init__(self) -> None:
-        assert len(self.images) == len(self.masks)
 
     @property
     def reading(self) -> str:
@@ -101,44 +81,54 @@ class MaskedFiles:
         return self.mask_reading.text
 
     def __len__(self) -> int:
-        """Count the images."""
-        return len(self.images)
+        """Count the masks."""
+        return len(self.paths)
 
     def where(self, index: int) -> str:
-        """Return an image's path."""
-        return str(self.images[index])
+        """Return a mask's path."""
+        return str(self.paths[index])
 
-    def take(self, indices: Int64[np.ndarray, " chosen"]) -> MaskedFiles:
-        """Return some of the images, with their masks."""
-        images, masks = ([paths[index] for index in indices] for paths in (self.images, self.masks))
-        return MaskedFiles(images, masks, self.mask_reading)
+    def take(self, indices: Int64[np.ndarray, " chosen"]) -> MaskFiles:
+        """Return a selection of the masks."""
+        return MaskFiles([self.paths[index] for index in indices], self.mask_reading)
 
-    def files(self, index: int) -> tuple[Path, ...]:
-        """Return the image and the mask."""
-        return (self.images[index], self.masks[index])
+    def content(self, index: int) -> Content:
+        """Return the file."""
+        return Content(self.paths[index])
 
-    def content(self, index: int) -> tuple[bytes, ...]:
-        """Return the bytes of the image and of the mask."""
-        return tuple(path.read_bytes() for path in self.files(index))
+    def decode(self, index: int, spec: ImageSpec, *, max_pixels: int = MAX_PIXELS) -> DecodedPlane:
+        """Read and decode a mask; what `pad` adds around it has no label."""
+        path = self.paths[index]
+        with file_errors(path), _collected_warnings(path) as texts:
+            classes = read_mask(path.read_bytes(), self.mask_reading, max_pixels=max_pixels)
+        height, width = classes.shape
+        indices = to_indices(classes, spec, NO_LABEL)
+        return DecodedPlane(indices=indices, source_size_px=(height, width), warnings=tuple(texts))
 
-    def header(self, index: int, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-        """Open an image."""
-        return ImageFiles(self.images).header(index, max_pixels=max_pixels)
-
-    def decode(self, index: int, form: ImageSpec, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
-        """Read and decode an image and its mask, fitted alike; what the form adds around a picture has no label."""
-        picture = ImageFiles(self.images).decode(index, form, max_pixels=max_pixels)
-        image, mask = self.files(index)
-        with naming(mask), warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            classes = read_mask(mask.read_bytes(), self.mask_reading, max_pixels=max_pixels)
-            if classes.shape != picture.source_size_px:
-                raise ImageError(_sizes_differ(classes.shape, picture.source_size_px, image))
-        return replace(
-            picture,
-            mask=to_indices(classes, form, NO_LABEL),
-            warnings=(*picture.warnings, *(f"mask {mask.name}: {warning.message}" for warning in caught)),
+    def scan(self, index: int, *, max_pixels: int = MAX_PIXELS) -> PlaneScan:
+        """Count the pixels of every class in a mask file, and of what has none."""
+        path = self.paths[index]
+        with file_errors(path), _collected_warnings(path) as texts:
+            indices, raw, name = _look_up(path.read_bytes(), self.mask_reading, max_pixels)
+        counts = {int(index): int(count) for index, count in zip(*np.unique(indices, return_counts=True), strict=True)}
+        height, width = indices.shape
+        return PlaneScan(
+            no_label=counts.pop(NO_LABEL, 0),
+            unknown=most_frequent(raw[indices == UNKNOWN], name) if counts.pop(UNKNOWN, 0) else {},
+            classes=counts,
+            source_size_px=(height, width),
+            warnings=tuple(texts),
         )
+
+
+@contextmanager
+def _collected_warnings(path: Path) -> Iterator[list[str]]:
+    """Collect the warnings of a block about a mask file; the list is filled when the block ends."""
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield texts
+    texts += dict.fromkeys(f"mask {path.name}: {warning.message}" for warning in caught)
 
 
 def read_mask(
@@ -152,21 +142,8 @@ def read_mask(
     indices, raw, name = _look_up(content, reading, max_pixels)
     if indices.min() == UNKNOWN:
         what, fix = without_class(most_frequent(raw[indices == UNKNOWN], name))
-        raise ImageError(f"{what}; {fix}.")
+        raise ImageError("", what, fix)
     return indices.astype(np.uint8)
-
-
-def mask_counts(path: Path, reading: MaskReading, *, max_pixels: int = MAX_PIXELS) -> MaskCounts:
-    """Count the pixels of every class in a mask file, and of what has none; raises ImageError where it is damaged."""
-    with naming(path), warnings.catch_warnings(action="ignore"):  # decoding says them
-        indices, raw, name = _look_up(path.read_bytes(), reading, max_pixels)
-    found, pixels = np.unique(indices, return_counts=True)
-    counts = {int(index): int(count) for index, count in zip(found, pixels, strict=True)}
-    return MaskCounts(
-        no_label=counts.pop(NO_LABEL, 0),
-        unknown=most_frequent(raw[indices == UNKNOWN], name) if counts.pop(UNKNOWN, 0) else {},
-        classes=counts,
-    )
 
 
 def _look_up(content: bytes, reading: MaskReading, max_pixels: int) -> tuple[Indices, Raw, Callable[[int], str]]:
@@ -179,7 +156,7 @@ def _look_up(content: bytes, reading: MaskReading, max_pixels: int) -> tuple[Ind
     if mode == "RGB":
         codes = mask.codes()
         if reading.colours or not is_grey(codes):
-            return _classes_of(codes, reading), codes, hex_code
+            return _look_up_colours(codes, reading), codes, hex_code
         values = (codes & 255).astype(np.uint8)
     else:
         values = mask.values()
@@ -187,51 +164,50 @@ def _look_up(content: bytes, reading: MaskReading, max_pixels: int) -> tuple[Ind
     codes = codes_of((np.array(mask.palette(), dtype=np.uint8) if mode == "P" else shades)[None])
     if not (reading.colours if mode == "P" else reading.greys_are_colours):
         named = (lambda value: f"{value} = {hex_code(int(codes[0, value]))}") if mode == "P" else str
-        return _tabled(values, np.array(reading.values)), values, named
-    table = _classes_of(codes, reading)[0]
+        return _look_up_values(values, np.array(reading.values)), values, named
+    table = _look_up_colours(codes, reading)[0]
     if table[NO_LABEL] == UNKNOWN:
         table[NO_LABEL] = NO_LABEL
     values = values if mode == "RGB" else mask.shown()
-    return _tabled(values, table), values, lambda value: hex_code(int(codes[0, value])) if value < 256 else str(value)
+    return _look_up_values(values, table), values, lambda value: hex_code(int(codes[0, value])) if value < 256 else str(value)
 
 
 def _greys_for_threshold(mask: MaskImage) -> Raw:
-    """Return the greys that a threshold parts; raises ImageError where there are colours, or values beyond 255."""
+    """Return the greys that a threshold splits; raises ImageError where there are colours, or values beyond 255."""
     greys = mask.greys()
     if greys is None:
-        raise ImageError(coloured_for_threshold(tuple(most_frequent(mask.codes().ravel(), hex_code))))
+        raise ImageError("", *coloured_for_threshold(tuple(most_frequent(mask.codes().ravel(), hex_code))))
     lowest, highest = int(greys.min()), int(greys.max())
     if lowest < 0 or highest > 255:
         stray = highest if highest > 255 else lowest
-        raise ImageError(f"the value {stray}, and --threshold parts values from 0 to 255; save masks with 8 bits.")
+        what = f"the value {stray}, and --threshold splits values from 0 to 255"
+        raise ImageError("", what, "save masks with 8 bits")
     return greys
 
 
-def coloured_for_threshold(colours: Sequence[str]) -> str:
-    """Say that a mask is coloured where a threshold wants greys."""
-    return (
-        f"a mask in colours ({listing(colours)}), and --threshold is for grey ones; "
-        "leave it out, and name the colours in classes.json."
-    )
+def coloured_for_threshold(colours: Sequence[str]) -> tuple[str, str]:
+    """Say that a mask is coloured where a threshold needs greys, and what to do."""
+    what = f"a mask in colours ({listing(colours)}), and --threshold is for grey ones"
+    return what, "leave it out, and name the colours in classes.json"
 
 
-def _tabled(values: Raw, table: Integer[np.ndarray, " values"]) -> Indices:
+def _look_up_values(values: Raw, table: Integer[np.ndarray, " values"]) -> Indices:
     """Look values up in a table; those beyond it are `UNKNOWN`."""
-    found: Indices = table.astype(np.int16)[np.clip(values, 0, 255)]
+    indices: Indices = table.astype(np.int16)[np.clip(values, 0, 255)]
     if values.dtype != np.uint8:
-        found[(values < 0) | (values > 255)] = UNKNOWN
-    return found
+        indices[(values < 0) | (values > 255)] = UNKNOWN
+    return indices
 
 
-def _classes_of(codes: Raw, reading: MaskReading) -> Indices:
-    """Find the classes of colours, given as numbers."""
+def _look_up_colours(codes: Raw, reading: MaskReading) -> Indices:
+    """Find the classes of colours, which are numbers (see `codes_of`)."""
     if not reading.colours:
         return np.full(codes.shape, UNKNOWN, dtype=np.int16)
     known = codes_of(np.array([[colour for colour, _ in reading.colours]], dtype=np.uint8))[0]
     order = np.argsort(known)
-    place = order[np.searchsorted(known, codes, sorter=order).clip(max=len(known) - 1)]
+    nearest = order[np.searchsorted(known, codes, sorter=order).clip(max=len(known) - 1)]
     indices = np.array([index for _, index in reading.colours], dtype=np.int16)
-    return np.where(known[place] == codes, indices[place], np.int16(UNKNOWN))
+    return np.where(known[nearest] == codes, indices[nearest], np.int16(UNKNOWN))
 
 
 def without_class(unknown: Mapping[str, int], most: int = 3) -> tuple[str, str]:
@@ -245,14 +221,6 @@ def without_class(unknown: Mapping[str, int], most: int = 3) -> tuple[str, str]:
     if len(unknown) >= _MANY and kind != "palette index":
         grey = kind == "value" or all(name[1:3] == name[3:5] == name[5:] for name in unknown)
         ways = "give --threshold N for two classes, or " if grey else ""
-        return what, f"so many come of resizing or of JPEG: {ways}make the masks anew without"
+        return what, f"so many come from resizing or from JPEG: {ways}make the masks again without it"
     home = "classes.json" if kind == "colour" else f"classes.txt, whose first line is {kind.split()[-1]} 0"
     return what, f"add {them} to {home}, or give {them} to --ignore as no label"
-
-
-def _sizes_differ(mask: tuple[int, ...], image: tuple[int, int], path: Path) -> str:
-    """Say that a mask has another size than its image."""
-    fix = "save the mask in the same size"
-    if mask == image[::-1]:
-        fix = "the image is turned, as its EXIF data say: turn the mask too"
-    return f"the mask is {mask[1]}x{mask[0]}, but its image {path} is {image[1]}x{image[0]}; {fix}."

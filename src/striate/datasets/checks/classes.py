@@ -8,23 +8,23 @@ import numpy as np
 
 from striate.datasets.checks.problem import Problem
 from striate.datasets.checks.scan import DatasetScan
-from striate.datasets.labels import ClassLabels
 from striate.errors import DataError, listing
 
 _UNLIKE = 10  # a class has so many times the images of another
 
 
-def balance(evidence: DatasetScan) -> Iterator[Problem]:
-    """Find data with one class, and those whose classes are of very different size."""
-    dataset = evidence.dataset
+def trainable(scan: DatasetScan) -> Iterator[Problem]:
+    """Find data that teach nothing: one class only, or a split without samples."""
     try:
-        dataset.check_trainable()
+        scan.dataset.check_trainable()
     except DataError as error:
-        what, _, fix = str(error).removeprefix(f"{dataset.location}: ").rstrip(".").partition("; ")
-        yield Problem(kind="layout", where=dataset.location, what=what, fix=fix)
-    if not isinstance(dataset.samples.labels, ClassLabels):
-        return  # pixels of classes differ by nature
-    counts = evidence.counts("train")
+        yield Problem.of(error, "layout", where=scan.dataset.location, fix="")
+
+
+def imbalance(scan: DatasetScan) -> Iterator[Problem]:
+    """Find classes of very different size."""
+    dataset = scan.dataset
+    counts = scan.counts("train")
     most, least = int(np.argmax(counts)), int(np.argmin(np.where(counts > 0, counts, counts.max())))
     if counts[most] > _UNLIKE * counts[least]:
         ratio = counts[most] / counts[least]
@@ -37,18 +37,18 @@ def balance(evidence: DatasetScan) -> Iterator[Problem]:
         )
 
 
-def missing(evidence: DatasetScan) -> Iterator[Problem]:
-    """Find classes that a split has no image of, or that no mask of it shows; of masks one class is too few."""
-    dataset = evidence.dataset
+def missing(scan: DatasetScan) -> Iterator[Problem]:
+    """Find classes that a split has no image of, or that no mask of it shows; in masks one class is too few."""
+    dataset = scan.dataset
     if not dataset.classes:
         return
-    masked = dataset.samples.pictures.masked
+    masks = dataset.samples.labels.planes is not None
     for split in dataset.splits:
-        counts = evidence.counts(split)
+        counts = scan.counts(split)
         lacking = [name for name, count in zip(dataset.classes, counts, strict=True) if count == 0]
-        if not lacking or (masked and not counts.any()):
-            continue  # masks without any class are unreadable or unlabelled, which is said of each
-        if masked and split == "train" and len(lacking) == len(dataset.classes) - 1 > 0 and _all_read(evidence):
+        if not lacking or (masks and not counts.any()):
+            continue  # masks without any class are unreadable or unlabelled, which is reported for each
+        if masks and split == "train" and len(lacking) == len(dataset.classes) - 1 > 0 and _all_read(scan):
             yield Problem(
                 kind="class-missing",
                 where=split,
@@ -60,13 +60,13 @@ def missing(evidence: DatasetScan) -> Iterator[Problem]:
         yield Problem(
             kind="class-missing",
             where=split,
-            what=f"no {'mask shows' if masked else 'images of'} {listing(lacking, 10)}",
-            fix=f"add {'images with' if masked else 'images of'} it; else {effect}",
+            what=f"no {'mask shows' if masks else 'images of'} {listing(lacking, 10)}",
+            fix=f"add {'images with' if masks else 'images of'} it; else {effect}",
             severity="note",
         )
 
 
-def _all_read(evidence: DatasetScan) -> bool:
+def _all_read(scan: DatasetScan) -> bool:
     """Tell whether every training mask was read, and every value in them has a class."""
-    counts = [evidence.looks[row].counts for row in evidence.dataset.splits["train"]]
-    return all(found is not None and not found.unknown for found in counts)
+    planes = [scan.scans[row].plane for row in scan.dataset.splits["train"]]
+    return all(plane is not None and not plane.unknown for plane in planes)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from striate.datasets.checks.problem import Problem
 from striate.datasets.checks.scan import DatasetScan
-from striate.datasets.labels import ClassLabels, JointLabels, Labels
+from striate.datasets.labels import Labels
 from striate.errors import listing
-
-_NEAR_PX, _NEAR_MM = 0.5, 1.0  # joints that differ by less are the same, rounded
 
 
 def contradictions(
@@ -19,62 +15,53 @@ def contradictions(
     digests: Sequence[str],
     labels: Labels,
     classes: Sequence[str] = (),
-    masks: Sequence[str] = (),
+    planes: Sequence[str] = (),
 ) -> list[Problem]:
     """Find identical images with different labels; a problem for each group of them.
 
     Args:
-        names: of the samples, or where they are.
+        names: of the samples, or their paths.
         digests: hashes of the images' content; empty where it is not known.
         labels: of the samples.
         classes: what the labels are indices of, for messages.
-        masks: hashes of the masks' content, where masks are the labels; without them these are not compared.
+        planes: hashes of the label planes; without them planes are not compared.
     """
-    found = []
-    for first, second, *rest in _in_conflict(digests, labels, masks):
+    problems = []
+    for first, second, *rest in _conflicting(digests, labels, planes):
         more = f" (and {len(rest):,} more)" if rest else ""
-        found.append(
+        problems.append(
             Problem(
                 kind="contradiction",
                 where=names[second],
-                what=f"the same image as {names[first]}{more}, {_differing(labels, classes, first, second)}",
+                what=f"the same image as {names[first]}{more}, {labels.difference(first, second, classes)}",
                 fix="keep the one that is right",
             )
         )
-    return found
+    return problems
 
 
 def contradictory(digests: Sequence[str], labels: Labels) -> list[int]:
-    """Return the places of identical images with different labels, masks aside.
+    """Return the indices of identical images with different labels, label planes aside.
 
     >>> contradictory(["a", "b", "a"], ClassLabels(np.array([0, 1, 1])))
     [0, 2]
     """
-    return sorted(place for group in _in_conflict(digests, labels, ()) for place in group)
+    return sorted(index for group in _conflicting(digests, labels, ()) for index in group)
 
 
-def _in_conflict(digests: Sequence[str], labels: Labels, masks: Sequence[str]) -> Iterator[list[int]]:
-    """Yield, of each group of identical images, the first and all that have another label than it."""
-    for group in same_content(digests):
-        others = [place for place in group[1:] if not _agree(labels, masks, group[0], place)]
-        if others:
-            yield [group[0], *others]
-
-
-def copies(evidence: DatasetScan) -> Iterator[Problem]:
+def copies(scan: DatasetScan) -> Iterator[Problem]:
     """Find identical images: with different labels, in different splits, and others."""
-    samples, splits = evidence.dataset.samples, evidence.split_of
-    digests = [look.digests[0] if look.digests and look.size_px else "" for look in evidence.looks]  # damage is said
-    masked = any(len(look.digests) == 2 for look in evidence.looks)
-    masks = ["".join(look.digests[1:]) for look in evidence.looks] if masked else []
-    yield from contradictions(evidence.where, digests, samples.labels, evidence.dataset.classes, masks)
+    samples, splits, planes = scan.dataset.samples, scan.split_of, scan.digests.planes
+    # of images that cannot be decoded another check tells
+    digests = [digest if image.size_px else "" for digest, image in zip(scan.digests.images, scan.scans, strict=True)]
+    yield from contradictions(scan.where, digests, samples.labels, scan.dataset.classes, planes)
+    held_out = {"val"} if scan.dataset.val_is_held_out else set()  # it was of train before
     for group in same_content(digests):
-        where = [evidence.where[place] for place in group]
-        ours = {"val"} if evidence.dataset.val_is_ours else set()  # was of train before
-        given = {"train" if splits[place] in ours else splits[place] for place in group}
-        if len(given) > 1:
-            yield _leak(evidence, group)
-        elif all(_agree(samples.labels, masks, group[0], place) for place in group):
+        where = [scan.where[index] for index in group]
+        official = {"train" if splits[index] in held_out else splits[index] for index in group}
+        if len(official) > 1:
+            yield _leak(scan, group)
+        elif all(_same_label(samples.labels, planes, group[0], index) for index in group):
             yield Problem(
                 kind="duplicate",
                 where=where[1],
@@ -85,44 +72,39 @@ def copies(evidence: DatasetScan) -> Iterator[Problem]:
 
 
 def same_content(digests: Sequence[str]) -> list[list[int]]:
-    """Group the places of equal hashes, of which there are two or more; empty ones are equal to none.
+    """Group the indices of equal hashes, of which there are two or more; empty ones are equal to none.
 
     >>> same_content(["a", "b", "a", "", ""])
     [[0, 2]]
     """
     groups: dict[str, list[int]] = {}
-    for place, digest in enumerate(digests):
+    for index, digest in enumerate(digests):
         if digest:
-            groups.setdefault(digest, []).append(place)
+            groups.setdefault(digest, []).append(index)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _leak(evidence: DatasetScan, group: list[int]) -> Problem:
-    splits = evidence.split_of
-    ordered = sorted(group, key=lambda place: list(evidence.dataset.splits).index(splits[place]))
-    last, others = ordered[-1], [place for place in ordered if splits[place] != splits[ordered[-1]]]
-    named = listing(f"{evidence.where[place]} ({splits[place]})" for place in others)
+def _conflicting(digests: Sequence[str], labels: Labels, planes: Sequence[str]) -> Iterator[list[int]]:
+    """Yield, of each group of identical images, the first and all that have another label than it."""
+    for group in same_content(digests):
+        others = [index for index in group[1:] if not _same_label(labels, planes, group[0], index)]
+        if others:
+            yield [group[0], *others]
+
+
+def _same_label(labels: Labels, planes: Sequence[str], first: int, second: int) -> bool:
+    """Tell whether two samples have the same label, and the same label plane."""
+    return labels.same(first, second) and (not planes or planes[first] == planes[second])
+
+
+def _leak(scan: DatasetScan, group: list[int]) -> Problem:
+    splits = scan.split_of
+    ordered = sorted(group, key=lambda index: list(scan.dataset.splits).index(splits[index]))
+    last, others = ordered[-1], [index for index in ordered if splits[index] != splits[ordered[-1]]]
+    named = listing(f"{scan.where[index]} ({splits[index]})" for index in others)
     return Problem(
         kind="leak",
-        where=evidence.where[last],
+        where=scan.where[last],
         what=f"an image of {splits[last]}, and the same as {named}",
         fix="keep it in one split alone: what was learned by heart is no test",
     )
-
-
-def _agree(labels: Labels, masks: Sequence[str], first: int, second: int) -> bool:
-    """Tell whether two samples have the same label."""
-    if isinstance(labels, ClassLabels):
-        return bool(labels.targets[first] == labels.targets[second])
-    if isinstance(labels, JointLabels):
-        pairs = ((labels.xyz_mm, _NEAR_MM), (labels.uv_px, _NEAR_PX))
-        return all(np.allclose(xy[first], xy[second], rtol=0, atol=near, equal_nan=True) for xy, near in pairs)
-    return not masks or masks[first] == masks[second]
-
-
-def _differing(labels: Labels, classes: Sequence[str], first: int, second: int) -> str:
-    """Say how two labels differ."""
-    if isinstance(labels, ClassLabels) and classes:
-        given, other = (classes[labels.targets[place]] for place in (second, first))
-        return f"but labelled {given}, not {other}"
-    return "with another mask" if not isinstance(labels, ClassLabels | JointLabels) else "with another label"

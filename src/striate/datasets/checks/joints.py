@@ -1,4 +1,4 @@
-"""Joints: what is wrong with them by themselves, without the pictures, and where these end."""
+"""Joints: what is wrong with them by themselves, and off their images."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ _ODD = 3  # times as long, or as short, as the same bone is in the middle of all
 _FEWEST = 10  # samples for a middle to mean something
 
 
-def off_image(evidence: DatasetScan) -> Iterator[Problem]:
-    """Find visible joints that are outside of their picture by more than a twentieth of its side."""
-    labels = evidence.dataset.samples.labels
-    if not isinstance(labels, JointLabels):
-        return
+def off_image(scan: DatasetScan) -> Iterator[Problem]:
+    """Find visible joints that are outside of their image by more than a twentieth of its side."""
+    labels = scan.dataset.samples.labels
+    assert isinstance(labels, JointLabels)  # whose check it is
     unread = (10**9, 10**9)
-    sizes = np.array([look.size_px or unread for look in evidence.looks])
+    sizes = np.array([image.size_px or unread for image in scan.scans])
     outside, uv, misplaced = labels.strays(sizes), labels.uv_px, labels.misplaced(sizes)
     for row in np.flatnonzero(outside.any(axis=1)):
         off = [
@@ -34,25 +33,25 @@ def off_image(evidence: DatasetScan) -> Iterator[Problem]:
         ]
         yield Problem(
             kind="joints-off-image",
-            where=evidence.where[row],
+            where=scan.where[row],
             what=f"{listing(off)} outside of its {sizes[row, 1]}x{sizes[row, 0]} pixels",
-            fix="correct uv (is it in other pixels?), or say null for what the picture does not show",
-            # where these are few, xyz counts, and the place does not
+            fix="correct uv (is it in other pixels?), or say null for what the image does not show",
+            # where these are few, xyz counts, and uv does not
             severity="problem" if labels.skeleton.unit == "px" or misplaced[row] else "note",
         )
 
 
-def without_place(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
+def without_position(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
     """Find joints that count as visible, and whose coordinates are not known or infinite."""
     in_space = bool(np.isfinite(labels.xyz_mm).any())
-    name, given = ("xyz", labels.xyz_mm) if in_space else ("uv", labels.uv_px)
-    wrong = labels.visible & ~np.isfinite(given).all(axis=2)
+    name, values = ("xyz", labels.xyz_mm) if in_space else ("uv", labels.uv_px)
+    wrong = labels.visible & ~np.isfinite(values).all(axis=2)
     wrong |= np.isinf(labels.xyz_mm).any(axis=2) | np.isinf(labels.uv_px).any(axis=2)
     for row in np.flatnonzero(wrong.any(axis=1)):
         joints = listing(labels.skeleton.joints[joint] for joint in np.flatnonzero(wrong[row]))
         yield Problem(
             kind="non-finite",
-            where=dataset.samples.pictures.where(int(row)),
+            where=dataset.samples.images.where(int(row)),
             what=f"{name} of {joints} is no number, and the joint counts as visible",
             fix=f"give {name}, or say that it is not visible",
         )
@@ -82,10 +81,10 @@ def untaught(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
                     fix="label it in some",
                     severity="note",
                 )
-            places = np.where(
+            positions = np.where(
                 labels.visible[rows][..., None], labels.xyz_mm[rows] if in_space else labels.uv_px[rows], np.nan
             )
-            if _never_move(places):
+            if _never_move(positions):
                 yield Problem(
                     kind="nothing-to-learn",
                     where=split,
@@ -94,9 +93,9 @@ def untaught(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
                 )
 
 
-def _never_move(places: Float32[np.ndarray, "samples joints axes"]) -> bool:
-    """Tell whether every joint is in one place wherever it is known."""
-    span = np.fmax.reduce(places, axis=0) - np.fmin.reduce(places, axis=0)
+def _never_move(positions: Float32[np.ndarray, "samples joints axes"]) -> bool:
+    """Tell whether every joint has the same position wherever it is known."""
+    span = np.fmax.reduce(positions, axis=0) - np.fmin.reduce(positions, axis=0)
     return not (span > 1e-3).any()  # of what is never known it is no number
 
 
@@ -114,7 +113,7 @@ def limbs(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
         middle = float(np.median(lengths[known])) if known.any() else math.nan
         unlike = known & (known.sum() >= _FEWEST) & ((lengths > _ODD * middle) | (lengths < middle / _ODD))
         wrong = known & ((lengths > _LONGEST_MM) | (lengths == 0) | (unlike & (lengths < _SHORTEST_MM)))
-        if middle < 1e-3:  # a joint that is in the same place as another by design
+        if middle < 1e-3:  # a joint that has the same position as another by design
             wrong[lengths < 1e-3] = False
         bone = f"{skeleton.joints[parent]} to {skeleton.joints[joint]}"
         usual = f" (usually {middle:,.0f} mm)" if known.sum() >= _FEWEST else ""
@@ -124,7 +123,7 @@ def limbs(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
     for row in sorted(impossible | odd):
         yield Problem(
             kind="limb-length",
-            where=dataset.samples.pictures.where(row),
+            where=dataset.samples.images.where(row),
             what=listing(impossible.get(row, []) + odd.get(row, []), 2),
             fix="correct xyz, or say that its joints are not visible",
             severity="problem" if row in impossible else "note",

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from striate.datasets.checks.problem import Problem
-from striate.datasets.dataset import SPLIT_NAMES
 from striate.datasets.files import find_images, subfolders
+from striate.datasets.splits import SPLIT_NAMES
 
 
 def in_class_folders(location: str) -> Iterator[Problem]:
@@ -18,7 +18,7 @@ def in_class_folders(location: str) -> Iterator[Problem]:
     splits = [name for name in names if name in aliases] if "train" in names else []
     roots = [root / name for name in splits] or [root]
     classes = {path.name for path in subfolders(root / "train" if splits else root)}
-    for folder in (found for split in roots for found in subfolders(split)):
+    for folder in (folder for split in roots for folder in subfolders(split)):
         images, others = find_images(folder)
         for other in others:
             yield _fault(other, "no image", "move what is no image out of the class folders")

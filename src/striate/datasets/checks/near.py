@@ -3,7 +3,7 @@
 Candidates are found by perceptual hashes (imagehash) that differ in 8 of 64 bits or fewer, and confirmed by the
 correlation of thumbnails: without that, every second pair of handwritten digits would be taken for copies. On
 CIFAR-10 (test against training images) pairs down to a correlation of 0.95 are what people call near-duplicates, all
-of the 60 that were looked at; drawings on an even ground need 0.99.
+of 60 that a person looked at; drawings on an even ground need 0.99.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ _ALIKE, _ALIKE_ON_EVEN_GROUND = 0.95, 0.99  # correlation of thumbnails
 _EVEN = 0.4  # of a thumbnail is of one grey value, or within 3 of it
 _FLAT = 2.0  # standard deviation of grey values: what is below shows nothing
 _BLOCK = 1024  # images at a time: a block of distances to 50,000 others takes 200 MB
-_CLOSEST = 16  # candidates an image that are looked at again
+_CLOSEST = 16  # candidates per image that are compared by thumbnails
 
 
-def look_alikes(evidence: DatasetScan) -> Iterator[Problem]:
+def look_alikes(scan: DatasetScan) -> Iterator[Problem]:
     """Find for each image of a later split the one of the earlier splits that looks like it."""
-    rows = np.flatnonzero(evidence.decoded)
-    thumbnails = np.frombuffer(b"".join(evidence.looks[row].thumbnail for row in rows), dtype=np.uint8)
+    rows = np.flatnonzero(scan.decoded)
+    thumbnails = np.frombuffer(b"".join(scan.scans[row].thumbnail for row in rows), dtype=np.uint8)
     thumbnails = thumbnails.reshape(len(rows), THUMBNAIL_PX**2).astype(np.float32)
-    patterns = np.frombuffer(b"".join(evidence.looks[row].perceptual for row in rows), dtype=np.uint8).reshape(-1, 8)
+    patterns = np.frombuffer(b"".join(scan.scans[row].perceptual for row in rows), dtype=np.uint8).reshape(-1, 8)
     signs = np.unpackbits(patterns, axis=1).astype(np.float32) * 2 - 1
     shows = thumbnails.std(axis=1) > _FLAT
     middle = np.median(thumbnails, axis=1, keepdims=True)
     alike = np.where((np.abs(thumbnails - middle) <= 3).mean(axis=1) > _EVEN, _ALIKE_ON_EVEN_GROUND, _ALIKE)
     unit = thumbnails - thumbnails.mean(axis=1, keepdims=True)
     unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-6)
-    splits = list(evidence.dataset.splits)
-    place = np.array([splits.index(evidence.split_of[row]) for row in rows], dtype=np.int64)
+    splits = list(scan.dataset.splits)
+    split = np.array([splits.index(scan.split_of[row]) for row in rows], dtype=np.int64)
     for later in range(1, len(splits)):
-        new, old = np.flatnonzero(shows & (place == later)), np.flatnonzero(shows & (place < later))
+        new, old = np.flatnonzero(shows & (split == later)), np.flatnonzero(shows & (split < later))
         for first, second, bits in _closest(signs, unit, new, old):
-            given, known = int(rows[first]), int(rows[second])
+            row, known = int(rows[first]), int(rows[second])
             likeness = float(unit[first] @ unit[second])
-            copies = evidence.looks[given].digests[:1] == evidence.looks[known].digests[:1]
+            copies = scan.digests.images[row] == scan.digests.images[known]
             if not copies and likeness >= max(alike[first], alike[second]):
-                yield _suspicion(evidence, given, known, bits)
+                yield _suspicion(scan, row, known, bits)
 
 
 def _closest(
@@ -65,19 +65,19 @@ def _closest(
         agreement = signs[block] @ signs[old].T  # 64 where all bits agree, 2 less for each that differs
         close: Bool[np.ndarray, "block old"] = agreement >= 64 - 2 * _MOST_BITS
         for row in np.flatnonzero(close.any(axis=1)):
-            found = np.flatnonzero(close[row])
-            found = found[np.argsort(-agreement[row, found], kind="stable")[:_CLOSEST]]
-            best = found[np.argmax(unit[old[found]] @ unit[block[row]])]
+            candidates = np.flatnonzero(close[row])
+            candidates = candidates[np.argsort(-agreement[row, candidates], kind="stable")[:_CLOSEST]]
+            best = candidates[np.argmax(unit[old[candidates]] @ unit[block[row]])]
             yield int(block[row]), int(old[best]), round((64 - float(agreement[row, best])) / 2)
 
 
-def _suspicion(evidence: DatasetScan, given: int, known: int, bits: int) -> Problem:
-    splits, where = evidence.split_of, evidence.where
+def _suspicion(scan: DatasetScan, row: int, known: int, bits: int) -> Problem:
+    splits, where = scan.split_of, scan.where
     return Problem(
         kind="near-leak",
-        where=where[given],
-        what=f"looks like {where[known]} ({splits[given]} and {splits[known]}; {bits} of 64 bits differ)",
+        where=where[row],
+        what=f"looks like {where[known]} ({splits[row]} and {splits[known]}; {bits} of 64 bits differ)",
         fix="look at both; images of one thing or moment belong into one split"
-        + (": set val aside yourself, in the data" if evidence.dataset.val_is_ours else ""),
+        + (": make a val split yourself, in the data" if scan.dataset.val_is_held_out else ""),
         severity="note",
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from striate.errors import InputError
+
 Severity = Literal["problem", "note"]
 
+# titles, the worst first; a kind that is not here comes last, and its name is its title
 KINDS: dict[str, str] = {
     "layout": "data that cannot be read as they are laid out",
     "unreadable": "files that cannot be decoded",
@@ -14,7 +17,7 @@ KINDS: dict[str, str] = {
     "leak": "identical images in different splits",
     "mask-value": "masks with values that have no class",
     "mask-size": "masks of another size than their image",
-    "non-finite": "joints without a place",
+    "non-finite": "joints without a position",
     "nothing-to-learn": "poses that teach or measure nothing",
     "joints-off-image": "joints off their image",
     "limb-length": "limbs that are too long or too short",
@@ -34,11 +37,11 @@ class Problem:
     """Something that is wrong with data, or a note of what may be.
 
     Attributes:
-        kind: one of `KINDS`.
+        kind: such as one of `KINDS`.
         where: a file, a class, a split or a joint.
         what: what is wrong there.
         fix: what to do about it.
-        severity: a `problem` teaches nonsense, or makes figures untrue; a `note` is worth a look.
+        severity: a `problem` spoils training, or makes figures untrue; a `note` is worth a look.
     """
 
     kind: str
@@ -47,5 +50,18 @@ class Problem:
     fix: str
     severity: Severity = "problem"
 
-    def __post_init__(self) -> None:
-        assert self.kind in KINDS
+    @classmethod
+    def of(cls, error: InputError, kind: str, *, where: str, fix: str) -> Problem:
+        """Make a problem of an error; `where` and `fix` are for errors that do not say."""
+        return cls(kind=kind, where=error.where or where, what=error.what, fix=error.fix or fix)
+
+    @property
+    def title(self) -> str:
+        """What problems of this kind are called."""
+        return KINDS.get(self.kind, self.kind.replace("-", " "))
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """How bad it is: the worst have the lowest rank."""
+        kinds = list(KINDS)
+        return self.severity == "note", kinds.index(self.kind) if self.kind in KINDS else len(kinds)

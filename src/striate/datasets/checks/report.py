@@ -1,4 +1,4 @@
-"""All that is wrong with a data set, in one pass; nothing is changed."""
+"""All checks of a data set, in one pass over its images; nothing is changed."""
 
 from __future__ import annotations
 
@@ -13,24 +13,22 @@ from typing import Any
 import numpy as np
 
 from striate.datasets import open_data
-from striate.datasets.checks import CHECKS, JOINT_CHECKS, KINDS, Problem
+from striate.datasets.checks import CHECKS
 from striate.datasets.checks.content import contradictions, contradictory
-from striate.datasets.checks.files import parted
-from striate.datasets.checks.layout import in_class_folders
+from striate.datasets.checks.problem import Problem
 from striate.datasets.checks.scan import DatasetScan, scan_dataset
 from striate.datasets.dataset import Dataset
-from striate.datasets.labels import ClassLabels, JointLabels
 from striate.datasets.layouts import LAYOUTS, class_folders
 from striate.datasets.samples import SAMPLES
 from striate.errors import DataError
 from striate.images.decode import MAX_PIXELS
 
-__all__ = ["KINDS", "Problem", "Report", "cheap_problems", "check_data", "contradictions", "contradictory"]
+__all__ = ["CheckReport", "Problem", "check_data", "check_labels", "contradictions", "contradictory"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """What is wrong with data, the worst first, and what they are like."""
+class CheckReport:
+    """What is wrong with data, the worst first, and a summary of the data."""
 
     problems: tuple[Problem, ...]
     summary: dict[str, Any] = field(repr=False)
@@ -53,17 +51,17 @@ def check_data(
     threshold: int | None = None,
     split_seed: int = 0,
     max_pixels: int = MAX_PIXELS,
-) -> Report:
-    """Look for all that is wrong with data; progress goes to stderr, and no file is changed.
+) -> CheckReport:
+    """Find all that is wrong with data; no file is changed.
 
-    What keeps data from being read at all is a problem of the kind `layout`; the pictures are not looked at then.
+    What keeps data from being read at all is a problem of the kind `layout`; images are not scanned then.
 
     Args:
         location: see `open_data`, likewise `task`, `ignore`, `threshold` and `split_seed`.
         task: what its labels are for.
         ignore: classes of masks that count as no label.
         threshold: makes two classes of grey masks.
-        split_seed: decides what is set aside.
+        split_seed: decides which samples are held out.
         max_pixels: files of more pixels are unreadable.
 
     Raises:
@@ -75,23 +73,21 @@ def check_data(
     try:
         dataset = open_data(location, task=task, ignore=ignore, threshold=threshold, split_seed=split_seed)
     except DataError as error:
-        given = bool(ignore) or threshold is not None
-        if not _is_layout(str(location), task) or (given and _can_be_read(location, task)):
+        mask_options = bool(ignore) or threshold is not None
+        if not _is_layout(str(location), task) or (mask_options and _can_be_read(location, task)):
             raise
         return _unread(str(location), error)
-    evidence = scan_dataset(dataset, max_pixels=max_pixels)
-    found = [*cheap_problems(dataset), *(problem for check in CHECKS for problem in check(evidence))]
-    kinds = list(KINDS)
-    found.sort(key=lambda problem: (problem.severity == "note", kinds.index(problem.kind)))
-    return Report(problems=tuple(found), summary=_summary(evidence) | _tally(found))
+    scan = scan_dataset(dataset, max_pixels=max_pixels)
+    checks = (*CHECKS.values(), *dataset.samples.labels.scan_checks)
+    problems = [*check_labels(dataset), *(problem for check in checks for problem in resolve_name(check)(scan))]
+    problems.sort(key=lambda problem: problem.rank)
+    return CheckReport(problems=tuple(problems), summary=_summary(scan) | _tally(problems))
 
 
-def cheap_problems(dataset: Dataset) -> list[Problem]:
-    """Find what is wrong with labels by themselves; no picture is read."""
+def check_labels(dataset: Dataset) -> list[Problem]:
+    """Find what is wrong with labels by themselves; no image is read."""
     labels = dataset.samples.labels
-    if not isinstance(labels, JointLabels):
-        return []
-    return [problem for check in JOINT_CHECKS for problem in check(dataset, labels)]
+    return [problem for check in labels.label_checks for problem in resolve_name(check)(dataset, labels)]
 
 
 def _is_layout(location: str, task: str) -> bool:
@@ -120,38 +116,38 @@ def _can_be_read(location: str | Path, task: str) -> bool:
     return True
 
 
-def _unread(location: str, error: DataError) -> Report:
-    """Report why data cannot be read; of class folders all of it."""
-    where, what, fix = parted(str(error), location)
-    found = [Problem(kind="layout", where=where, what=what, fix=fix or "correct it, and check again")]
-    if _layouts(location) == [class_folders]:
-        with contextlib.suppress(DataError):  # a folder cannot be read, and that has been said
-            faults = list(in_class_folders(location))
-            found = faults if any(fault.what in str(error) for fault in faults) else found + faults
-    return Report(problems=tuple(found), summary={"task": None, "samples": None} | _tally(found))
+def _unread(location: str, error: DataError) -> CheckReport:
+    """Report why data cannot be read; all of it where the layout can list it."""
+    problems = [Problem.of(error, "layout", where=location, fix="correct it, and check again")]
+    layouts = _layouts(location)
+    if len(layouts) == 1 and (list_faults := getattr(layouts[0], "LIST_FAULTS", "")):
+        with contextlib.suppress(DataError):  # a folder cannot be read, which is reported already
+            faults = list(resolve_name(list_faults)(location))
+            problems = faults if any(fault.what == error.what for fault in faults) else problems + faults
+    return CheckReport(problems=tuple(problems), summary={"task": None, "samples": None} | _tally(problems))
 
 
-def _summary(evidence: DatasetScan) -> dict[str, Any]:
-    """Say what data are like: task, splits, classes, sizes in pixels, formats."""
-    dataset = evidence.dataset
-    counted = isinstance(dataset.samples.labels, ClassLabels)
-    counts = {split: evidence.counts(split) for split in dataset.splits} if dataset.classes else {}
-    sizes = np.array([look.size_px for look in evidence.looks if look.size_px], dtype=np.int64).reshape(-1, 2)
-    formats = Counter(look.file_format for look in evidence.looks if look.file_format)
+def _summary(scan: DatasetScan) -> dict[str, Any]:
+    """Return what data are like: task, splits, classes, sizes in pixels, formats."""
+    dataset = scan.dataset
+    counts = {split: scan.counts(split) for split in dataset.splits} if dataset.classes else {}
+    sizes = np.array([image.size_px for image in scan.scans if image.size_px], dtype=np.int64).reshape(-1, 2)
+    formats = Counter(image.file_format for image in scan.scans if image.file_format)
+    counted = "images" if dataset.samples.labels.planes is None else "pixels"
     return {
         "task": dataset.task,
         "samples": len(dataset.samples),
         "splits": {split: len(rows) for split, rows in dataset.splits.items()},
-        "val_is_ours": evidence.dataset.val_is_ours,
-        "counted": ("images" if counted else "pixels") if dataset.classes else None,
+        "val_is_ours": dataset.val_is_held_out,
+        "counted": counted if dataset.classes else None,
         "classes": [
-            {"class": name, **{split: int(found[index]) for split, found in counts.items()}}
+            {"class": name, **{split: int(of_class[index]) for split, of_class in counts.items()}}
             for index, name in enumerate(dataset.classes)
         ],
         "joints": list(dataset.skeleton.joints) if dataset.skeleton else [],
         "sizes_px": {
-            side: {"min": int(given.min()), "median": int(np.median(given)), "max": int(given.max())}
-            for side, given in zip(("height", "width"), sizes.T, strict=True)
+            side: {"min": int(sides.min()), "median": int(np.median(sides)), "max": int(sides.max())}
+            for side, sides in zip(("height", "width"), sizes.T, strict=True)
         }
         if len(sizes)
         else None,
@@ -159,11 +155,11 @@ def _summary(evidence: DatasetScan) -> dict[str, Any]:
     }
 
 
-def _tally(found: Sequence[Problem]) -> dict[str, Any]:
-    """Count problems by kind."""
-    counts = Counter(problem.kind for problem in found)
+def _tally(problems: Sequence[Problem]) -> dict[str, Any]:
+    """Count problems by kind, the worst first."""
+    counts = Counter(problem.kind for problem in sorted(problems, key=lambda problem: problem.rank[1]))
     return {
-        "kinds": {kind: counts[kind] for kind in KINDS if kind in counts},
-        "problems": sum(problem.severity == "problem" for problem in found),
-        "notes": sum(problem.severity == "note" for problem in found),
+        "kinds": dict(counts),
+        "problems": sum(problem.severity == "problem" for problem in problems),
+        "notes": sum(problem.severity == "note" for problem in problems),
     }

@@ -13,8 +13,8 @@ from striate.datasets.labels import JointLabels
 from striate.errors import listing
 from striate.tasks.left_right import mirror_pairs
 
-_POOR, _MUCH_BETTER = 0.3, 1 / 3  # misfit of xyz and uv as they are; what another reading must bring it down to
-_FEWEST_JOINTS = 6  # fewer fit in any reading
+_POOR, _MUCH_BETTER = 0.3, 1 / 3  # misfit of xyz and uv as they are; what a change of xyz must bring it down to
+_FEWEST_JOINTS = 6  # fewer fit whatever is changed
 
 
 def pairs(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
@@ -42,8 +42,8 @@ def pairs(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
         yield _wrong_pair(f"{mirror}: {named}", f"{lacking}: a mirror image would not swap them", "add them to mirror")
 
 
-def same_place(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
-    """Find samples in which both of a pair are in one place."""
+def same_position(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
+    """Find samples in which both joints of a pair have the same position."""
     skeleton = labels.skeleton
     for left, right in skeleton.mirror:
         both = labels.visible[:, left] & labels.visible[:, right]
@@ -52,7 +52,7 @@ def same_place(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
         for row in np.flatnonzero(both & (same_xyz | same_uv)):
             yield Problem(
                 kind="left-right",
-                where=dataset.samples.pictures.where(int(row)),
+                where=dataset.samples.images.where(int(row)),
                 what=f"{skeleton.joints[left]} and {skeleton.joints[right]} have the same "
                 f"{'xyz' if same_xyz[row] else 'uv'}",
                 fix="correct one of them, or say that it is not visible",
@@ -60,7 +60,7 @@ def same_place(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
             )
 
 
-def readings(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
+def mirrored_coordinates(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
     """Find samples whose `xyz` fits `uv` only with left and right swapped, or mirrored, or upside down.
 
     Both show the same person: seen from afar, u is x and v is y, but for one scale and a shift. What is wrong in
@@ -73,18 +73,18 @@ def readings(dataset: Dataset, labels: JointLabels) -> Iterator[Problem]:
     if len(chosen) == 0:
         return
     xy, uv, both = labels.xyz_mm[chosen, :, :2], labels.uv_px[chosen], both[chosen]
-    given = _misfit(xy, uv, both)
+    misfit = _misfit(xy, uv, both)
     others = {
         "left and right joints swapped": (xy[:, order], "swap the joints of each pair in xyz or in uv"),
         "x mirrored": (xy * np.array([-1, 1], dtype=np.float32), "negate x: it must grow to the right, as u does"),
         "y upside down": (xy * np.array([1, -1], dtype=np.float32), "negate y: it must grow downwards, as v does"),
         "x and y turned by half": (-xy, "negate x and y: they must grow to the right and downwards, as u and v do"),
     }
-    misfits = np.stack([_misfit(read, uv, both) for read, _ in others.values()])
+    misfits = np.stack([_misfit(changed, uv, both) for changed, _ in others.values()])
     best = misfits.argmin(axis=0)
-    for row in np.flatnonzero((given > _POOR) & (misfits.min(axis=0) < given * _MUCH_BETTER)):
+    for row in np.flatnonzero((misfit > _POOR) & (misfits.min(axis=0) < misfit * _MUCH_BETTER)):
         name, (_, fix) = list(others.items())[best[row]]
-        where = dataset.samples.pictures.where(int(chosen[row]))
+        where = dataset.samples.images.where(int(chosen[row]))
         yield Problem(kind="left-right", where=where, what=f"xyz fits uv only with {name}", fix=fix)
 
 

@@ -1,4 +1,4 @@
-"""Where labelled images lie on disk: a layout a file.
+"""How labelled images lie on disk: one layout per file.
 
 A layout is a module with
 
@@ -7,6 +7,8 @@ A layout is a module with
 - `matches(location: str) -> bool`: is this folder or file mine? Cheap;
 - `read(location: str, task: str) -> Dataset`: list it, with the splits that it has; raises DataError for what
   is wrong with it;
+- `LIST_FAULTS`, if it has that: a function, as "module:function", that takes the location and yields all that keeps it
+  from being read, as `striate.datasets.checks.problem.Problem`s, where `read` stops at the first;
 - `CAN_IGNORE`, true where `read` also takes `ignore`: classes that count as no label;
 - `CAN_THRESHOLD`, true where it also takes `threshold`: the lowest grey of the second of two classes.
 

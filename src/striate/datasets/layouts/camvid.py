@@ -6,7 +6,7 @@ from pathlib import Path
 
 from striate.datasets.dataset import Dataset
 from striate.datasets.files import subfolders
-from striate.datasets.layouts._pairs import read_pairs, split_folders
+from striate.datasets.layouts.image_mask_pairs import read_pairs, split_folders
 from striate.errors import DataError, listing
 
 DESCRIPTION = "FOLDER/train/ with FOLDER/trainannot/"
@@ -39,6 +39,7 @@ def read(location: str, task: str = "segment", ignore: tuple[str, ...] = (), thr
     wanted = {folder.name + _ANNOT for folder in folders.values()}
     if wanted != annotated:
         lacking = sorted(wanted - annotated) + sorted(name.removesuffix(_ANNOT) for name in annotated - wanted)
-        raise DataError(f"{root}: there is no {listing(lacking)}; every split needs images, and masks in <split>annot.")
+        fix = "give every split images, and masks in <split>annot"
+        raise DataError(str(root), f"there is no {listing(lacking)}", fix)
     pairs = {split: (folder, root / (folder.name + _ANNOT)) for split, folder in folders.items()}
     return read_pairs(location, task, pairs, ignore, threshold)

@@ -1,4 +1,4 @@
-"""One folder a class, with or without `train/` and `val/` or `test/` around them."""
+"""One folder per class, with or without `train/` and `val/` or `test/` around them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from striate.datasets.dataset import SPLIT_NAMES, Dataset, Samples, SplitName
+from striate.datasets.dataset import Dataset, Samples
 from striate.datasets.files import find_images, images_in, names_below, subfolders
 from striate.datasets.labels import ClassLabels
+from striate.datasets.splits import SPLIT_NAMES, SplitName
 from striate.errors import DataError, listing, nearest
 from striate.images.sources import ImageFiles
 
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 DESCRIPTION = "FOLDER/<class>/*.jpg, or FOLDER/train/<class>/*.jpg with val/ or test/ beside train/"
 
 TASKS = ("classify",)
+LIST_FAULTS = "striate.datasets.checks.layout:in_class_folders"
 _SPLIT_LIKE = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "images", "masks", "labels"}
 
 
@@ -42,7 +44,7 @@ def read(location: str, task: str = "classify") -> Dataset:
     """
     root = Path(location)
     folders = _split_folders(root)
-    _say_what_is_loose(root, *folders.values())
+    _log_loose_images(root, *folders.values())
     train_folder = folders.get("train", root)
     classes = tuple(folder.name for folder in subfolders(train_folder))
     paths: list[Path] = []
@@ -59,7 +61,7 @@ def read(location: str, task: str = "classify") -> Dataset:
             logger.info(f"{folder}: no images of {listing(lacking)}")
     samples = Samples(
         names=names_below(root, paths),
-        pictures=ImageFiles(paths),
+        images=ImageFiles(paths),
         labels=ClassLabels(np.array(targets, dtype=np.int64)),
     )
     return Dataset(
@@ -76,26 +78,24 @@ def _labelled_images(folder: Path, classes: tuple[str, ...]) -> Iterator[tuple[i
     """Yield the class folders of a folder: the index of the class, and its images."""
     class_folders = subfolders(folder)
     if not class_folders:
-        raise DataError(f"{folder}: there are no class folders; wanted: {DESCRIPTION}.")
+        raise DataError(str(folder), "there are no class folders", f"wanted: {DESCRIPTION}")
     for class_folder in class_folders:
         name = class_folder.name
         if name not in classes:
-            raise DataError(
-                f"{class_folder}: train has no class {name!r}{nearest(name, classes)}; "
-                "give it training images too, or remove it."
-            )
+            what = f"train has no class {name!r}{nearest(name, classes)}"
+            raise DataError(str(class_folder), what, "give it training images too, or remove it")
         images, others = find_images(class_folder)
         if others:
-            raise DataError(f"{listing(others)}: no image; move what is no image out of the class folders.")
+            raise DataError(listing(others), "no image", "move what is no image out of the class folders")
         if not images:
-            raise DataError(f"{class_folder}: the class is empty; add images or remove the folder.")
+            raise DataError(str(class_folder), "the class is empty", "add images or remove the folder")
         yield classes.index(name), images
 
 
-def _say_what_is_loose(*places: Path) -> None:
-    """Say which images lie beside class folders, where nobody looks at them."""
-    for place in places:
-        loose = images_in(place)
+def _log_loose_images(*folders: Path) -> None:
+    """Log which images lie beside class folders, and so are not read."""
+    for folder in folders:
+        loose = images_in(folder)
         if loose:
             named = listing(loose)
             logger.info(
@@ -110,21 +110,22 @@ def _split_folders(root: Path) -> dict[SplitName, Path]:
     it that striate does not know, taking it for a class, or passing it over, would teach or measure nonsense.
     """
     names = [folder.name for folder in subfolders(root)]
-    found: dict[SplitName, Path] = {}
+    folders: dict[SplitName, Path] = {}
     for split, aliases in SPLIT_NAMES.items():
         present = [alias for alias in aliases if alias in names]
         if len(present) > 1:
-            raise DataError(f"{root}: {listing(present)} are all there; keep one of them.")
+            raise DataError(str(root), f"{listing(present)} are all there", "keep one of them")
         if present:
-            found[split] = root / present[0]
-    known = {path.name for path in found.values()} if "train" in found else set()
+            folders[split] = root / present[0]
+    known = {path.name for path in folders.values()} if "train" in folders else set()
     beside = [name for name in names if name not in known]
     strange = [name for name in beside if name.lower() in _SPLIT_LIKE]
     if strange and (known or strange == names):
         lacking = "" if known else ", and no train"
-        raise DataError(f"{root}: {listing(strange)}{lacking}? Call splits train, val and test (in lower case).")
+        what = f"{listing(strange)}: not quite the names of splits{lacking}"
+        raise DataError(str(root), what, "call splits train, val and test (in lower case)")
     if known and beside:
-        if not subfolders(found["train"]):
-            raise DataError(f"{root}: train has no class folders; if it is a class itself, give it another name.")
+        if not subfolders(folders["train"]):
+            raise DataError(str(root), "train has no class folders", "if it is a class itself, give it another name")
         logger.info(f"passed over, beside {listing(sorted(known))}: {listing(beside)}")
-    return found if known else {}
+    return folders if known else {}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from striate.datasets.dataset import Dataset, SplitName
+from striate.datasets.dataset import Dataset
 from striate.datasets.files import is_hidden
-from striate.datasets.layouts._pairs import read_pairs, split_folders
+from striate.datasets.layouts.image_mask_pairs import read_pairs, split_folders
+from striate.datasets.splits import SplitName
 from striate.errors import DataError, listing
 
 DESCRIPTION = "FOLDER/images/ with FOLDER/masks/"
@@ -39,22 +40,23 @@ def read(location: str, task: str = "segment", ignore: tuple[str, ...] = (), thr
     root = Path(location)
     for kind in ("images", "masks"):
         if not (root / kind).is_dir():
-            raise DataError(f"{root}: there is no folder {kind}; put the masks beside the images, file for file.")
+            raise DataError(str(root), f"there is no folder {kind}", "put the masks beside the images, file for file")
     images, masks = (split_folders(root / kind) for kind in ("images", "masks"))
     if set(images) != set(masks):
         raise DataError(
-            f"{root}: images has {_splits(images)}, but masks has {_splits(masks)}; "
-            "every split needs both, or is moved out of both."
+            str(root),
+            f"images has {_listing(images)}, but masks has {_listing(masks)}",
+            "give every split both, or move it out of both",
         )
     if not images:
         return read_pairs(location, task, {"train": (root / "images", root / "masks")}, ignore, threshold)
     for folder in (root / "images", root / "masks"):
         loose = [path for path in folder.iterdir() if path.is_file() and not is_hidden(path.name)]
         if loose:
-            raise DataError(f"{listing(sorted(loose))}: beside the splits; move files into one of them, or out.")
+            raise DataError(listing(sorted(loose)), "beside the splits", "move files into one of them, or out")
     pairs = {split: (images[split], masks[split]) for split in images}
     return read_pairs(location, task, pairs, ignore, threshold)
 
 
-def _splits(found: dict[SplitName, Path]) -> str:
-    return ", ".join(found) or "no splits"
+def _listing(splits: dict[SplitName, Path]) -> str:
+    return ", ".join(splits) or "no splits"

@@ -1,4 +1,4 @@
-"""Images of one person each, with the places of the joints in space or in the image: `joints.json`.
+"""Images of one person each, with the positions of the joints in space or in the image: `joints.json`.
 
     {"joints": ["pelvis", …], "parents": [-1, 0, …], "mirror": [["l_hip", "r_hip"], …], "unit": "mm",
      "samples": [{"image": "a.jpg", "split": "train", "xyz": [[x, y, z], …], "uv": [[u, v], …], "visible": [1, …]}]}
@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from striate.datasets.dataset import Dataset, Samples, SplitName, gather_splits
+from striate.datasets.dataset import Dataset, Samples
 from striate.datasets.files import find_listed, first_repeat
 from striate.datasets.labels import JointLabels
-from striate.datasets.layouts._people import count_keys, number_rows, prefixed, read_json
+from striate.datasets.layouts.json_files import count_keys, errors_in, number_rows, read_json
+from striate.datasets.splits import SplitName, group_by_split
 from striate.errors import DataError, listing, nearest
 from striate.images.sources import ImageFiles
 from striate.tasks.skeleton import Skeleton
@@ -42,7 +43,7 @@ _WANTED = ("joints", "parents", "samples")
 _KEYS = (*_WANTED, "mirror", "unit", "note")
 _SAMPLE_KEYS = ("image", "split", "xyz", "uv", "visible", "unit")
 _MM = {"mm": 1, "cm": 10, "m": 1000}
-_SHARES, _BEYOND = 0.9, 1.5  # of uv that are fractions, how many lie in the picture, and how far the others reach
+_SHARES, _BEYOND = 0.9, 1.5  # of uv that are fractions, how many lie in the image, and how far the others reach
 _FEWEST = 3  # samples, of which one can differ from the others
 _ALIKE = 3  # times as long as in other samples, or as short, no one's limbs are
 _LEAST_BONE_MM, _MOST_BONE_MM = 5, 2000  # of the middle one; what is beyond is in another unit than it says
@@ -69,7 +70,7 @@ def read(location: str, task: str = "pose") -> Dataset:
     """
     path = Path(location)
     file = path / _IN_FOLDER if path.is_dir() else path
-    with prefixed(file):
+    with errors_in(file):
         document = read_json(file)
         _check_keys(file, document)
         skeleton = _skeleton(document)
@@ -79,15 +80,15 @@ def read(location: str, task: str = "pose") -> Dataset:
         splits = _splits(samples)
         paths, names = find_listed(file.parent, [sample["image"] for sample in samples])
         if repeat := first_repeat(paths):
-            first, second = (_where(samples, place) for place in repeat)
-            raise DataError(f"{first} and {second} are of one image; wanted: one person an image, so crop them out.")
+            first, second = (_where(samples, index) for index in repeat)
+            raise DataError(second, f"of the same image as {first}", "crop the image: one person per image")
     if document.get("unit", "mm") != "mm" and not np.isnan(labels.xyz_mm).all():
         logger.info(f"{file}: xyz is in {document['unit']}, and taken in mm")
     return Dataset(
         name=file.resolve().parent.name if file.name == _IN_FOLDER else file.stem,
         location=location,
         task=task,
-        samples=Samples(names=tuple(names), pictures=ImageFiles(paths), labels=labels),
+        samples=Samples(names=tuple(names), images=ImageFiles(paths), labels=labels),
         splits=splits,
         skeleton=labels.skeleton,
         mirror_safe=bool(skeleton.mirror),
@@ -98,19 +99,21 @@ def _check_keys(file: Path, document: _Document) -> None:
     """Raise DataError where names are missing from the document or its samples; say which are not known."""
     for key in _WANTED:
         if key not in document:
-            raise DataError(f"there is no {key!r}{nearest(key, document)}; wanted: {', '.join(_WANTED)} and unit.")
+            what = f"there is no {key!r}{nearest(key, document)}"
+            raise DataError("", what, f"wanted: {', '.join(_WANTED)} and unit")
     samples = document["samples"]
     if not isinstance(samples, list) or not samples:
-        raise DataError("samples must be a list of one sample or more.")
-    for place, sample in enumerate(samples):
+        raise DataError("samples", "must be a list of one sample or more")
+    for index, sample in enumerate(samples):
+        where = f"samples[{index}]"
         if not isinstance(sample, dict):
-            raise DataError(f"samples[{place}] is {_short(sample)}; wanted: an object with image, and xyz or uv.")
+            raise DataError(where, f"is {_short(sample)}", "wanted: an object with image, and xyz or uv")
         image = sample.get("image")
         if not isinstance(image, str) or not image:
             hint = "" if "image" in sample else nearest("image", sample)
-            raise DataError(f"samples[{place}] names no image{hint}; give it the path of one.")
-    for given, known in ((document, _KEYS), (dict.fromkeys(chain.from_iterable(samples)), _SAMPLE_KEYS)):
-        if strange := [key for key in given if key not in known]:
+            raise DataError(where, f"names no image{hint}", "give it the path of one")
+    for keys, known in ((document, _KEYS), (dict.fromkeys(chain.from_iterable(samples)), _SAMPLE_KEYS)):
+        if strange := [key for key in keys if key not in known]:
             logger.info(f"{file}: passed over {listing(f'{key!r}{nearest(key, known)}' for key in strange)}")
 
 
@@ -118,24 +121,24 @@ def _skeleton(document: _Document) -> Skeleton:
     """Return the joints and how they hang together."""
     joints, parents, pairs = document["joints"], document["parents"], document.get("mirror") or []
     if not _is_list_of(str, joints) or not joints:
-        raise DataError("joints must be a list of names.")
+        raise DataError("joints", "must be a list of names")
     for name in joints:
         if not name.strip() or not name.isprintable():
-            raise DataError(f"joints has the name {name!r}; wanted: names that can be printed.")
+            raise DataError("joints", f"has the name {name!r}", "wanted: names that can be printed")
         if joints.count(name) > 1:
-            raise DataError(
-                f"joints must be a list of different names, and {name!r} is there {joints.count(name)} times."
-            )
+            what = f"must be a list of different names, and {name!r} is there {joints.count(name)} times"
+            raise DataError("joints", what)
     if not _is_list_of(int, parents):
-        raise DataError("parents must be a list of indices into joints, from 0, with -1 for the root.")
+        raise DataError("parents", "must be a list of indices into joints, from 0, with -1 for the root")
     if not isinstance(pairs, list) or not all(_is_list_of(str, pair) and len(pair) == 2 for pair in pairs):
-        raise DataError('mirror must be a list of pairs of joints\' names, such as ["l_hip", "r_hip"].')
+        raise DataError("mirror", 'must be a list of pairs of joints\' names, such as ["l_hip", "r_hip"]')
     mirrored = list(chain.from_iterable(pairs))
     for name in mirrored:
         if name not in joints:
-            raise DataError(f"mirror names {name!r}, which is none of joints{nearest(name, joints)}.")
+            raise DataError("mirror", f"names {name!r}, which is none of joints{nearest(name, joints)}")
         if mirrored.count(name) > 1:
-            raise DataError(f"mirror names {name!r} {mirrored.count(name)} times; wanted: each joint in one pair.")
+            what = f"names {name!r} {mirrored.count(name)} times"
+            raise DataError("mirror", what, "put each joint in one pair")
     mirror = tuple((joints.index(left), joints.index(right)) for left, right in pairs)
     return Skeleton(joints=tuple(joints), parents=tuple(parents), mirror=mirror)
 
@@ -154,15 +157,16 @@ def _labels(samples: Sequence[_Document], skeleton: Skeleton, factor: int | None
     in_space = bool(np.isfinite(xyz).any())
     if in_space:
         if factor is None:
-            raise DataError('xyz needs a "unit": one of mm, cm and m.')
+            raise DataError("unit", "xyz needs one", "give mm, cm or m")
         if len(skeleton.joints) < 2:
-            raise DataError("xyz is relative to the root, and there is no other joint; wanted: two joints or more.")
+            what = "xyz is relative to the root, and there is no other joint"
+            raise DataError("joints", what, "give two joints or more")
         xyz = _root_relative(xyz * factor, samples, skeleton)
     visible = np.isfinite(xyz if in_space else uv).all(axis=2) & _visible(samples, skeleton)
     if not visible.any(axis=1).all():
         where = _where(samples, int(np.argmin(visible.any(axis=1))))
         kind = "xyz" if in_space else "xyz or uv"
-        raise DataError(f"{where} has no joint that is visible and of known {kind}; remove the sample.")
+        raise DataError(where, f"has no joint that is visible and of known {kind}", "remove the sample")
     if in_space:
         assert factor is not None
         _check_alike(np.where(visible[..., None], xyz, np.nan), samples, skeleton, factor)
@@ -178,71 +182,70 @@ def _coordinates(
     cells = _cells(samples, key, skeleton, [None] * len(skeleton.joints))
     known = np.flatnonzero([cell is not None for cell in cells])
 
-    def fault(row: int) -> str:
-        place, joint = divmod(int(known[row]), len(skeleton.joints))
-        name, cell = skeleton.joints[joint], cells[known[row]]
-        return f"{_where(samples, place)}: {key} of {name} is {_short(cell)}; wanted: {width} finite numbers, or null."
+    def fault(row: int) -> DataError:
+        sample, joint = divmod(int(known[row]), len(skeleton.joints))
+        what = f"{key} of {skeleton.joints[joint]} is {_short(cells[known[row]])}"
+        return DataError(_where(samples, sample), what, f"wanted: {width} finite numbers, or null")
 
-    found = np.full((len(cells), width), np.nan)
-    found[known] = number_rows([cells[place] for place in known], width, fault)
-    return found.reshape(len(samples), len(skeleton.joints), width)
+    numbers = np.full((len(cells), width), np.nan)
+    numbers[known] = number_rows([cells[index] for index in known], width, fault)
+    return numbers.reshape(len(samples), len(skeleton.joints), width)
 
 
 def _visible(samples: Sequence[_Document], skeleton: Skeleton) -> Bool[np.ndarray, "samples joints"]:
     """Return what samples say of whether joints are visible; all are where they say nothing."""
     cells = _cells(samples, "visible", skeleton, [1] * len(skeleton.joints))
     if not (set(map(type, cells)) <= {int, float, bool} and set(cells) <= {0, 1}):
-        wrong = next(place for place, cell in enumerate(cells) if cell not in (0, 1))
-        place, joint = divmod(wrong, len(skeleton.joints))
-        name = skeleton.joints[joint]
-        raise DataError(f"{_where(samples, place)}: visible of {name} is {_short(cells[wrong])}; wanted: 0 or 1.")
+        wrong = next(index for index, cell in enumerate(cells) if cell not in (0, 1))
+        sample, joint = divmod(wrong, len(skeleton.joints))
+        what = f"visible of {skeleton.joints[joint]} is {_short(cells[wrong])}"
+        raise DataError(_where(samples, sample), what, "wanted: 0 or 1")
     return np.array(cells, dtype=bool).reshape(len(samples), -1)
 
 
 def _cells(samples: Sequence[_Document], key: str, skeleton: Skeleton, default: list[Any]) -> list[Any]:
     """Return what samples give under a key, joint after joint; raises DataError where that is not one per joint."""
     rows = [sample.get(key) for sample in samples]
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if row is not None and (not isinstance(row, list) or len(row) != len(default)):
-            given = f"has {len(row)} entries" if isinstance(row, list) else f"is {_short(row)}"
-            raise DataError(
-                f"{_where(samples, place)}: {key} {given}; wanted: {len(skeleton.joints)}, one for each of joints."
-            )
+            wrong = f"has {len(row)} entries" if isinstance(row, list) else f"is {_short(row)}"
+            fix = f"wanted: {len(skeleton.joints)}, one for each of joints"
+            raise DataError(_where(samples, index), f"{key} {wrong}", fix)
     return list(chain.from_iterable(default if row is None else row for row in rows))
 
 
 def _root_relative(
     xyz: Float64[np.ndarray, "samples joints 3"], samples: Sequence[_Document], skeleton: Skeleton
 ) -> Float64[np.ndarray, "samples joints 3"]:
-    """Subtract the root joint's place from every joint's; raises DataError where it is not known."""
+    """Subtract the root joint's position from every joint's; raises DataError where it is not known."""
     known = np.isfinite(xyz[:, :, 0])
     if not known.any(axis=1).all():
         where = _where(samples, int(np.argmin(known.any(axis=1))))
-        raise DataError(f"{where} has no xyz, and others have; remove it, or the xyz of all.")
+        raise DataError(where, "has no xyz, and others have", "remove it, or the xyz of all")
     if not known[:, skeleton.root].all():
         where = _where(samples, int(np.argmin(known[:, skeleton.root])))
         root = skeleton.joints[skeleton.root]
-        raise DataError(f"{where}: xyz of the root, {root}, is not known, and others are relative to it; remove it.")
+        what = f"xyz of the root, {root}, is not known, and others are relative to it"
+        raise DataError(where, what, "remove it")
     relative: Float64[np.ndarray, "samples joints 3"] = xyz - xyz[:, [skeleton.root]]
     return relative
 
 
 def _check_pixels(uv: Float64[np.ndarray, "samples joints 2"]) -> None:
-    """Raise DataError where no place is beyond a picture's first pixel, but for what is off it: they are shares."""
+    """Raise DataError where hardly any position is beyond an image's first pixel: they are fractions."""
     known = np.abs(uv[np.isfinite(uv)])
     if len(known) > 2 and (known <= 1).mean() >= _SHARES and known.max() <= _BEYOND:
-        raise DataError("uv is not above 1: these seem to be fractions of the picture's sides; wanted: pixels.")
+        what = "uv is not above 1: these seem to be fractions of the image's sides"
+        raise DataError("samples", what, "give uv in pixels")
 
 
 def _check_unit(samples: Sequence[_Document], unit: object) -> None:
     """Raise DataError where a sample names another unit than the document does."""
-    for place, sample in enumerate(samples):
+    for index, sample in enumerate(samples):
         if sample.get("unit", unit) != unit:
             named = "names none" if unit is None else f"says {_short(unit)}"
-            raise DataError(
-                f"{_where(samples, place)}: its unit is {_short(sample['unit'])}, and the document {named}; "
-                "wanted: one unit for all."
-            )
+            what = f"its unit is {_short(sample['unit'])}, and the document {named}"
+            raise DataError(_where(samples, index), what, "use one unit for all")
 
 
 def _check_alike(
@@ -252,9 +255,9 @@ def _check_alike(
     if len(samples) < _FEWEST:
         return
     lengths = _bones(xyz_mm, skeleton)
-    given = next(unit for unit, mm in _MM.items() if mm == factor)
+    named = next(unit for unit, mm in _MM.items() if mm == factor)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # bones, or samples, of which nothing is known; joints in one place
+        warnings.simplefilter("ignore")  # bones, or samples, of which nothing is known; joints in one position
         # of two halves either may be the one in another unit
         usual = (
             np.nanquantile(lengths, 0.5, axis=0, method="lower"),
@@ -265,10 +268,13 @@ def _check_alike(
         for unit, mm in _MM.items():
             like = (ratio * mm / factor > 1 / _ALIKE) & (ratio * mm / factor < _ALIKE)
             if mm != factor and like.any():
-                place, more = int(np.argmax(like)), f" (and {like.sum() - 1:,} more samples)" if like.sum() > 1 else ""
+                index = int(np.argmax(like))
+                more = f" (and {like.sum() - 1:,} more samples)" if like.sum() > 1 else ""
                 raise DataError(
-                    f"{_where(samples, place)}: limbs are {ratio[place]:.3g} times as long as in other samples: "
-                    f"looks like {unit}, not {given}{more}; wanted: one unit for all."
+                    _where(samples, index),
+                    f"limbs are {ratio[index]:.3g} times as long as in other samples: looks like {unit}, "
+                    f"not {named}{more}",
+                    "use one unit for all",
                 )
 
 
@@ -286,11 +292,12 @@ def _check_bones(xyz_mm: Float64[np.ndarray, "samples joints 3"], skeleton: Skel
     lengths = lengths[np.isfinite(lengths)]
     if lengths.size == 0 or _LEAST_BONE_MM <= (median := float(np.median(lengths))) <= _MOST_BONE_MM:
         return
-    likely = [unit for unit, mm in _MM.items() if 50 <= median / factor * mm <= 800]
-    question = f"is the unit {' or '.join(likely)}?" if likely else "which unit is it?"
+    likely = " or ".join(unit for unit, mm in _MM.items() if 50 <= median / factor * mm <= 800)
     length = f"{median:.2g}" if median < 100 else f"{median:,.0f}"
     raise DataError(
-        f"limbs are {length} mm long on average; {question} Wanted: {_LEAST_BONE_MM} to {_MOST_BONE_MM:,} mm."
+        "unit",
+        f"limbs are {length} mm long on average, not {_LEAST_BONE_MM} to {_MOST_BONE_MM:,} mm",
+        f"correct it: {likely}" if likely else "correct it",
     )
 
 
@@ -299,17 +306,16 @@ def _splits(samples: Sequence[_Document]) -> dict[SplitName, Int64[np.ndarray, "
     words = [sample.get("split") for sample in samples]
     if all(word is None for word in words):
         return {"train": np.arange(len(samples))}
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         if not isinstance(word, str):
-            given = "none" if word is None else _short(word)
-            where = _where(samples, place)
-            raise DataError(f"{where}: its split is {given}; wanted: train, val or test in all samples, or none.")
-    return gather_splits([str(word) for word in words], lambda place: _where(samples, place))
+            what = f"its split is {'none' if word is None else _short(word)}"
+            raise DataError(_where(samples, index), what, "wanted: train, val or test in all samples, or in none")
+    return group_by_split([str(word) for word in words], lambda index: _where(samples, index))
 
 
-def _where(samples: Sequence[_Document], place: int) -> str:
+def _where(samples: Sequence[_Document], index: int) -> str:
     """Name a sample."""
-    return f"samples[{place}] ({samples[place]['image']})"
+    return f"samples[{index}] ({samples[index]['image']})"
 
 
 def _is_list_of(kind: type, value: object) -> bool:

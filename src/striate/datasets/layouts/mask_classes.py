@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from striate.errors import DataError, ImageError, listing, nearest
-from striate.images.mask_files import Colour, MaskSeen, look_at_greys, look_at_mask
+from striate.errors import ConfigError, DataError, ImageError, listing, nearest
+from striate.images.mask_files import Colour, MaskContent, scan_greys, scan_mask
 from striate.images.masks import MOST_CLASSES, UNKNOWN, MaskReading, coloured_for_threshold
-from striate.images.sources import NO_LABEL
+from striate.images.planes import NO_LABEL
 from striate.system.progress import progress_bar
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _MAPS = ("classes.json", "colors.json", "colours.json")
 _MEANS_NO_LABEL = {"void", "ignore", "ignored", "unlabeled", "unlabelled", "no label"}
 _EXAMPLE = '{"background": "#000000", "object": "#ffffff"}'
-_TWO = ("background", "object")  # what a threshold parts, where nothing else names it
+_TWO = ("background", "object")  # the classes of a threshold, where nothing else names them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ def read_classes(
 ) -> MaskClasses:
     """Find out what the values or colours of masks are called.
 
-    `classes.txt` has a name a line; the first line is that of value 0. `classes.json` (or `colors.json`,
+    `classes.txt` has one name per line; the first line is that of value 0. `classes.json` (or `colors.json`,
     `colours.json`) maps names to colours, `"#804080"` or `[128, 64, 128]`, in the order of their values. Where both
     are there they must have the same names, and `classes.txt` says their order. Where none is, values are looked up
     in all masks, and are names themselves. Classes called void, ignore, ignored, unlabeled or no label are none.
@@ -62,7 +62,7 @@ def read_classes(
         DataError: these files make no sense, or the masks do not fit them.
     """
     if threshold is not None:
-        return _parted_by(threshold, root, masks)
+        return _split_by_threshold(threshold, root, masks)
     names, colours = _named_classes(root)
     ignored = _ignored(root, names, colours, ignore)
     greys_are_colours = bool(colours) and all(len(set(colour)) == 1 for colour in colours.values())
@@ -73,7 +73,7 @@ def read_classes(
         ignored.names |= {names[value] for value in ignored.values if value < len(names)}
     kept = tuple(name for name in names if name not in ignored.names)
     if not kept or len(kept) > MOST_CLASSES:
-        raise DataError(f"{root}: {len(kept)} classes; wanted: 1 to {MOST_CLASSES} that are not ignored.")
+        raise DataError(str(root), f"{len(kept)} classes", f"wanted: 1 to {MOST_CLASSES} that are not ignored")
     index = {name: kept.index(name) if name in kept else NO_LABEL for name in names}
     by_value = [index[name] for name in names][:NO_LABEL] + [UNKNOWN] * (256 - len(names[:NO_LABEL]))
     for value in ignored.values:
@@ -88,7 +88,7 @@ def read_classes(
     )
 
 
-def _parted_by(threshold: int, root: Path, masks: Sequence[Path]) -> MaskClasses:
+def _split_by_threshold(threshold: int, root: Path, masks: Sequence[Path]) -> MaskClasses:
     """Name the two classes that a threshold makes of greys, the darker one first."""
     names, colours = _named_classes(root)
     if len(names) != 2:
@@ -97,29 +97,31 @@ def _parted_by(threshold: int, root: Path, masks: Sequence[Path]) -> MaskClasses
         names, colours = list(_TWO), {}
     elif colours and all(len(set(colour)) == 1 for colour in colours.values()):
         names.sort(key=colours.__getitem__)
-    _check_parted(threshold, root, masks)
+    _check_threshold(threshold, root, masks)
     shown = tuple(colours[name] for name in names if colours)
     return MaskClasses(classes=tuple(names), colours=shown, reading=MaskReading(threshold=threshold))
 
 
-def _check_parted(threshold: int, root: Path, masks: Sequence[Path]) -> None:
-    """Refuse coloured masks, and a threshold that all greys are on one side of; looking stops where both are seen."""
-    found: set[int] = set()
+def _check_threshold(threshold: int, root: Path, masks: Sequence[Path]) -> None:
+    """Refuse coloured masks, and a threshold that all greys are on one side of; stops when both sides are seen."""
+    greys: set[int] = set()
     for path in masks:
         try:
-            seen = look_at_greys(path)
+            seen = scan_greys(path)
         except ImageError:
             continue  # decoding says what is wrong with it
         if seen.colours:
-            raise DataError(f"{path}: {coloured_for_threshold(seen.colours)}")
-        found |= set(seen.values)
-        if min(found) < threshold <= max(found):
+            raise DataError(str(path), *coloured_for_threshold(seen.colours))
+        greys |= set(seen.values)
+        if min(greys) < threshold <= max(greys):
             return
-    if found:
-        side = "below it" if max(found) < threshold else "not below it"
+    if greys:
+        side = "below it" if max(greys) < threshold else "not below it"
+        values = listing(sorted(greys), 5)
         raise DataError(
-            f"{root}: --threshold {threshold} leaves one class, as all values in masks ({listing(sorted(found), 5)}) "
-            f"are {side}; give one between those of two classes."
+            str(root),
+            f"--threshold {threshold} leaves one class, as all values in masks ({values}) are {side}",
+            "give a threshold between the values of two classes",
         )
 
 
@@ -127,7 +129,7 @@ def _named_classes(root: Path) -> tuple[list[str], dict[str, Colour]]:
     """Read the names of classes in order, and their colours; nothing where there are no such files."""
     maps = [root / name for name in _MAPS if (root / name).is_file()]
     if len(maps) > 1:
-        raise DataError(f"{root}: {listing(path.name for path in maps)} are all there; keep one of them.")
+        raise DataError(str(root), f"{listing(path.name for path in maps)} are all there", "keep one of them")
     colours = _read_map(maps[0]) if maps else {}
     listed = root / "classes.txt"
     if not listed.is_file():
@@ -135,20 +137,22 @@ def _named_classes(root: Path) -> tuple[list[str], dict[str, Colour]]:
     names = _read_names(listed)
     if colours and set(colours) != set(names):
         differing = sorted(set(colours) ^ set(names))
-        raise DataError(f"{listed} and {maps[0].name}: only one of them has {listing(differing)}; make them agree.")
+        where = f"{listed} and {maps[0].name}"
+        raise DataError(where, f"only one of them has {listing(differing)}", "make them agree")
     return names, colours
 
 
 def _read_names(path: Path) -> list[str]:
-    """Read one name a line."""
+    """Read one name per line."""
     names = [line.strip() for line in _text(path).rstrip().splitlines()]
     if not names:
-        raise DataError(f"{path}: there is nothing in it; wanted: the name of a class a line.")
+        raise DataError(str(path), "there is nothing in it", "write the name of one class per line")
     for line, name in enumerate(names, start=1):
+        where = f"{path}, line {line}"
         if not name:
-            raise DataError(f"{path}: line {line} is empty; wanted: the name of the class with the value {line - 1}.")
+            raise DataError(where, "is empty", f"give the name of the class with the value {line - 1}")
         if name in names[: line - 1]:
-            raise DataError(f"{path}: line {line} has {name!r} again; wanted: a name of its own for each class.")
+            raise DataError(where, f"has {name!r} again", "give each class its own name")
     return names
 
 
@@ -158,28 +162,29 @@ def _read_map(path: Path) -> dict[str, Colour]:
     try:
         entries = json.loads(_text(path), object_pairs_hook=lambda pairs: pairs)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: no JSON ({error}); {wanted}.") from None
+        raise DataError(str(path), f"no JSON ({error})", wanted) from None
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, tuple) for entry in entries):
-        raise DataError(f"{path}: no object of names and colours; {wanted}.")
-    found: dict[str, Colour] = {}
+        raise DataError(str(path), "no object of names and colours", wanted)
+    colours: dict[str, Colour] = {}
     for name, value in entries:
         colour = _colour(value)
         if colour is None:
-            raise DataError(f"{path}: {name!r} has the colour {json.dumps(value)}; {wanted}, or [128, 64, 128].")
-        if not name.strip() or name.strip() in found:
-            raise DataError(f"{path}: {name!r} is there twice, or empty; wanted: a name of its own for each class.")
-        if colour in found.values():
-            same = next(known for known in found if found[known] == colour)
-            raise DataError(f"{path}: {same!r} and {name!r} have one colour; wanted: one of its own for each class.")
-        found[name.strip()] = colour
-    return found
+            what = f"{name!r} has the colour {json.dumps(value)}"
+            raise DataError(str(path), what, f"{wanted}, or [128, 64, 128]")
+        if not name.strip() or name.strip() in colours:
+            raise DataError(str(path), f"{name!r} is there twice, or empty", "give each class its own name")
+        if colour in colours.values():
+            same = next(known for known in colours if colours[known] == colour)
+            raise DataError(str(path), f"{same!r} and {name!r} have one colour", "give each class its own colour")
+        colours[name.strip()] = colour
+    return colours
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError(f"{path}: no text in UTF-8; save it as such.") from None
+        raise DataError(str(path), "is not UTF-8 text", "save it as UTF-8") from None
 
 
 def _colour(value: object) -> Colour | None:
@@ -194,81 +199,83 @@ def _colour(value: object) -> Colour | None:
 
 def _ignored(root: Path, names: list[str], colours: dict[str, Colour], ignore: tuple[str, ...]) -> _Ignored:
     """Settle what is no label: what is called so, and what the user names."""
-    found = _Ignored()
-    found.names = {name for name in names if re.sub("[ _-]+", " ", name).casefold() in _MEANS_NO_LABEL}
-    if found.names:
+    ignored = _Ignored()
+    ignored.names = {name for name in names if re.sub("[ _-]+", " ", name).casefold() in _MEANS_NO_LABEL}
+    if ignored.names:
         logger.info(
-            f"{root}: counts as no label: {listing(sorted(found.names))} (give it another name to make it a class)"
+            f"{root}: counts as no label: {listing(sorted(ignored.names))} (give it another name to make it a class)"
         )
     owners = {colour: name for name, colour in colours.items()}
     for text in ignore:
         colour = _colour(text)
         if text in names:
-            found.names.add(text)
+            ignored.names.add(text)
         elif colour is not None:
             if colour in owners:
-                found.names.add(owners[colour])
-            found.colours |= {colour} - set(owners)
+                ignored.names.add(owners[colour])
+            ignored.colours |= {colour} - set(owners)
         elif re.fullmatch("[0-9]{1,3}", text) and int(text) <= NO_LABEL:
-            found.names |= set(names[int(text) : int(text) + 1])
-            found.values.add(int(text))
+            ignored.names |= set(names[int(text) : int(text) + 1])
+            ignored.values.add(int(text))
         else:
-            raise DataError(
-                f"--ignore {text}: no class of {root}{nearest(text, names)}; "
-                "wanted: a class, a value from 0 to 255, or a colour such as #804080."
+            raise ConfigError(
+                "ignore",
+                f"{text} is no class of {root}{nearest(text, names)}",
+                "give a class, a value from 0 to 255, or a colour such as #804080",
             )
-    return found
+    return ignored
 
 
-def _check_values(root: Path, masks: Sequence[Path], *, greys_are_colours: bool, mapped: bool) -> MaskSeen:
+def _check_values(root: Path, masks: Sequence[Path], *, greys_are_colours: bool, mapped: bool) -> MaskContent:
     """Refuse masks that need colours, or hold nothing but 0 and 255; return what the first mask holds.
 
-    Looking stops at the first mask that tells, which most often is the first.
+    Stops at the first mask that tells, which most often is the first.
     """
-    first, found = None, set()
+    first, values = None, set()
     for path in masks:
         try:
-            seen = look_at_mask(path)
+            seen = scan_mask(path)
         except ImageError:
             continue  # decoding says what is wrong with it
         first = first or seen
         _refuse_colours(root, path, seen, mapped=mapped)
-        found |= set(seen.values)
-        if (mapped and (seen.colours or seen.palette or greys_are_colours)) or not found <= {0, NO_LABEL}:
+        values |= set(seen.values)
+        if (mapped and (seen.colours or seen.palette or greys_are_colours)) or not values <= {0, NO_LABEL}:
             return first
-    _refuse_only_255(root, found)
-    return first or MaskSeen()
+    _refuse_only_255(root, values)
+    return first or MaskContent()
 
 
-def _find_classes(root: Path, masks: Sequence[Path], ignored: set[int]) -> tuple[list[str], MaskSeen]:
+def _find_classes(root: Path, masks: Sequence[Path], ignored: set[int]) -> tuple[list[str], MaskContent]:
     """Name classes by the values in all masks; also return what the first mask holds."""
-    found: set[int] = set()
-    first: MaskSeen | None = None
+    values: set[int] = set()
+    first: MaskContent | None = None
     failure: ImageError | None = None
     with progress_bar("looking for classes", len(masks)) as advance:
         for path in masks:
             advance(1)
             try:
-                seen = look_at_mask(path)
+                seen = scan_mask(path)
             except ImageError as error:
                 failure = failure or error  # decoding says what is wrong with it
                 continue
             _refuse_colours(root, path, seen, mapped=False)
             if seen.values[-1] > NO_LABEL or seen.values[0] < 0:
                 stray = next(value for value in reversed(seen.values) if not 0 <= value <= NO_LABEL)
-                raise DataError(f"{path}: the value {stray}; wanted: 0 to 254 for classes, 255 for no label.")
+                raise DataError(str(path), f"the value {stray}", "use 0 to 254 for classes, 255 for no label")
             first = first or seen
-            found |= set(seen.values)
+            values |= set(seen.values)
     if first is None and failure is not None:
         raise failure
-    classes = sorted(found - ignored)
-    _refuse_only_255(root, found)
+    classes = sorted(values - ignored)
+    _refuse_only_255(root, values)
     highest = classes[-1] if classes else 0
     if len(classes) < (highest + 1) / 2:
-        middle = (sum(found) + 1) // 2 if len(found) == 2 else "N"
+        middle = (sum(values) + 1) // 2 if len(values) == 2 else "N"
         raise DataError(
-            f"{root}: masks hold only the values {listing(classes, 5)}, which are no indices of classes; "
-            f"give --threshold {middle} for two classes, or say what they mean in classes.json, such as {_EXAMPLE}."
+            str(root),
+            f"masks hold only the values {listing(classes, 5)}, which are no indices of classes",
+            f"give --threshold {middle} for two classes, or say what they mean in classes.json, such as {_EXAMPLE}",
         )
     span = f"0 to {highest}" if highest else "only 0"
     unseen = listing(sorted(set(range(highest)) - set(classes)))
@@ -276,30 +283,34 @@ def _find_classes(root: Path, masks: Sequence[Path], ignored: set[int]) -> tuple
         f"{root}: classes are the values found in masks, {span}{f' (but no {unseen})' if unseen else ''}; "
         "classes.txt can name them, one a line"
     )
-    return [str(value) for value in range(highest + 1)], first or MaskSeen()
+    return [str(value) for value in range(highest + 1)], first or MaskContent()
 
 
-def _refuse_colours(root: Path, path: Path, seen: MaskSeen, *, mapped: bool) -> None:
+def _refuse_colours(root: Path, path: Path, seen: MaskContent, *, mapped: bool) -> None:
     if seen.colours and not mapped:
         raise DataError(
-            f"{path}: a mask in colours ({listing(seen.colours, 5)}), and nothing says which class each is; "
-            f"write them to {root / 'classes.json'}, such as {_EXAMPLE}."
+            str(path),
+            f"a mask in colours ({listing(seen.colours, 5)}), and nothing says which class each is",
+            f"write them to {root / 'classes.json'}, such as {_EXAMPLE}",
         )
 
 
 def _refuse_only_255(root: Path, values: set[int]) -> None:
     if values == {NO_LABEL}:
         raise DataError(
-            f"{root}: masks hold nothing but 255, which means no label; label some pixels, with 0 to 254 for classes."
+            str(root),
+            "masks hold nothing but 255, which means no label",
+            "label some pixels, with 0 to 254 for classes",
         )
     if values == {0, NO_LABEL}:
         raise DataError(
-            f"{root}: masks hold only 0 and 255, and 255 means no label; if it is a class, give --threshold 128, "
-            f"or say so by colours in classes.json: {_EXAMPLE}."
+            str(root),
+            "masks hold only 0 and 255, and 255 means no label",
+            f"if it is a class, give --threshold 128, or say so by colours in classes.json: {_EXAMPLE}",
         )
 
 
-def _of_palette(seen: MaskSeen, values: Sequence[int]) -> list[Colour]:
-    """Return the colours of some of a palette's indices, if they can be told apart; else none."""
+def _of_palette(seen: MaskContent, values: Sequence[int]) -> list[Colour]:
+    """Return the colours of a palette's indices, if they can be told apart; else none."""
     colours = [seen.palette[value] for value in values if value < len(seen.palette)]
     return colours if len(colours) == len(values) == len(set(colours)) else []

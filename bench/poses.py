@@ -49,7 +49,7 @@ def main(words: list[str]) -> None:
     run, dataset = st.load(given.run), st.open_data(given.data)
     samples = dataset.split("val")
     labels = samples.labels
-    paths = [samples.pictures.files(place)[0] for place in range(len(samples))]
+    paths = [samples.images.paths[place] for place in range(len(samples))]
     found = [prediction for _, prediction in run.predictions(paths)]
     errors = np.array(
         [

@@ -52,7 +52,8 @@ def main(words: list[str]) -> None:
         name, _, corner = text.partition("@")
         left, top = (int(part) for part in corner.split(",")) if corner else (120, 60)
         box = (left, top, left + _SIDE, top + _SIDE)
-        picture, mask = samples.pictures.files(next(i for i, known in enumerate(samples.names) if name in known))
+        index = next(i for i, known in enumerate(samples.names) if name in known)
+        picture, mask = samples.images.paths[index], samples.labels.masks.paths[index]
         with Image.open(picture) as opened, Image.open(mask) as truth:
             image, labels = opened.convert("RGB"), np.array(truth)
         labels = np.where(labels < len(colours), labels, 255).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -16,14 +17,15 @@ import striate as st
 from striate.batching.augmentation import POLICIES, Policy, SampledAugmentation, draw
 from striate.batching.batches import Batches
 from striate.batching.targets import JointTargets
-from striate.batching.warp import move_images, move_masks, sampling_grid
+from striate.batching.warp import move_images, move_planes, sampling_grid
 from striate.cache.pixels import HeldPixels
 from striate.datasets.labels import ClassLabels, JointLabels, Labels, MaskLabels
 from striate.datasets.store import Keep, Store
 from striate.images.decode import MAX_PIXELS
+from striate.images.masks import MaskFiles, MaskReading
+from striate.images.planes import NO_LABEL
 from striate.images.preprocessing import Preprocessing
 from striate.images.resize import FITS
-from striate.images.sources import NO_LABEL
 from striate.tasks.skeleton import Skeleton
 from striate.training import config
 
@@ -56,6 +58,10 @@ def make_batches(images: np.ndarray, labels: Labels, masks: np.ndarray | None = 
     return Batches(store=store, preprocessing=form, batch_size=samples + 1, device=CPU, classes=classes)
 
 
+def mask_labels(samples: int) -> MaskLabels:
+    return MaskLabels(MaskFiles([Path()] * samples, MaskReading()))  # their planes are decoded already
+
+
 def exact_warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Bilinear resampling in float64, the border repeated, by scipy; its coordinates are (row, column) of centres."""
     back = np.linalg.inv(matrix)
@@ -80,7 +86,7 @@ def test_moved_masks_take_the_nearest_label_and_none_from_outside():
     masks[:, :3] = NO_LABEL
     matrices = make_moves(EVERY).matrices
     grid = sampling_grid(matrices, (20, 30), (20, 30), CPU)
-    moved = move_masks(torch.from_numpy(masks), grid).numpy()
+    moved = move_planes(torch.from_numpy(masks), grid).numpy()
     y, x = np.mgrid[:20, :30] + 0.5
     outside = doubtful = 0
     for sample in range(12):
@@ -209,7 +215,7 @@ def test_joints_that_are_not_known_are_no_nan_in_a_batch():
 def test_a_mask_stays_on_its_image():
     masks = np.random.default_rng(1).integers(0, 4, (6, 1, 4, 6), dtype=np.uint8).repeat(16, 2).repeat(16, 3)[:, 0]
     images = (masks * 60)[..., None]
-    (batch,) = make_batches(images, MaskLabels(6), masks).shuffled(0, 0, Policy(flip=0.5, rotate_deg=30, scale=1.4))
+    (batch,) = make_batches(images, mask_labels(6), masks).shuffled(0, 0, Policy(flip=0.5, rotate_deg=30, scale=1.4))
     labelled = batch.targets != NO_LABEL
     same = (batch.images[:, 0] * 255 - batch.targets * 60).abs() < 30
     assert 0.5 < labelled.float().mean() < 1
@@ -278,7 +284,7 @@ def test_shares_of_classes_are_the_shares_of_pixels():
     assert sum(cut) > 3
 
 
-@pytest.mark.parametrize("labels", [ClassLabels(np.arange(20)), MaskLabels(20)])
+@pytest.mark.parametrize("labels", [ClassLabels(np.arange(20)), mask_labels(20)])
 def test_what_happens_to_a_sample_depends_on_seed_and_epoch(labels):
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
     masks = images[..., 0] if isinstance(labels, MaskLabels) else None
@@ -310,8 +316,8 @@ def test_a_policy_leaves_labels_true():
     assert strong.valid_for(st.open_data("mnist").samples.labels, mirror_safe=False).flip == 0
     assert strong.valid_for(joints, mirror_safe=True).shear_deg == 0
     assert strong.valid_for(joints, mirror_safe=True).mixup == 0
-    assert strong.valid_for(MaskLabels(3), mirror_safe=True).mixup == 0
-    assert strong.valid_for(MaskLabels(3), mirror_safe=True).shear_deg > 0
+    assert strong.valid_for(mask_labels(3), mirror_safe=True).mixup == 0
+    assert strong.valid_for(mask_labels(3), mirror_safe=True).shear_deg > 0
     assert strong.valid_for(ClassLabels(np.arange(3)), mirror_safe=True) == strong
 
 

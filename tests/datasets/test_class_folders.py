@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from tests.support import raises
 
 import striate as st
-from striate.datasets.dataset import hold_out
+from striate.datasets.splits import hold_out
 from striate.errors import DataError
 
 
@@ -21,7 +22,7 @@ def test_classes_are_in_natural_order(colour_folders):
 
 def test_without_splits_about_a_fifth_is_held_out_of_every_class(colour_folders):
     data = st.open_data(colour_folders(images=100))
-    assert data.published is None
+    assert data.official_split is None
     targets = data.split("val").labels.targets
     assert len(data.split("train")) + len(data.split("val")) == 300
     assert 40 <= len(targets) <= 80
@@ -68,7 +69,7 @@ def test_a_validation_folder_is_taken_as_it_is(colour_folders, name):
     root = colour_folders("data/train").parent
     colour_folders(f"data/{name}", images=3, classes=("blue", "green"))
     data = st.open_data(root)
-    assert (len(data.split("train")), len(data.split("val")), data.published) == (36, 6, "val")
+    assert (len(data.split("train")), len(data.split("val")), data.official_split) == (36, 6, "val")
     assert [data.classes[target] for target in data.split("val").labels.targets] == ["blue"] * 3 + ["green"] * 3
 
 
@@ -76,7 +77,7 @@ def test_beside_a_test_folder_some_training_images_are_set_aside_to_choose_by(co
     root = colour_folders("data/train", images=100).parent
     colour_folders("data/test", images=5)
     data = st.open_data(root)
-    assert data.published == "test"
+    assert data.official_split == "test"
     assert len(data.split("test")) == 15
     assert len(data.split("train")) + len(data.split("val")) == 300
     assert 15 <= len(data.split("val")) <= 50
@@ -130,40 +131,40 @@ def remove_train_classes(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("spoil", "error"),
     [
-        (add_text, r"notes\.txt: no image; move"),
-        (add_empty_file, r"empty\.jpg: no image; move"),
-        (add_empty_class, r"violet: the class is empty; add images or remove"),
-        (add_class_to_val, r"val/red: train has no class 'red' \(did you mean rde\?\)"),
-        (add_second_val, r"val, valid are all there; keep one"),
-        (remove_train_classes, r"train: there are no class folders; wanted"),
+        (add_text, {"where": r"notes\.txt", "what": "no image", "fix": "move"}),
+        (add_empty_file, {"where": r"empty\.jpg", "what": "no image", "fix": "move"}),
+        (add_empty_class, {"where": "violet", "what": "the class is empty", "fix": "add images or remove"}),
+        (add_class_to_val, {"where": "val/red", "what": r"train has no class 'red' \(did you mean rde\?\)"}),
+        (add_second_val, {"what": "val, valid are all there", "fix": "keep one"}),
+        (remove_train_classes, {"where": "train", "what": "there are no class folders", "fix": "wanted"}),
     ],
 )
-def test_what_is_wrong_is_named_with_the_way_out(colour_folders, spoil, message):
+def test_what_is_wrong_is_named_with_the_way_out(colour_folders, spoil, error):
     root = colour_folders("data/train").parent
     colour_folders("data/val")
     assert st.open_data(root).classes
     spoil(root)
-    with pytest.raises(DataError, match=message):
+    with raises(DataError, **error):
         st.open_data(root)
 
 
 @pytest.mark.parametrize(
-    ("location", "message"),
+    ("location", "error"),
     [
-        ("nowhere", "nowhere: no such folder or file"),
-        ("mnits", r"no such folder or file \(did you mean mnist\?\)"),
-        ("file.txt", r"file\.txt: no layout that striate knows\. Wanted: "),
-        ("bare", r"bare: no layout that striate knows\. Wanted: .*FOLDER/<class>/"),
-        ("n" * 300, "cannot be read"),
+        ("nowhere", {"where": "nowhere", "what": "no such folder or file"}),
+        ("mnits", {"what": r"no such folder or file \(did you mean mnist\?\)"}),
+        ("file.txt", {"where": r"file\.txt", "what": r"no layout that striate knows", "fix": "^wanted: "}),
+        ("bare", {"where": "bare", "what": r"no layout that striate knows", "fix": "FOLDER/<class>/"}),
+        ("n" * 300, {"what": "cannot be read"}),
     ],
 )
-def test_what_is_no_data_set_is_said_to_be_none(tmp_path, monkeypatch, location, message):
+def test_what_is_no_data_set_is_said_to_be_none(tmp_path, monkeypatch, location, error):
     monkeypatch.chdir(tmp_path)
     Path("file.txt").touch()
     Path("bare").mkdir()
-    with pytest.raises(DataError, match=message):
+    with raises(DataError, **error):
         st.open_data(location)
 
 
@@ -174,24 +175,24 @@ def rename_splits(root: Path, **names: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("names", "message"),
+    ("names", "error"),
     [
-        ({"train": "Train", "val": "Test"}, "Test, Train, and no train"),
-        ({"train": "training", "val": "testing"}, "testing, training, and no train"),
-        ({"val": "Val"}, r"Val\? Call splits"),
-        ({"val": "dev"}, r"dev\? Call splits train, val and test"),
+        ({"train": "Train", "val": "Test"}, {"what": "Test, Train: .* and no train"}),
+        ({"train": "training", "val": "testing"}, {"what": "testing, training: .* and no train"}),
+        ({"val": "Val"}, {"what": "Val: named like splits", "fix": "call splits"}),
+        ({"val": "dev"}, {"what": "dev: named like splits", "fix": "call splits train, val and test"}),
     ],
 )
-def test_what_looks_like_a_split_is_not_taken_for_a_class_nor_passed_over(colour_folders, names, message):
+def test_what_looks_like_a_split_is_not_taken_for_a_class_nor_passed_over(colour_folders, names, error):
     root = colour_folders("data/train").parent
     colour_folders("data/val")
-    with pytest.raises(DataError, match=message):
+    with raises(DataError, **error):
         st.open_data(rename_splits(root, **names))
 
 
 def test_a_class_may_be_called_test_but_not_train(colour_folders, capsys):
     assert st.open_data(colour_folders("ab", classes=("control", "test"))).classes == ("control", "test")
-    with pytest.raises(DataError, match="train has no class folders; if it is a class itself"):
+    with raises(DataError, what="train has no class folders", fix="if it is a class itself"):
         st.open_data(colour_folders("vehicles", classes=("car", "bus", "train")))
     root = colour_folders("data/train").parent
     (root / "docs").mkdir()
@@ -243,21 +244,21 @@ def test_images_behind_links_count_and_circles_end(colour_folders, tmp_path):
 def test_a_folder_named_as_a_sample_is_not_mistaken_for_it(colour_folders, tmp_path, monkeypatch):
     colour_folders("mnist")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"write \./mnist"):
+    with raises(DataError, fix=r"write \./mnist"):
         st.open_data("mnist")
     assert st.open_data("./mnist").classes == ("blue", "green", "red")
 
 
 def test_one_class_alone_cannot_be_trained_but_can_be_listed(colour_folders):
     data = st.open_data(colour_folders(classes=("red",)))
-    with pytest.raises(DataError, match="one class only"):
+    with raises(DataError, what="one class only"):
         data.check_trainable()
 
 
 def test_one_image_a_class_is_too_little_to_hold_any_out(colour_folders):
     data = st.open_data(colour_folders(images=1))
     assert (len(data.splits["train"]), len(data.splits["val"])) == (3, 0)
-    with pytest.raises(DataError, match="too few"):
+    with raises(DataError, what="too few"):
         data.check_trainable()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 from tests.datasets.joint_documents import NAN, Document, change, rename, without, write
+from tests.support import raises
 
 from striate.datasets.layouts import coco, joints
-from striate.datasets.layouts._people import CroppedFiles
 from striate.errors import DataError, ImageError
+from striate.images.crops import CroppedFiles
 from striate.images.resize import ImageSpec
 from striate.images.sources import ImageFiles
 
@@ -58,23 +60,23 @@ def people(tmp_path: Path) -> Document:
 
 def test_people_of_one_image_are_cut_out_and_their_joints_fall_on_the_right_pixels(tmp_path, people):
     data = coco.read(write(tmp_path, people, "people.json"))
-    labels, pictures = data.samples.labels, data.samples.pictures
+    labels, images = data.samples.labels, data.samples.images
     assert data.samples.names == ("7.png#1", "7.png#2", "8.png")
-    assert pictures.boxes_px.tolist() == [[20, 12, 40, 50], [64, 0, 80, 38], [0, 0, 24, 20]]
+    assert images.boxes_px.tolist() == [[20, 12, 40, 50], [64, 0, 80, 38], [0, 0, 24, 20]]
     assert labels.visible.tolist() == [[True] * 3, [True, False, True], [True] * 3]
     assert np.isnan(labels.xyz_mm).all()
     for index in range(3):
-        left, top, right, bottom = pictures.boxes_px[index].tolist()
+        left, top, right, bottom = images.boxes_px[index].tolist()
         form = ImageSpec(height_px=bottom - top, width_px=right - left, channels=3)
-        decoded = pictures.decode(index, form)
+        decoded = images.decode(index, form)
         assert decoded.source_size_px == (bottom - top, right - left)
-        assert pictures.header(index).size == (right - left, bottom - top)
-        fitted = labels.take(np.array([index])).fitted(np.array([decoded.source_size_px]), form)
+        assert images.header(index).size == (right - left, bottom - top)
+        fitted = labels.take(np.array([index])).resized(partial(np.array, [decoded.source_size_px]), form, images.where)
         known = fitted.uv_px[0][fitted.visible[0]]
         columns, rows = np.floor(known).astype(int).T
         np.testing.assert_array_equal(known % 1, 0.5)
-        np.testing.assert_array_equal(decoded.image[rows, columns], np.tile(DOT, (len(known), 1)))
-        assert (decoded.image[..., 0] > 0).sum() == len(known)
+        np.testing.assert_array_equal(decoded.pixels[rows, columns], np.tile(DOT, (len(known), 1)))
+        assert (decoded.pixels[..., 0] > 0).sum() == len(known)
 
 
 def test_a_picture_of_one_of_several_holds_all_labelled_keypoints_in_the_image(tmp_path, people):
@@ -82,29 +84,29 @@ def test_a_picture_of_one_of_several_holds_all_labelled_keypoints_in_the_image(t
     first, second = people["annotations"][:2]
     first["keypoints"][3:6] = [33, 48, 1]
     second["keypoints"][3:6] = [60, 60, 1]
-    boxes = coco.read(write(tmp_path, people, "people.json")).samples.pictures.boxes_px
+    boxes = coco.read(write(tmp_path, people, "people.json")).samples.images.boxes_px
     assert boxes[:2].tolist() == [[20, 12, 40, 50], [60, 0, 80, 50]]
     first["bbox"] = [22, 16, 16, 20]
     data = coco.read(write(tmp_path, people, "people.json"))
-    assert data.samples.pictures.boxes_px[0].tolist() == [20, 13, 40, 49]
+    assert data.samples.images.boxes_px[0].tolist() == [20, 13, 40, 49]
     np.testing.assert_array_equal(data.samples.labels.uv_px[0, 1], [13.5, 35.5])
 
 
 def test_two_people_of_one_image_are_two_pictures(tmp_path, people):
-    pictures = coco.read(write(tmp_path, people, "people.json")).samples.pictures
-    assert isinstance(pictures, CroppedFiles)
-    assert pictures.files(0) == ()
-    assert pictures.content(0) != pictures.content(1)
-    assert pictures.content(1) == pictures.take(np.array([1])).content(0)
-    assert pictures.where(1).endswith("7.png (64,0 to 80,38)")
-    grey = pictures.decode(1, ImageSpec(height_px=8, width_px=8, channels=1))
-    assert grey.image.shape == (8, 8, 1)
+    images = coco.read(write(tmp_path, people, "people.json")).samples.images
+    assert isinstance(images, CroppedFiles)
+    assert images.content(0).file == images.content(1).file == tmp_path / "7.png"
+    assert images.content(0) != images.content(1)
+    assert images.content(1) == images.take(np.array([1])).content(0)
+    assert images.where(1).endswith("7.png (64,0 to 80,38)")
+    grey = images.decode(1, ImageSpec(height_px=8, width_px=8, channels=1))
+    assert grey.pixels.shape == (8, 8, 1)
 
 
 def test_one_person_an_image_is_the_whole_image(tmp_path, people):
     people["annotations"] = people["annotations"][1:]
     data = coco.read(write(tmp_path, people, "people.json"))
-    assert isinstance(data.samples.pictures, ImageFiles)
+    assert isinstance(data.samples.images, ImageFiles)
     assert data.samples.names == ("7.png", "8.png")
     np.testing.assert_array_equal(data.samples.labels.uv_px[0], [[70.5, 10.5], [np.nan, np.nan], [79.5, 30.5]])
     assert (data.skeleton.parents, data.skeleton.mirror, data.mirror_safe) == ((-1, 0, 1), ((1, 2),), True)
@@ -118,20 +120,20 @@ def test_crowds_and_people_without_keypoints_are_no_samples_but_others_are_cut_o
     people["annotations"].append({"id": 2, "image_id": 8, "category_id": 2, "bbox": [1, 2, 3, 4]})
     data = coco.read(write(tmp_path, people, "people.json"))
     assert data.samples.names == ("7.png#1", "8.png#1")
-    assert data.samples.pictures.boxes_px.tolist() == [[64, 0, 80, 38], [0, 0, 13, 16]]
+    assert data.samples.images.boxes_px.tolist() == [[64, 0, 80, 38], [0, 0, 13, 16]]
     assert "passed over 2 people" in capsys.readouterr().err
 
 
 def test_an_image_of_another_size_than_annotated_is_refused(tmp_path, people):
-    pictures = coco.read(write(tmp_path, people, "people.json")).samples.pictures
+    images = coco.read(write(tmp_path, people, "people.json")).samples.images
     Image.new("RGB", (40, 25)).save(tmp_path / "7.png")
     form = ImageSpec(height_px=8, width_px=8, channels=3)
-    for attempt in (lambda: pictures.header(1), lambda: pictures.decode(1, form)):
-        with pytest.raises(ImageError, match=r"7\.png: its 40x25 pixels do not hold the part 64,0 to 80,38; wanted"):
+    for attempt in (lambda: images.header(1), lambda: images.decode(1, form)):
+        with raises(ImageError, where=r"7\.png", what="its 40x25 pixels do not hold the part 64,0 to 80,38"):
             attempt()
     (tmp_path / "7.png").write_bytes(b"x")
-    with pytest.raises(ImageError, match=r"7\.png: no image"):
-        pictures.decode(1, form)
+    with raises(ImageError, where=r"7\.png", what="no image"):
+        images.decode(1, form)
 
 
 def test_a_turned_image_is_cut_upright(tmp_path):
@@ -140,9 +142,9 @@ def test_a_turned_image_is_cut_upright(tmp_path):
     exif = Image.Exif()
     exif[274] = 6  # stored turned to the left: a quarter to the right makes it upright
     Image.fromarray(np.rot90(pixels)).save(tmp_path / "a.png", exif=exif)
-    pictures = CroppedFiles([tmp_path / "a.png"], np.array([[20, 0, 30, 10]]))
-    decoded = pictures.decode(0, ImageSpec(height_px=10, width_px=10, channels=3))
-    assert decoded.image[3, 5].tolist() == [255, 255, 255]
+    images = CroppedFiles([tmp_path / "a.png"], np.array([[20, 0, 30, 10]]))
+    decoded = images.decode(0, ImageSpec(height_px=10, width_px=10, channels=3))
+    assert decoded.pixels[3, 5].tolist() == [255, 255, 255]
 
 
 @pytest.mark.parametrize("homes", [("train2017", "val2017"), ("images/train2017", "images/val2017"), ("images",) * 2])
@@ -167,16 +169,16 @@ def test_a_folder_as_coco_lays_it_out_has_its_splits(tmp_path, people, homes):
     assert data.name == tmp_path.name
     val["categories"][0]["keypoints"] = ["a", "b", "c"]
     write(tmp_path, val, "annotations/person_keypoints_val2017.json")
-    with pytest.raises(DataError, match="keypoints of train and val differ"):
+    with raises(DataError, what="keypoints of train and val differ"):
         coco.read(str(tmp_path))
     write(tmp_path, people, "annotations/person_keypoints_train2014.json")
-    with pytest.raises(DataError, match=r"train2014\.json, person_keypoints_train2017\.json are all there; keep one"):
+    with raises(DataError, what=r"train2014\.json, person_keypoints_train2017\.json are all there", fix="keep one"):
         coco.read(str(tmp_path))
 
 
 def test_a_folder_without_training_annotations_is_refused(tmp_path, people):
     write(tmp_path, people, "annotations/person_keypoints_val2017.json")
-    with pytest.raises(DataError, match="there is no annotations/person_keypoints_train"):
+    with raises(DataError, what="there is no annotations/person_keypoints_train"):
         coco.read(str(tmp_path))
 
 
@@ -184,47 +186,65 @@ FIRST = r"the annotation of the id 130"
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("spoil", "error"),
     [
-        (without("images"), r"people\.json: 'images' must be a list"),
+        (without("images"), {"where": r"people\.json, images", "what": "must be a list"}),
         (
             rename("categories", "category"),
-            r"'categories' must be a list of one object or more \(did you mean category",
+            {"where": "categories", "what": r"must be a list of one object or more \(did you mean category"},
         ),
-        (change("annotations", [1]), r"'annotations' must be a list of one object"),
-        (change("annotations", []), r"'annotations' must be a list of one object"),
-        (change("categories.0.keypoints", []), r"no category has keypoints; wanted: COCO's annotations of keypoints"),
-        (change("categories.0.keypoints", "nose"), r"keypoints must be a list of names"),
-        (change("categories.0.keypoints.1", "nose"), r"joints must be a list of different names"),
-        (change("categories.0.skeleton.1", [0, 1]), r"skeleton has the edge \[0, 1\]; wanted: .* 1 to 3"),
-        (change("categories.0.skeleton", 5), r"skeleton has the edge 5"),
+        (change("annotations", [1]), {"where": "annotations", "what": "must be a list of one object"}),
+        (change("annotations", []), {"where": "annotations", "what": "must be a list of one object"}),
+        (
+            change("categories.0.keypoints", []),
+            {"where": "categories", "what": "none has keypoints", "fix": "give COCO's annotations of keypoints"},
+        ),
+        (change("categories.0.keypoints", "nose"), {"what": "keypoints must be a list of names"}),
+        (change("categories.0.keypoints.1", "nose"), {"what": "joints must be a list of different names"}),
+        (
+            change("categories.0.skeleton.1", [0, 1]),
+            {"what": r"skeleton has the edge \[0, 1\]", "fix": "wanted: .* 1 to 3"},
+        ),
+        (change("categories.0.skeleton", 5), {"what": "skeleton has the edge 5"}),
         (
             change("categories.1", {"id": 2, "name": "person", "keypoints": ["x"]}),
-            r"several categories .*person, person",
+            {"where": "categories", "what": r"several have keypoints \(person, person"},
         ),
-        (change("categories.0.id", 5), r"nobody in it has keypoints"),
-        (change("images.1.id", 7), r"two images have the id 7"),
-        (change("images.1.id", [7]), r"an entry has the id \[7\]; wanted: a number"),
-        (change("images.1.file_name", None), r"the image of the id 8 has no file_name"),
-        (change("images.1.file_name", "x.png"), r"1 of 2 images are not there: x\.png\. Paths are relative to"),
-        (change("images.1.file_name", "people.json"), r"people\.json: no image"),
-        (change("images.1.file_name", "7.png"), r"two images are the same file, 7\.png"),
-        (change("images.0.width", None), r"image 7\.png: width and height must be numbers of pixels"),
-        (change("images.0.height", 0), r"image 7\.png: width and height"),
-        (change("annotations.0.image_id", 70), FIRST + r": there is no image of the id 70"),
-        (change("annotations.0.image_id", None), r"an entry has the image_id None"),
-        (change("annotations.0.keypoints", [1, 2, 2]), FIRST + r": keypoints must be 9 finite numbers, three for each"),
-        (change("annotations.0.keypoints.0", NAN), FIRST + r": keypoints must be 9 finite"),
-        (change("annotations.0.keypoints.0", True), FIRST + r": keypoints must be 9 finite"),
-        (change("annotations.0.keypoints.5", 3), FIRST + r": left_hip has v = 3; wanted: 0, 1 or 2"),
-        (change("annotations.0.bbox", None), FIRST + r": bbox is None; wanted: \[x, y, width, height\], in the image"),
-        (change("annotations.0.bbox", [200, 5, 10, 10]), FIRST + r": bbox is \[200, 5, 10, 10\]"),
-        (change("annotations.0.bbox", [20, 5, -10, 10]), FIRST + r": bbox is"),
+        (change("categories.0.id", 5), {"what": "nobody has keypoints"}),
+        (change("images.1.id", 7), {"where": "images", "what": "two have the id 7"}),
+        (change("images.1.id", [7]), {"what": r"an entry has the id \[7\]", "fix": "wanted: a number"}),
+        (change("images.1.file_name", None), {"what": "that of the id 8 has no file_name"}),
+        (change("images.1.file_name", "x.png"), {"what": r"1 of 2 images are not there: x\.png", "fix": "relative to"}),
+        (change("images.1.file_name", "people.json"), {"where": r"people\.json", "what": "no image"}),
+        (change("images.1.file_name", "7.png"), {"where": "images", "what": r"two are the same file, 7\.png"}),
+        (
+            change("images.0.width", None),
+            {"where": r"image 7\.png", "what": "width and height must be numbers of pixels"},
+        ),
+        (change("images.0.height", 0), {"where": r"image 7\.png", "what": "width and height"}),
+        (change("annotations.0.image_id", 70), {"where": FIRST, "what": "there is no image of the id 70"}),
+        (change("annotations.0.image_id", None), {"what": "an entry has the image_id None"}),
+        (
+            change("annotations.0.keypoints", [1, 2, 2]),
+            {"where": FIRST, "what": "keypoints must be 9 finite numbers, three for each"},
+        ),
+        (change("annotations.0.keypoints.0", NAN), {"where": FIRST, "what": "keypoints must be 9 finite"}),
+        (change("annotations.0.keypoints.0", True), {"where": FIRST, "what": "keypoints must be 9 finite"}),
+        (
+            change("annotations.0.keypoints.5", 3),
+            {"where": FIRST, "what": "left_hip has v = 3", "fix": "wanted: 0, 1 or 2"},
+        ),
+        (
+            change("annotations.0.bbox", None),
+            {"where": FIRST, "what": "bbox is None", "fix": r"wanted: \[x, y, width, height\], in the image"},
+        ),
+        (change("annotations.0.bbox", [200, 5, 10, 10]), {"where": FIRST, "what": r"bbox is \[200, 5, 10, 10\]"}),
+        (change("annotations.0.bbox", [20, 5, -10, 10]), {"where": FIRST, "what": "bbox is"}),
     ],
 )
-def test_what_is_wrong_with_coco_is_named_with_the_way_out(tmp_path, people, spoil, message):
+def test_what_is_wrong_with_coco_is_named_with_the_way_out(tmp_path, people, spoil, error):
     spoil(people)
-    with pytest.raises(DataError, match=message) as caught:
+    with raises(DataError, **error) as caught:
         coco.read(write(tmp_path, people, "people.json"))
     assert len(str(caught.value).splitlines()) == 1
 

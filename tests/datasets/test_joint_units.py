@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.datasets.joint_documents import SKELETON, Document, Spoil, write
+from tests.support import raises
 
 from striate.datasets.layouts import joints
 from striate.errors import DataError
@@ -17,7 +18,7 @@ from striate.errors import DataError
 
 @pytest.fixture
 def document(tmp_path: Path, picture) -> Document:
-    """Make six pictures of people who differ in size, as adults and children do."""
+    """Make six images of people who differ in size, as adults and children do."""
     picture(seed=0).save(tmp_path / "0.png")
     samples = []
     for index, size in enumerate((1, 0.9, 1.1, 0.5, 0.45, 1.2)):
@@ -53,7 +54,7 @@ def test_samples_in_another_unit_than_the_others_are_named_with_it(tmp_path, doc
     if unit == other:
         joints.read(location)
         return
-    with pytest.raises(DataError, match=rf"joints.json: samples\[\d\] \(\d.png\): .* looks like {other}, not {unit}"):
+    with raises(DataError, where=r"joints.json, samples\[\d\] \(\d.png\)", what=f"looks like {other}, not {unit}"):
         joints.read(location)
 
 
@@ -74,7 +75,7 @@ def test_a_sample_that_names_another_unit_is_refused(tmp_path, document, said: A
     document |= {"unit": unit}
     document["samples"][3]["unit"] = said
     document["samples"][1].pop("unit") if unit is None else None
-    with pytest.raises(DataError, match=r"samples\[3\] \(3.png\): its unit is .*; wanted: one unit for all"):
+    with raises(DataError, where=r"samples\[3\] \(3.png\)", what="its unit is", fix="use one unit for all"):
         joints.read(write(tmp_path, document))
     document["samples"][3].pop("unit")
     document["unit"] = "mm"
@@ -85,8 +86,8 @@ def test_a_sample_that_names_another_unit_is_refused(tmp_path, document, said: A
 def test_fractions_of_the_pictures_sides_are_refused_as_pixels(tmp_path, document):
     for entry in document["samples"]:
         entry["uv"] = [[u / 20, v / 10] for u, v in entry["uv"]]
-    document["samples"][1]["uv"][1] = [1.2, -0.1]  # just off its picture
-    with pytest.raises(DataError, match=r"uv is not above 1: .* fractions of the picture's sides; wanted: pixels"):
+    document["samples"][1]["uv"][1] = [1.2, -0.1]  # just off its image
+    with raises(DataError, what="uv is not above 1: .* fractions of the image's sides", fix="give uv in pixels"):
         joints.read(write(tmp_path, document))
     document["samples"][0]["uv"][0] = [12.5, 8]
     joints.read(write(tmp_path, document))
@@ -96,7 +97,7 @@ def test_one_joint_alone_is_relative_to_nothing(tmp_path, document):
     for entry in document["samples"]:
         entry["xyz"], entry["uv"] = entry["xyz"][:1], entry["uv"][:1]
     document |= {"joints": ["head"], "parents": [-1], "mirror": []}
-    with pytest.raises(DataError, match=r"xyz is relative to the root, .* wanted: two joints or more"):
+    with raises(DataError, where="joints", what="xyz is relative to the root", fix="give two joints or more"):
         joints.read(write(tmp_path, document))
     flat = json.loads(json.dumps(document))
     for entry in flat["samples"]:

@@ -115,13 +115,13 @@ def test_every_source_gives_pictures_labels_and_splits(opened):
     task, data = opened
     samples = data.samples
     assert data.task == task
-    assert isinstance(samples.pictures, SourceImages)
+    assert isinstance(samples.images, SourceImages)
     assert isinstance(samples.labels, Labels)
     assert len(set(samples.names)) == len(samples) >= COUNT
     assert {"train", "val"} <= set(data.splits)
     assert sorted(np.concatenate(list(data.splits.values())).tolist()) == list(range(len(samples)))
     assert bool(data.classes) == (data.skeleton is None)
-    assert samples.pictures.masked == (task == "segment")
+    assert (samples.labels.planes is not None) == (task == "segment")
 
 
 def test_every_sources_pictures_decode_to_one_form_and_from_a_part_to_the_same(opened):
@@ -131,11 +131,12 @@ def test_every_sources_pictures_decode_to_one_form_and_from_a_part_to_the_same(o
     kept = open_store(some, form, name="a", location="b").gather(np.arange(3))
     assert kept.images.shape == (3, 10, 14, 3)
     for place, index in enumerate((3, 1, 8)):
-        picture = data.samples.pictures.decode(index, form)
-        np.testing.assert_array_equal(kept.images[place], picture.image)
-        if kept.masks is not None:
-            np.testing.assert_array_equal(kept.masks[place], picture.mask)
-            assert set(picture.mask.ravel().tolist()) <= {*range(len(data.classes)), 255}
+        image, plane = data.samples.sources.decode(index, form)
+        np.testing.assert_array_equal(kept.images[place], image.pixels)
+        assert (kept.planes is None) == (plane is None)
+        if kept.planes is not None:
+            np.testing.assert_array_equal(kept.planes[place], plane.indices)
+            assert set(plane.indices.ravel().tolist()) <= {*range(len(data.classes)), 255}
 
 
 def test_every_layout_is_found_among_all_and_is_told_apart(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.support import raises
 
 import striate as st
 from striate.errors import DataError
@@ -34,5 +35,5 @@ def test_flowers_without_a_split_are_parted_by_class(unpacked):
 
 def test_data_for_another_task_are_refused_in_words(unpacked):
     root = next(unpacked("people3d.tar").rglob("joints.json")).parent
-    with pytest.raises(DataError, match="its task is pose, not classify"):
+    with raises(DataError, what="its task is pose, not classify"):
         st.open_data(root, task="classify")

@@ -15,6 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 from tests.made_dots import LINE, QUICK, point
+from tests.support import mistake, raises
 
 import striate as st
 from striate.cli import main
@@ -75,34 +76,57 @@ def shrunk(document: dict[str, Any]) -> None:
     document["samples"][3]["xyz"] = (0.1 * np.array(document["samples"][3]["xyz"])).tolist()
 
 
+SAMPLE = r"joints.json, samples\[3\] \(3.png\)$"
+
+
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("spoil", "error"),
     [
         (
             flat(of_joint("uv", [60, 5])),
-            r"3.png: l_hip is at \(60, 5\), off the image, which has 40x40 pixels",
+            {"where": "3.png$", "what": r"l_hip is at \(60, 5\), off the image, which has 40x40 pixels"},
         ),
-        (moved, r"0.png: .* off the image, .* so are \d+ joints, in 8 samples. Is uv in other pixels"),
-        (of_sample("uv", [[20, 20], [90, 5], [90, 6], [91, 7]]), r"3.png: l_hip is at .* Is uv in other pixels"),
-        (lambda d: d.update(parents=[-1, 2, 1, 0]), r"joints.json: the parents of l_hip lead in a loop"),
-        (lambda d: d.pop("mirror"), r"mirror: l_hip, r_hip: it is missing, .* would not swap them; add them to mirror"),
-        (lambda d: d.update(mirror=[]), r"mirror: l_hip, r_hip: it is missing"),
-        (flat(lambda d: d.pop("mirror")), r"mirror: l_hip, r_hip: it is missing"),
-        (shrunk, r"joints.json: samples\[3\] \(3.png\): limbs are .* looks like cm, not mm"),
-        (of_sample("unit", "m"), r"joints.json: samples\[3\] \(3.png\): its unit is \"m\""),
-        (of_joint("xyz", [float("nan"), 0, 0]), r"joints.json: samples\[3\] \(3.png\): xyz of l_hip is \[NaN"),
-        (of_joint("uv", [float("nan"), 0]), r"joints.json: samples\[3\] \(3.png\): uv of l_hip is \[NaN"),
-        (of_sample("xyz", [[0, 0, 0]] * 3), r"samples\[3\] \(3.png\): xyz has 3 entries; wanted: 4"),
-        (of_sample("visible", [0] * 4), r"samples\[3\] \(3.png\) has no joint that is visible"),
+        (
+            moved,
+            {
+                "where": "0.png$",
+                "what": r"off the image, .* so are \d+ joints, in 8 samples",
+                "fix": "is uv in other pixels",
+            },
+        ),
+        (
+            of_sample("uv", [[20, 20], [90, 5], [90, 6], [91, 7]]),
+            {"where": "3.png$", "what": "l_hip is at", "fix": "is uv in other pixels"},
+        ),
+        (
+            lambda d: d.update(parents=[-1, 2, 1, 0]),
+            {"where": "joints.json", "what": "the parents of l_hip lead in a loop"},
+        ),
+        (
+            lambda d: d.pop("mirror"),
+            {
+                "where": "mirror: l_hip, r_hip",
+                "what": "it is missing, .* would not swap them",
+                "fix": "add them to mirror",
+            },
+        ),
+        (lambda d: d.update(mirror=[]), {"where": "mirror: l_hip, r_hip", "what": "it is missing"}),
+        (flat(lambda d: d.pop("mirror")), {"where": "mirror: l_hip, r_hip", "what": "it is missing"}),
+        (shrunk, {"where": SAMPLE, "what": "limbs are .* looks like cm, not mm"}),
+        (of_sample("unit", "m"), {"where": SAMPLE, "what": 'its unit is "m"'}),
+        (of_joint("xyz", [float("nan"), 0, 0]), {"where": SAMPLE, "what": r"xyz of l_hip is \[NaN"}),
+        (of_joint("uv", [float("nan"), 0]), {"where": SAMPLE, "what": r"uv of l_hip is \[NaN"}),
+        (of_sample("xyz", [[0, 0, 0]] * 3), {"where": SAMPLE, "what": "xyz has 3 entries", "fix": "wanted: 4"}),
+        (of_sample("visible", [0] * 4), {"where": SAMPLE, "what": "has no joint that is visible"}),
     ],
 )
-def test_bad_poses_are_answered_in_a_line_before_training(people, tmp_path, capsys, spoil, message):
+def test_bad_poses_are_refused_before_training(people, tmp_path, capsys, spoil, error):
     data = people(spoil)
     out = tmp_path / "run"
-    assert main(["train", str(data), "--model", LINE, "--epochs", "1", "--out", str(out)]) == 2
-    *_, last = capsys.readouterr().err.strip().splitlines()
-    assert str(data) in last
-    assert re.search(message, last), last
+    told = mistake(["train", str(data), "--model", LINE, "--epochs", "1", "--out", str(out)], capsys)
+    assert str(data) in told["where"]
+    for field, pattern in error.items():
+        assert re.search(pattern, told[field]), told
     assert not out.exists()
 
 
@@ -258,13 +282,13 @@ def test_what_a_run_has_learned_is_whole_or_it_is_damaged(dots_run, tmp_path, ca
 
 def test_joints_off_the_image_are_refused_where_they_are_all_that_is_known(tmp_path, capsys):
     flat = point(tmp_path, "flat", in_space=False, off=3)
-    message = r"3.png: blue is at \(60, 5\), off the image, which has 32x32 pixels; correct uv, or say null"
-    with pytest.raises(DataError, match=message):
+    what = r"blue is at \(60, 5\), off the image, which has 32x32 pixels"
+    with raises(DataError, where="3.png$", what=what, fix="correct uv, or say null"):
         st.train(flat, st.TrainConfig(**QUICK, out=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()
     space = point(tmp_path, "space", off=3)
     st.train(space, st.TrainConfig(**QUICK | {"epochs": 1}, out=str(tmp_path / "run")))
-    assert "1 joints are off their image, of which only xyz is taught" in capsys.readouterr().err
+    assert "1 joints are off their image: only their xyz is learned" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

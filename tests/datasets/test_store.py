@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.support import raises
 
 import striate as st
 from striate.cache import digests, workers
@@ -24,6 +25,7 @@ from striate.datasets.dataset import Samples
 from striate.datasets.labels import ClassLabels, JointLabels
 from striate.datasets.store import Store, open_store, undecoded_store
 from striate.errors import ConfigError, DataError, ImageError, OutputError
+from striate.images.planes import Sources
 from striate.images.resize import FITS, ImageSpec
 from striate.images.sources import ImageArray, ImageFiles
 from striate.tasks.skeleton import Skeleton
@@ -61,7 +63,7 @@ def make_samples(folder: Path, picture, count: int = 6, seed: int = 0) -> Sample
 
 def samples_of(paths: list[Path]) -> Samples:
     names = tuple(path.name for path in paths)
-    return Samples(names=names, pictures=ImageFiles(paths), labels=ClassLabels(np.arange(len(paths))))
+    return Samples(names=names, images=ImageFiles(paths), labels=ClassLabels(np.arange(len(paths))))
 
 
 def open_(samples: Samples, form: ImageSpec = FORM, **options) -> Store:
@@ -75,10 +77,10 @@ def pixels_of(store: Store) -> np.ndarray:
 def test_a_store_holds_what_the_files_decode_to(tmp_path, picture):
     samples = make_samples(tmp_path / "a", picture)
     store = open_(samples)
-    expected = [samples.pictures.decode(index, FORM).image for index in range(6)]
+    expected = [samples.images.decode(index, FORM).pixels for index in range(6)]
     np.testing.assert_array_equal(pixels_of(store), expected)
     assert isinstance(store.pixels, HeldPixels)
-    assert store.digests == tuple(digests.digest(path.read_bytes()) for path in samples.pictures.paths)
+    assert store.digests == tuple(digests.digest(path.read_bytes()) for path in samples.images.paths)
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -116,7 +118,7 @@ def test_a_renamed_folder_a_part_of_it_and_another_order_find_their_pictures(tmp
 def test_a_changed_file_is_decoded_anew_and_no_other(tmp_path, picture, decoded):
     samples = make_samples(tmp_path / "a", picture)
     before = pixels_of(open_(samples))
-    path = samples.pictures.paths[2]
+    path = samples.images.paths[2]
     stamp = path.stat()
     picture(seed=77, size=(26, 20)).save(path)
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # as a copy that keeps times would
@@ -131,13 +133,13 @@ def test_added_files_are_decoded_and_the_smaller_store_goes(tmp_path, picture, d
     open_(make_samples(tmp_path / "a", picture))
     larger = open_(make_samples(tmp_path / "a", picture, count=8))
     assert decoded[6:] == ["6.png", "7.png"]
-    assert [stored.pictures for stored in cache.stored()] == [8]
+    assert [stored.images for stored in cache.list_stores()] == [8]
     expected = [larger_image(tmp_path / "a" / f"{index}.png") for index in range(8)]
     np.testing.assert_array_equal(pixels_of(larger), expected)
 
 
 def larger_image(path: Path) -> np.ndarray:
-    return ImageFiles([path]).decode(0, FORM).image
+    return ImageFiles([path]).decode(0, FORM).pixels
 
 
 def test_another_form_is_another_store(tmp_path, picture):
@@ -145,7 +147,7 @@ def test_another_form_is_another_store(tmp_path, picture):
     forms = [FORM, replace(FORM, fit="pad"), replace(FORM, channels=1), replace(FORM, width_px=8)]
     shapes = [pixels_of(open_(samples, form)).shape for form in forms]
     assert shapes == [(6, 8, 10, 3), (6, 8, 10, 3), (6, 8, 10, 1), (6, 8, 8, 3)]
-    assert len(cache.stored()) == 4
+    assert len(cache.list_stores()) == 4
 
 
 def test_copies_of_a_picture_are_decoded_once(tmp_path, picture, decoded):
@@ -164,7 +166,7 @@ def test_many_pictures_are_decoded_by_workers_to_the_same_pixels(tmp_path, pictu
     cache.clear()
     del decoded[:]
     kept = open_(samples)
-    on_the_way = open_(samples_of(samples.pictures.paths), replace(FORM, fit="pad"), keep="none")
+    on_the_way = open_(samples_of(samples.images.paths), replace(FORM, fit="pad"), keep="none")
     np.testing.assert_array_equal(pixels_of(kept), apart)
     assert pixels_of(on_the_way).shape == (70, 8, 10, 3)
     assert decoded == []  # not in this process
@@ -173,15 +175,16 @@ def test_many_pictures_are_decoded_by_workers_to_the_same_pixels(tmp_path, pictu
 def test_damaged_files_are_named_and_what_could_be_decoded_is_kept(tmp_path, picture, decoded):
     samples = make_samples(tmp_path / "a", picture)
     for index in (1, 4):
-        path = samples.pictures.paths[index]
+        path = samples.images.paths[index]
         path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"1\.png: damaged image .*4\.png: .*\. Repair, shrink or remove them\."):
+    with raises(DataError, where=r"1\.png", what="damaged image", fix="repair, shrink or remove them") as caught:
         open_(samples)
+    assert "4.png: damaged image" in caught.value.notes[0]
     make_samples(tmp_path / "a", picture)  # repaired
     del decoded[:]
     open_(samples)
     assert sorted(decoded) == ["1.png", "4.png"]
-    assert [stored.pictures for stored in cache.stored()] == [6]
+    assert [stored.images for stored in cache.list_stores()] == [6]
 
 
 def test_an_interrupt_keeps_what_was_decoded_so_far(tmp_path, picture, monkeypatch):
@@ -197,9 +200,9 @@ def test_an_interrupt_keeps_what_was_decoded_so_far(tmp_path, picture, monkeypat
     monkeypatch.setattr(ImageFiles, "decode", interrupted)
     with pytest.raises(KeyboardInterrupt):
         open_(samples)
-    assert [stored.pictures for stored in cache.stored()] == [6]
+    assert [stored.images for stored in cache.list_stores()] == [6]
     monkeypatch.setattr(ImageFiles, "decode", original)
-    expected = [original(samples.pictures, index, FORM).image for index in range(10)]
+    expected = [original(samples.images, index, FORM).pixels for index in range(10)]
     np.testing.assert_array_equal(pixels_of(open_(samples)), expected)
 
 
@@ -215,7 +218,7 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path, picture):
 def test_a_damaged_store_is_not_used(tmp_path, picture, name, decoded):
     samples = make_samples(tmp_path / "a", picture)
     expected = pixels_of(open_(samples)).copy()
-    (stored,) = cache.stored()
+    (stored,) = cache.list_stores()
     (stored.folder / name).write_bytes(b"no array")
     np.testing.assert_array_equal(pixels_of(open_(samples)), expected)
     assert len(decoded) == 12
@@ -237,7 +240,7 @@ def slow(self, index, form, **options):
     return original(self, index, form, **options)
 ImageFiles.decode = slow
 paths = sorted(Path(sys.argv[1]).iterdir())
-samples = Samples(names=tuple(map(str, paths)), pictures=ImageFiles(paths), labels=ClassLabels(np.arange(len(paths))))
+samples = Samples(names=tuple(map(str, paths)), images=ImageFiles(paths), labels=ClassLabels(np.arange(len(paths))))
 store = open_store(samples, ImageSpec(height_px=8, width_px=10, channels=3), name="a", location="a")
 print(store.gather(np.arange(len(paths))).images.sum())
 """
@@ -258,22 +261,24 @@ def test_two_processes_that_want_the_same_pictures_share_one_store(tmp_path, pic
     assert [process.returncode for process in started] == [0, 0]
     assert ended[0][0] == ended[1][0]
     assert sum(errors.count("decoded ") for _, errors in ended) == 20
-    assert len(cache.stored()) == 1
+    assert len(cache.list_stores()) == 1
 
 
 def test_the_least_recently_used_sets_go_when_the_bound_is_reached(tmp_path, picture, monkeypatch):
     one, two, three = (make_samples(tmp_path / name, picture, seed=100 * seed) for seed, name in enumerate("abc"))
     open_(one)
     open_(two)
-    for age, stored in enumerate(cache.stored()):
+    for age, stored in enumerate(cache.list_stores()):
         os.utime(stored.folder / "about.json", (1000 - age, 1000 - age))
     open_(one)  # in use again
-    (size,) = {stored.size_bytes for stored in cache.stored()}
+    (size,) = {stored.size_bytes for stored in cache.list_stores()}
     monkeypatch.setenv("STRIATE_CACHE_GB", f"{2.5 * size / 1e9:.9f}")
     open_(three)
-    assert len(cache.stored()) == 2
-    numbers = [set(np.load(stored.folder / "items.npy")["item"].tolist()) for stored in cache.stored()]
-    wanted = [{int(digest, 16) for digest in digests.picture_digests(samples.pictures)[0]} for samples in (three, one)]
+    assert len(cache.list_stores()) == 2
+    numbers = [set(np.load(stored.folder / "items.npy")["item"].tolist()) for stored in cache.list_stores()]
+    wanted = [
+        {int(digest, 16) for digest in digests.source_digests(samples.sources).images} for samples in (three, one)
+    ]
     assert sorted(map(sorted, numbers)) == sorted(map(sorted, wanted))
 
 
@@ -282,13 +287,11 @@ def test_what_does_not_fit_into_the_cache_is_decoded_on_the_way_or_refused(tmp_p
     monkeypatch.setenv("STRIATE_CACHE_GB", "0.000001")
     store = open_(samples)
     assert len(pixels_of(store)) == 6
-    assert cache.stored() == []
+    assert cache.list_stores() == []
     said = capsys.readouterr().err
-    assert "decoded anew in every epoch" in said
+    assert "decoded again in every epoch" in said
     assert "room for 0.0 MB (raise STRIATE_CACHE_GB" in said
-    with pytest.raises(
-        OutputError, match=r"decoded, they take .* room for 0\.0 MB; raise STRIATE_CACHE_GB, .* or use --cache none"
-    ):
+    with raises(OutputError, what=r"take .* room for 0\.0 MB", fix="raise STRIATE_CACHE_GB, .* or use --cache none"):
         open_(samples, keep="disk")
 
 
@@ -298,14 +301,14 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle_unless_it_was_asked_for(t
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "file" / "cache"))
     assert len(pixels_of(open_(samples))) == 6
     assert "set STRIATE_CACHE to another folder" in capsys.readouterr().err
-    with pytest.raises(OutputError, match=r"the cache cannot be written \(Not a directory\); set STRIATE_CACHE"):
+    with raises(OutputError, what=r"the cache cannot be written \(Not a directory\)", fix="set STRIATE_CACHE"):
         open_(samples, keep="disk")
 
 
 @pytest.mark.parametrize("given", ["many", "-1", "1e400", "nan"])
 def test_a_bound_that_is_no_number_is_refused(monkeypatch, given):
     monkeypatch.setenv("STRIATE_CACHE_GB", given)
-    with pytest.raises(ConfigError, match="STRIATE_CACHE_GB"):
+    with raises(ConfigError, where="STRIATE_CACHE_GB"):
         cache.bound_bytes()
 
 
@@ -320,7 +323,7 @@ def test_warnings_of_pictures_are_told_each_time_they_are_used(tmp_path, picture
     both = samples_of([other, path])
     open_(both)  # takes the odd one over from the other store
     assert told in capsys.readouterr().err
-    assert len(cache.stored()) == 1
+    assert len(cache.list_stores()) == 1
     open_(samples_of([other]))
     assert capsys.readouterr().err == ""
     cache.clear()
@@ -333,10 +336,10 @@ def test_warnings_of_pictures_are_told_each_time_they_are_used(tmp_path, picture
 
 def test_a_store_of_arrays_stays_in_memory():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 10), dtype=np.uint8)
-    samples = Samples(names=("",) * 5, pictures=ImageArray(pixels), labels=ClassLabels(np.arange(5)))
+    samples = Samples(names=("",) * 5, images=ImageArray(pixels), labels=ClassLabels(np.arange(5)))
     store = open_(samples, replace(FORM, channels=1))
     np.testing.assert_array_equal(pixels_of(store)[..., 0], pixels)
-    assert cache.stored() == []
+    assert cache.list_stores() == []
     assert len(set(store.digests)) == 5
 
 
@@ -367,43 +370,45 @@ def test_samples_can_be_taken_and_left_out(tmp_path, picture):
 
 def test_an_undecoded_store_says_what_is_wrong_when_it_is_asked(tmp_path, picture, monkeypatch):
     samples = make_samples(tmp_path / "a", picture)
-    samples.pictures.paths[3].write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(ImageError, match=r"3\.png: "):  # a few are decoded at once
+    samples.images.paths[3].write_bytes(b"\x89PNG\r\n\x1a\n")
+    with raises(ImageError, where=r"3\.png$"):  # a few are decoded at once
         undecoded_store(samples, FORM)
     monkeypatch.setattr(workers, "_WORTH_BYTES", 0)
     monkeypatch.setattr(workers, "_FEWEST", 1)
     store = undecoded_store(samples, FORM)
     assert len(store.gather(np.array([0, 1])).images) == 2
-    with pytest.raises(ImageError, match=r"3\.png: "):
+    with raises(ImageError, where=r"3\.png$"):
         store.gather(np.array([3]))
+
+
+def hash_nothing(path: str, suffixes: list[bytes], **options: bool) -> dict[bytes, str]:
+    return dict.fromkeys(suffixes, "read")
 
 
 def test_unchanged_files_are_not_read_again_and_changed_ones_are(tmp_path, picture, monkeypatch):
     samples = make_samples(tmp_path / "a", picture, count=3)
-    monkeypatch.setattr(digests, "SETTLED_S", -60)  # files of this very moment count as settled
-    first, _ = digests.picture_digests(samples.pictures)
-    monkeypatch.setattr(digests, "_hash_file", lambda path: "read")
-    assert digests.picture_digests(samples.pictures)[0] == first
+    first = digests.source_digests(samples.sources, settled_s=-60).images  # files of this very moment count as settled
+    monkeypatch.setattr(digests, "_hash_file", hash_nothing)
+    assert digests.source_digests(samples.sources).images == first
     time.sleep(0.02)
-    samples.pictures.paths[1].write_bytes(samples.pictures.paths[1].read_bytes())
-    assert digests.picture_digests(samples.pictures)[0] == [first[0], "read", first[2]]
+    samples.images.paths[1].write_bytes(samples.images.paths[1].read_bytes())
+    assert digests.source_digests(samples.sources).images == [first[0], "read", first[2]]
 
 
 def test_files_that_have_only_just_changed_are_read_again(tmp_path, picture, monkeypatch):
     samples = make_samples(tmp_path / "a", picture, count=2)
-    digests.picture_digests(samples.pictures)
-    monkeypatch.setattr(digests, "_hash_file", lambda path: "read")
-    assert digests.picture_digests(samples.pictures)[0] == ["read"] * 2
+    digests.source_digests(samples.sources)
+    monkeypatch.setattr(digests, "_hash_file", hash_nothing)
+    assert digests.source_digests(samples.sources).images == ["read"] * 2
 
 
 def test_a_damaged_index_costs_time_once_and_nothing_else(tmp_path, picture, monkeypatch):
-    monkeypatch.setattr(digests, "SETTLED_S", -60)
     samples = make_samples(tmp_path / "a", picture, count=2)
-    expected = digests.picture_digests(samples.pictures)
+    expected = digests.source_digests(samples.sources, settled_s=-60)
     cache.digests_file().write_bytes(b"no data base, however long one looks at it" * 100)
-    assert digests.picture_digests(samples.pictures) == expected
-    monkeypatch.setattr(digests, "_hash_file", lambda path: "read")
-    assert digests.picture_digests(samples.pictures) == expected
+    assert digests.source_digests(samples.sources, settled_s=-60) == expected
+    monkeypatch.setattr(digests, "_hash_file", hash_nothing)
+    assert digests.source_digests(samples.sources) == expected
 
 
 def test_clearing_and_counting_leave_alone_what_is_not_ours(tmp_path, picture):
@@ -412,7 +417,7 @@ def test_clearing_and_counting_leave_alone_what_is_not_ours(tmp_path, picture):
     for path in mine:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x" * 10**6)
-    (stored,) = cache.stored()
+    (stored,) = cache.list_stores()
     assert cache.size_bytes() < 10**6
     assert cache.clear() < 10**6
     assert not stored.folder.exists()
@@ -422,24 +427,24 @@ def test_clearing_and_counting_leave_alone_what_is_not_ours(tmp_path, picture):
 def test_clearing_waits_for_whoever_is_decoding(tmp_path, picture):
     open_(make_samples(tmp_path / "a", picture))
     with cache.lock():
-        code = "from striate.datasets import cache; cache.clear(); print('cleared')"
+        code = "from striate.cache import folder; folder.clear(); print('cleared')"
         clearing = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         with pytest.raises(subprocess.TimeoutExpired):
             clearing.wait(timeout=2)
-        assert len(cache.stored()) == 1
+        assert len(cache.list_stores()) == 1
     assert clearing.communicate(timeout=60)[0] == "cleared\n"
-    assert cache.stored() == []
+    assert cache.list_stores() == []
 
 
 def test_a_store_that_is_described_by_nonsense_is_passed_over(tmp_path, picture):
     open_(make_samples(tmp_path / "a", picture))
-    (cache.stored()[0].folder / "about.json").write_text("[]")
-    assert cache.stored() == []
+    (cache.list_stores()[0].folder / "about.json").write_text("[]")
+    assert cache.list_stores() == []
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_kept_under_its_old_content(tmp_path, picture, monkeypatch):
     samples = make_samples(tmp_path / "a", picture)
-    path = samples.pictures.paths[2]
+    path = samples.images.paths[2]
     original = ImageFiles.decode
 
     def changed(self, index, form, **options):
@@ -448,16 +453,16 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept_under_its_old_content(
         return original(self, index, form, **options)
 
     monkeypatch.setattr(ImageFiles, "decode", changed)
-    with pytest.raises(DataError, match=r"2\.png: changed while it was read"):
+    with raises(DataError, where=r"2\.png", what="changed while it was read"):
         open_(samples)
     monkeypatch.setattr(ImageFiles, "decode", original)
-    np.testing.assert_array_equal(pixels_of(open_(samples))[2], original(samples.pictures, 2, FORM).image)
+    np.testing.assert_array_equal(pixels_of(open_(samples))[2], original(samples.images, 2, FORM).pixels)
 
 
 def test_a_limit_on_pixels_holds_for_what_is_in_the_cache_too(tmp_path, picture):
     samples = make_samples(tmp_path / "a", picture)  # of 24x20 to 29x20
     open_(samples)
-    with pytest.raises(DataError, match=r"4\.png.*5\.png: more than 559 pixels"):
+    with raises(DataError, where=r"4\.png.*5\.png", what="more than 559 pixels"):
         open_(samples, max_pixels=559)
 
 
@@ -471,11 +476,11 @@ def test_the_cache_is_shown_and_cleared(tmp_path, picture, capsys):
     assert "somewhere" in shown
     assert main(["cache", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [stored["pictures"] for stored in found["stores"]] == [6]
+    assert [stored["images"] for stored in found["stores"]] == [6]
     assert found["bytes"] >= 6 * 8 * 10 * 3
     assert main(["cache", "--clear"]) == 0
     assert "removed" in capsys.readouterr().out
-    assert cache.stored() == []
+    assert cache.list_stores() == []
     assert main(["cache", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["stores"] == []
 
@@ -488,9 +493,9 @@ def test_the_caches_place_is_the_platforms_unless_it_is_set(monkeypatch):
 
 def test_the_form_of_a_store_and_what_reads_it_are_in_its_key():
     keys = {
-        shelf.StoreIndex(form, pictures).key
+        shelf.StoreIndex(form, Sources(images)).key
         for form in (FORM, replace(FORM, fit="stretch"))
-        for pictures in (ImageFiles([]), ImageArray(np.zeros((0, 1, 1), np.uint8)))
+        for images in (ImageFiles([]), ImageArray(np.zeros((0, 1, 1), np.uint8)))
     }
     assert len(keys) == 4
 
@@ -508,10 +513,10 @@ def test_training_leaves_one_store_which_evaluation_finds(colour_folders):
     run = st.train(
         folder, st.TrainConfig(model="resnet20", epochs=1, batch_size=8, size=8, out=str(folder.parent / "r"))
     )
-    (stored,) = cache.stored()
-    assert (stored.name, stored.form, stored.pictures) == ("colours", "8x8 RGB, crop", 36)
+    (stored,) = cache.list_stores()
+    assert (stored.name, stored.spec, stored.images) == ("colours", "8x8 RGB, crop", 36)
     run.evaluate(folder)
-    assert len(cache.stored()) == 1
+    assert len(cache.list_stores()) == 1
 
 
 def test_more_pixels_may_be_allowed_in_training(tmp_path, picture):
@@ -520,7 +525,7 @@ def test_more_pixels_may_be_allowed_in_training(tmp_path, picture):
         for index in range(3):
             Image.new("1", (10_000 + index, 10_000), value).save(tmp_path / "data" / label / f"{index}.png")
     options = {"model": "conv 2@3x3 | gap | fc classes", "size": 8, "epochs": 1, "batch_size": 2}
-    with pytest.raises(DataError, match=r"pixels are more than 89,478,485; .*--max-pixels"):
+    with raises(DataError, what="pixels are more than 89,478,485", fix="--max-pixels"):
         st.train(tmp_path / "data", st.TrainConfig(**options, out=str(tmp_path / "no")))
     config = st.TrainConfig(**options, max_pixels=200_000_000, out=str(tmp_path / "run"))
     run = st.train(tmp_path / "data", config)
@@ -530,6 +535,6 @@ def test_more_pixels_may_be_allowed_in_training(tmp_path, picture):
 def test_pictures_may_be_larger_on_demand(tmp_path):
     Image.new("L", (40, 30)).save(tmp_path / "a.png")
     samples = samples_of([tmp_path / "a.png"])
-    with pytest.raises(DataError, match=r"a\.png: .*1,200 pixels.*--max-pixels"):
+    with raises(DataError, where=r"a\.png", what="1,200 pixels", fix="--max-pixels"):
         open_(samples, max_pixels=1199)
     assert len(open_(samples, max_pixels=1200)) == 1

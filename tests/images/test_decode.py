@@ -528,10 +528,10 @@ def test_warnings_are_collected_once_each_and_do_not_escape(monkeypatch):
     form = ImageSpec(height_px=4, width_px=4, channels=3)
     found = module.decode(encode(Image.new("L", (6, 4))), form)  # pytest would raise a warning that escaped
     assert found.warnings == ("odd tag", "another", "said aloud")
-    assert (found.source_height_px, found.source_width_px) == (4, 6)
+    assert (found.source_size_px) == (4, 6)
     with pytest.raises(ImageError, match=r"damaged image \(said aloud\)") as caught:
         module.decode(b"BM and then nothing", form)
-    assert caught.value.__notes__ == ["odd tag", "another"]
+    assert caught.value.notes == ("odd tag", "another")
     monkeypatch.undo()
     assert module.decode(encode(Image.new("L", (6, 4))), form).warnings == ()
 
@@ -548,7 +548,7 @@ def test_what_libtiff_says_of_damaged_pixels_is_the_reason(spoken, monkeypatch, 
     form = ImageSpec(height_px=4, width_px=4, channels=3)
     with pytest.raises(ImageError, match=re.escape(f"damaged image ({spoken[:-1]})")) as caught:
         module.decode(encode(Image.new("L", (8, 8)), "TIFF"), form)
-    assert caught.value.__notes__ == ["TIFFFetchNormalTag: odd tag", "TIFFReadX: Warning, odd"]
+    assert caught.value.notes == ("TIFFFetchNormalTag: odd tag", "TIFFReadX: Warning, odd")
     assert capfd.readouterr().err == ""
 
 

@@ -100,7 +100,7 @@ def test_published_resnet20_weights_give_their_published_answers(shared, unpacke
     root = unpacked("cifar10.tar.gz", lambda name: "test/" in name)
     data = st.open_data(next(root.rglob("test")))
     assert list(data.classes) == golden["classes"]
-    paths = data.samples.pictures.paths
+    paths = data.samples.images.paths
     airplanes = [path for path in paths if path.parent.name == "airplane"][:8]
     logits = published_logits(published_resnet20, golden, airplanes)
     np.testing.assert_allclose(logits, golden["logits"], atol=1e-3)

@@ -65,7 +65,7 @@ def test_a_report_says_it_all_in_one_file(reported):
 def explained(tmp_path_factory, reported):
     """A page that explains a digit."""
     folder = tmp_path_factory.mktemp("explain")
-    Image.fromarray(st.open_data("mnist").split("val").pictures.pixels[0]).save(folder / "digit.png")
+    Image.fromarray(st.open_data("mnist").split("val").images.pixels[0]).save(folder / "digit.png")
     assert main(["explain", str(reported.parent), str(folder / "digit.png"), "--out", str(folder / "page.html")]) == 0
     return folder / "page.html"
 

@@ -71,7 +71,7 @@ def test_the_reported_accuracy_is_that_of_the_saved_weights(digits_run):
 def test_digits_saved_as_pictures_are_predicted_as_they_were_measured(digits_run, tmp_path):
     held_out = st.open_data("mnist").split("val")
     for index in range(0, 1000, 10):
-        image = Image.fromarray(held_out.pictures.pixels[index])
+        image = Image.fromarray(held_out.images.pixels[index])
         image.save(tmp_path / f"{index}_is_{held_out.labels.targets[index]}.png")
     found = digits_run.predict(tmp_path)
     right = sum(Path(row["image"]).stem[-1] == row["class"] for row in found)

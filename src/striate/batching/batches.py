@@ -18,9 +18,8 @@ from striate.batching.augmentation import Policy, SampledAugmentation, draw
 from striate.batching.normalise import normalise
 from striate.batching.randomness import generator
 from striate.batching.targets import NO_LABEL, Batch, Targets, make_targets
-from striate.batching.warp import move_images, move_masks, sampling_grid
+from striate.batching.warp import move_images, move_planes, sampling_grid
 from striate.cache.pixels import Gathered
-from striate.datasets.labels import MaskLabels
 from striate.datasets.store import Store
 from striate.images.preprocessing import Preprocessing
 from striate.images.resize import ImageSpec
@@ -164,36 +163,36 @@ class Batches:
     ) -> Batch:
         """Bring decoded pictures to the device, move them, change their colours, normalise and mix them."""
         images = _to_device(gathered.images, self.device)
-        masks = None if gathered.masks is None else _to_device(gathered.masks, self.device)
+        labels = None if gathered.planes is None else _to_device(gathered.planes, self.device)
         pictures_px = (images.shape[1], images.shape[2])
         if moves is None:
             planes = images.permute(0, 3, 1, 2).to(torch.float32)
             normal = normalise(self.preprocessing, planes)
-            targets = make_targets(self.store.labels.take(samples), None, masks, pictures_px, self.device)
+            targets = make_targets(self.store.labels.take(samples), None, labels, pictures_px, self.device)
             return Batch(images=normal, targets=targets)
         if moves.is_identity:
             planes = images.permute(0, 3, 1, 2).to(torch.float32)
         else:
             grid = sampling_grid(moves.matrices, pictures_px, moves.window_px, self.device)
             planes = move_images(images, grid)
-            masks = None if masks is None else move_masks(masks, grid)
+            labels = None if labels is None else move_planes(labels, grid)
         normal = normalise(self.preprocessing, planes, moves.colours() if moves.policy.colours else None)
         if moves.policy.erase:
             normal.masked_fill_(_inside(moves.erased(), normal), 0)
-        targets = make_targets(self.store.labels.take(samples), moves, masks, moves.window_px, self.device)
+        targets = make_targets(self.store.labels.take(samples), moves, labels, moves.window_px, self.device)
         if moves.policy.mixup:
             normal, targets = _mix(normal, targets, moves, self.classes)
         return Batch(images=normal, targets=targets)
 
 
 def targets_of(store: Store, form: ImageSpec) -> Iterator[Targets]:
-    """Yield what the samples of a store, in a form, show, some at a time; pictures are read for their masks alone."""
+    """Yield what the samples of a store show, a few at a time; images are read for their label planes alone."""
     device = torch.device("cpu")
     for bound in batch_bounds(len(store), _TARGETS):
         samples = np.arange(*bound)
         labels = store.labels.take(samples)
-        masks = store.gather(samples).masks if isinstance(labels, MaskLabels) else None
-        found = None if masks is None else torch.from_numpy(masks)
+        planes = None if labels.planes is None else store.gather(samples).planes
+        found = None if planes is None else torch.from_numpy(planes)
         yield make_targets(labels, None, found, (form.height_px, form.width_px), device)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from striate.batching.augmentation import SampledAugmentation
 from striate.datasets.labels import ClassLabels, JointLabels, Labels, MaskLabels
-from striate.images.sources import NO_LABEL
+from striate.images.planes import NO_LABEL
 
 __all__ = ["NO_LABEL", "Batch", "JointTargets", "Targets", "make_targets"]
 

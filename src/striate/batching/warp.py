@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Complex64, Float, Float64, UInt8
 from torch import Tensor
 
-from striate.images.sources import NO_LABEL
+from striate.images.planes import NO_LABEL
 
 
 def sampling_grid(
@@ -49,11 +49,11 @@ def move_images(
     return F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def move_masks(
-    masks: UInt8[Tensor, "batch _ _"], grid: Float[Tensor, "batch height width 2"]
+def move_planes(
+    planes: UInt8[Tensor, "batch _ _"], grid: Float[Tensor, "batch height width 2"]
 ) -> UInt8[Tensor, "batch height width"]:
-    """Resample masks by their nearest pixel; what comes from beyond their borders has no label."""
+    """Resample label planes by their nearest pixel; what comes from beyond their borders has no label."""
     # 0 is what grid_sample puts outside: labels move up by one, and down again
-    planes = (masks[:, None].to(torch.float32) + 1) % (NO_LABEL + 1)
-    moved = F.grid_sample(planes, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    raised = (planes[:, None].to(torch.float32) + 1) % (NO_LABEL + 1)
+    moved = F.grid_sample(raised, grid, mode="nearest", padding_mode="zeros", align_corners=False)
     return ((moved[:, 0] + NO_LABEL) % (NO_LABEL + 1)).to(torch.uint8)

@@ -57,7 +57,7 @@ def source_digests(
     on_progress: Callable[[float], None] = lambda images: None,
     *,
     skip_unreadable: bool = False,
-    settled_s: float = SETTLED_S,
+    settled_s: int | float = SETTLED_S,
 ) -> SourceDigests:
     """Hash every image and every label plane.
 
@@ -76,9 +76,12 @@ def source_digests(
     hashes = content_digests(
         flat, lambda done: on_progress(done / per_image), skip_unreadable=skip_unreadable, settled_s=settled_s
     )
-    images, planes = hashes[::per_image], hashes[1::per_image] if per_image == 2 else []
+    images = hashes[::per_image]
+    if per_image == 1:
+        return SourceDigests(images, [], images)
+    planes = hashes[1::per_image]
     items = [digest(f"{image}{plane}".encode()) for image, plane in zip(images, planes, strict=True)]
-    return SourceDigests(images, planes, items if planes else images)
+    return SourceDigests(images, planes, items)
 
 
 def digest(content: bytes) -> str:
@@ -91,7 +94,7 @@ def content_digests(
     on_progress: Callable[[float], None] = lambda contents: None,
     *,
     skip_unreadable: bool = False,
-    settled_s: float = SETTLED_S,
+    settled_s: int | float = SETTLED_S,
 ) -> list[str]:
     """Hash contents, see `source_digests`."""
     in_files: dict[str, list[bytes]] = {}
@@ -108,7 +111,7 @@ def _file_digests(
     on_progress: Callable[[float], None],
     *,
     skip_unreadable: bool,
-    settled_s: float,
+    settled_s: int | float,
 ) -> dict[_Key, str]:
     """Hash files, each with all that follows it; look the hashes of unchanged files up."""
     stamps = {path: stamp for path in in_files if (stamp := _stamp(path, skip_unreadable=skip_unreadable))}

@@ -34,7 +34,7 @@ COMMANDS = {
     "explain": "show where a network looks in pictures, and what its layers see",
     "data": "show how data are read, and what augmentation makes of them",
     "check": "say all that is wrong with data",
-    "cache": "show or clear the decoded pictures that are kept on disk",
+    "cache": "show or clear the decoded images that are kept on disk",
     "schedule": "show the course of a learning rate",
     "models": "list the architectures",
     "inspect": "show a network layer by layer",

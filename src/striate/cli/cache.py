@@ -12,7 +12,7 @@ from striate.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Show which decoded pictures are kept on disk, or remove them. They are made anew when they are needed."""
+    """Show which decoded images are kept on disk, or remove them. They are decoded again when they are needed."""
 
     clear: bool = False
     """Remove all of them."""
@@ -21,22 +21,22 @@ class Command:
     def run(self) -> None:
         """Print the table, or clear the cache."""
         if cache.folder().exists() and not cache.folder().is_dir():
-            raise ConfigError(f"STRIATE_CACHE (={cache.folder()}) must be a folder, and is a file.")
+            raise ConfigError("STRIATE_CACHE", f"must be a folder, and {cache.folder()} is a file")
         if self.clear:
             freed = cache.clear()
             if self.json:
                 print_json({"folder": str(cache.folder()), "freed_bytes": freed})
             else:
-                print(f"{cache.folder()}: {cache.in_words(freed)} removed")
+                print(f"{cache.folder()}: {cache.format_bytes(freed)} removed")
             return
-        stores, total, bound = cache.stored(), cache.size_bytes(), cache.bound_bytes()
+        stores, total, bound = cache.list_stores(), cache.size_bytes(), cache.bound_bytes()
         if self.json:
             listed = [
                 {
                     "name": store.name,
                     "location": store.location,
-                    "form": store.form,
-                    "pictures": store.pictures,
+                    "spec": store.spec,
+                    "images": store.images,
                     "bytes": store.size_bytes,
                     "used": store.used,
                     "folder": str(store.folder),
@@ -49,19 +49,20 @@ class Command:
             rows = [
                 [
                     store.name,
-                    store.form,
-                    store.pictures,
-                    cache.in_words(store.size_bytes),
+                    store.spec,
+                    store.images,
+                    cache.format_bytes(store.size_bytes),
                     _ago(store.used),
                     store.location,
                 ]
                 for store in stores
             ]
-            print_table(["data", "form", "pictures", "size", "last used", "from"], rows)
+            print_table(["data", "decoded to", "images", "size", "last used", "from"], rows)
             print()
         print(
-            f"{cache.folder()}: {cache.in_words(total)} of at most {cache.in_words(bound)}; the oldest go first."
-            "\nSTRIATE_CACHE sets another folder, STRIATE_CACHE_GB another bound; striate cache --clear removes all."
+            f"{cache.folder()}: {cache.format_bytes(total)} of at most {cache.format_bytes(bound)}; "
+            "the oldest go first.\nSTRIATE_CACHE sets another folder, STRIATE_CACHE_GB another bound; "
+            "striate cache --clear removes all."
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from striate.cli.output import Data, JsonFlag, print_json, print_table, printable
-from striate.datasets.checks.report import KINDS, Problem, Report, check_data
+from striate.datasets.checks.report import CheckReport, Problem, check_data
 from striate.training.config import DataOptions
 
 _EXAMPLES = 5  # of a kind
@@ -38,7 +38,7 @@ def _print_summary(location: str, summary: dict[str, Any]) -> None:
     """Say what data are like."""
     classes, splits = summary["classes"], summary["splits"]
     what = f"{len(classes)} class{'es' if len(classes) > 1 else ''}" if classes else f"{len(summary['joints'])} joints"
-    print(f"{location}: {summary['samples']:,} pictures, {what}; task: {summary['task']}")
+    print(f"{location}: {summary['samples']:,} images, {what}; task: {summary['task']}")
     if sizes := summary["sizes_px"]:
         height, width = sizes["height"], sizes["width"]
         shapes = [f"{width[name]}x{height[name]}" for name in ("min", "median", "max")]
@@ -57,17 +57,18 @@ def _print_summary(location: str, summary: dict[str, Any]) -> None:
     if rows:
         print_table([f"share of {summary['counted']}" if summary["counted"] == "pixels" else "class", *splits], rows)
         print()
-    whose = "; val was set aside by us (--split-seed)" if summary["val_is_ours"] else ""
+    whose = "; val was held out (--split-seed)" if summary["val_is_ours"] else ""
     print(", ".join(f"{split} {count:,}" for split, count in splits.items()) + f" pictures{whose}\n")
 
 
-def _print_problems(report: Report, location: str) -> None:
+def _print_problems(report: CheckReport, location: str) -> None:
     """Print problems by kind, a few examples of each; files by their path from the data's folder."""
     root = f"{location.rstrip('/')}/"
-    for (severity, kind), group in itertools.groupby(report.problems, lambda problem: (problem.severity, problem.kind)):
-        _print_group(f"{severity}: {KINDS[kind]}", list(group), root)
+    by_kind = itertools.groupby(report.problems, lambda problem: (problem.severity, problem.title))
+    for (severity, title), group in by_kind:
+        _print_group(f"{severity}: {title}", list(group), root)
     if not report.summary["task"]:
-        print("the pictures could not be looked at; correct this first, and check again")
+        print("the images could not be scanned; correct this first, and check again")
     problems, notes = report.summary["problems"], report.summary["notes"]
     if not problems + notes:
         print("no problems")

@@ -33,7 +33,7 @@ class Command:
     size: int = 128
     """Side in pixels that they have on the sheet."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
-    """How pictures of another shape come to that size on the sheet."""
+    """How images of another aspect ratio are brought to that size on the sheet."""
     seed: int = 0
     """Of the sheet's augmentation."""
     json: JsonFlag = False
@@ -56,26 +56,26 @@ class Command:
         if self.json:
             print_json(card)
             return
-        print(f"{self.data}: {len(dataset.samples):,} pictures, {dataset.vocabulary.size}; task: {dataset.task}\n")
+        print(f"{self.data}: {len(dataset.samples):,} images, {dataset.vocabulary.size}; task: {dataset.task}\n")
         splits = list(dataset.splits)
         kind = dataset.vocabulary.kind
         rows = [list(row.values()) for row in card[f"per_{kind}"]]
         print_table([kind if rows else "", *splits], [*rows, ["in all", *(len(dataset.splits[s]) for s in splits)]])
-        if dataset.val_is_ours:
+        if dataset.val_is_held_out:
             share = "tenth" if "test" in dataset.splits else "fifth"
-            print(f"\nval was set aside by us: about a {share} of what there was, by the hash of names (--split-seed).")
+            print(f"\nval was held out: about a {share} of what there was, by the hash of names (--split-seed).")
         if self.sheet:
             print(f"\nsaved: {self.sheet}")
 
     def _write_sheet(self, dataset: Dataset, path: Path) -> str:
         import io
 
-        from striate.datasets.statistics import natural_form
+        from striate.datasets.statistics import typical_shape
         from striate.images.resize import ImageSpec
         from striate.reports.contact_sheet import contact_sheet
 
         max_pixels = self.options.max_pixels
-        *_, channels = natural_form(dataset.split("train"), max_pixels)
+        *_, channels = typical_shape(dataset.split("train"), max_pixels)
         form = ImageSpec(height_px=self.size, width_px=self.size, channels=channels, fit=self.fit)
         file = io.BytesIO()
         contact_sheet(dataset, form, samples=self.samples, seed=self.seed, max_pixels=max_pixels).save(file, "PNG")
@@ -93,7 +93,7 @@ def _card(dataset: Dataset) -> dict[str, Any]:
         "task": dataset.task,
         "samples": len(dataset.samples),
         "splits": {split: len(rows) for split, rows in dataset.splits.items()},
-        "published": dataset.published,
+        "published": dataset.official_split,
         "classes": list(dataset.classes),
         "joints": list(dataset.skeleton.joints) if dataset.skeleton else [],
         f"per_{kind}": rows if counts else [],

@@ -237,8 +237,8 @@ class JointLabels(Labels):
         strays: Bool[np.ndarray, "samples joints"] = beyond.any(axis=2) & self.visible
         return strays
 
-    def mislocated(self, sizes_px: Int64[np.ndarray, "samples 2"]) -> Bool[np.ndarray, " samples"]:
-        """Tell whose coordinates seem to be in other pixels: most of a sample's lie off its image, or many of all do."""
+    def misplaced(self, sizes_px: Int64[np.ndarray, "samples 2"]) -> Bool[np.ndarray, " samples"]:
+        """Tell whose uv seems to be in other pixels: most of a sample's lie off its image, or many of all do."""
         strays = self.strays(sizes_px)
         located = self.visible & np.isfinite(self.uv_px).all(axis=2)
         off, most = strays.sum(axis=1), _MOST_OFF_ONE * located.sum(axis=1)

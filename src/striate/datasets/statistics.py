@@ -11,7 +11,7 @@ from striate.datasets.dataset import Samples
 from striate.datasets.store import Store
 from striate.images.decode import MAX_PIXELS, is_grey, upright_size
 
-_HEADERS = 64  # image headers looked at to learn 
+_HEADERS = 64  # image headers looked at to learn
 _COUNTED = 4096  # images whose values are counted
 _AT_ONCE = 64  # of these
 
@@ -44,8 +44,8 @@ def typical_shape(samples: Samples, max_pixels: int = MAX_PIXELS) -> tuple[int, 
 def channel_statistics(store: Store) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return each channel's mean and standard deviation over the images, on a scale of 0 to 1.
 
-    Exact, from a count of each of the 256 values, for up to 4,096 images; of more, as many are read, evenly spread. A constant
-    channel gets a standard deviation of 1.
+    Exact, from a count of each of the 256 values, for up to 4,096 images; of more, as many are read, evenly spread.
+    A constant channel gets a standard deviation of 1.
     """
     chosen = evenly_spread(len(store), _COUNTED)
     counts: Int64[np.ndarray, "channels 256"] | int = 0

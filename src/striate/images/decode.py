@@ -86,9 +86,7 @@ def decode(content: bytes, spec: ImageSpec, *, max_pixels: int = MAX_PIXELS) -> 
             pixels = _to_pixels(image, spec, logged)
         except ImageError as error:
             raise ImageError(error.where, error.what, error.fix, _texts(caught)) from None
-    return DecodedImage(
-        pixels=pixels, source_size_px=size_px, warnings=_texts(caught), file_format=image.format or ""
-    )
+    return DecodedImage(pixels=pixels, source_size_px=size_px, warnings=_texts(caught), file_format=image.format or "")
 
 
 def open_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

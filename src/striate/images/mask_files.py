@@ -1,7 +1,8 @@
 """Mask files before their values have a meaning: values, indices of a palette, or colours.
 
-Raw values count: of a palette PNG the indices, of a PNG with 1, 2 or 4 bits per pixel what is written in it, not the 0 to
-255 that Pillow makes of it. Lossy files do not keep them: such masks are of use only where a threshold splits greys.
+Raw values count: of a palette PNG the indices, of a PNG with 1, 2 or 4 bits per pixel what is written in it, not the
+0 to 255 that Pillow makes of it. Lossy files do not keep them: such masks are useful only where a threshold splits
+greys.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int16, Int64, Integer, UInt8
-from PIL import Image
 
 from striate.errors import ImageError, listing
 from striate.images.decode import MAX_PIXELS
@@ -169,7 +168,11 @@ def _look_up(content: bytes, reading: MaskReading, max_pixels: int) -> tuple[Ind
     if table[NO_LABEL] == UNKNOWN:
         table[NO_LABEL] = NO_LABEL
     values = values if mode == "RGB" else mask.shown()
-    return _look_up_values(values, table), values, lambda value: hex_code(int(codes[0, value])) if value < 256 else str(value)
+    return (
+        _look_up_values(values, table),
+        values,
+        lambda value: hex_code(int(codes[0, value])) if value < 256 else str(value),
+    )
 
 
 def _greys_for_threshold(mask: MaskImage) -> Raw:

@@ -121,9 +121,7 @@ class Sources:
         return image, plane
 
 
-def size_mismatch(
-    plane: str, plane_size_px: tuple[int, int], image: str, image_size_px: tuple[int, int]
-) -> ImageError:
+def size_mismatch(plane: str, plane_size_px: tuple[int, int], image: str, image_size_px: tuple[int, int]) -> ImageError:
     """Return the error that a mask (at `plane`) has another height and width than its image (at `image`)."""
     turned = plane_size_px == image_size_px[::-1]
     return ImageError(

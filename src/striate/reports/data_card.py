@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from striate.datasets.checks.problem import Problem
-from striate.datasets.checks.report import cheap_problems, check_data
+from striate.datasets.checks.report import check_data, check_labels
 from striate.images.overlays import scale_to
 from striate.reports.page import Section, image_figure
 from striate.runs.run_images import RunImages, denormalise, draw_ground_truth, in_words
@@ -33,7 +33,7 @@ def data_section(run_images: RunImages, task: Task, *, thorough: bool) -> Sectio
         problems = check_data(dataset.location, **reading).problems
         section.text(f"What striate check found in them{':' if problems else ': nothing.'}")
     else:
-        problems = tuple(cheap_problems(dataset))
+        problems = tuple(check_labels(dataset))
         section.text("striate check says what is wrong with them, if anything.", "note")
     _add_problems(section, problems)
     return section

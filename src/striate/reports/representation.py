@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from striate.datasets.dataset import SplitName
+from striate.datasets.splits import SplitName
 from striate.images.overlays import scale_to
 from striate.interpret.activations import representation_layers
 from striate.interpret.embedding import Projection, embed, project

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from striate.datasets.dataset import SplitName
+from striate.datasets.splits import SplitName
 from striate.interpret.activations import preserve_state
 from striate.interpret.calibration import Calibration, calibrate
 from striate.runs.run_images import RunImages

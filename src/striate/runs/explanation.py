@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.batching.batches import Batches
-from striate.cache.digests import picture_digests
+from striate.cache.digests import source_digests
 from striate.datasets.store import undecoded_store
 from striate.errors import ConfigError, InputError, listing, nearest
 from striate.images.decode import upright_size
@@ -233,12 +233,12 @@ class Explainer:
         max_pixels, subjects = self.record.config.max_pixels, []
         for path in paths:
             files = unlabelled_samples([path])
-            size_px = upright_size(files.pictures.header(0, max_pixels=max_pixels))
+            size_px = upright_size(files.images.header(0, max_pixels=max_pixels))
             preprocessing = seen_as(self.task, self.record.preprocessing, size_px, PredictOptions())
             store = undecoded_store(files, preprocessing.form, max_pixels=max_pixels)
             batches = Batches(store=store, preprocessing=preprocessing, batch_size=1, device=self._device)
             image = next(iter(batches.in_order())).images
-            subjects.append(ExplainSubject(str(path), image, picture_digests(files.pictures)[0][0]))
+            subjects.append(ExplainSubject(str(path), image, source_digests(files.sources).images[0]))
         return subjects
 
     def explain(self, subject: ExplainSubject) -> Explanation:

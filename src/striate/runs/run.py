@@ -25,7 +25,7 @@ from striate.errors import ConfigError, DataError, RunError, listing, nearest
 from striate.images.decode import decode, open_image, upright_size
 from striate.images.preprocessing import Preprocessing
 from striate.images.resize import ImageSpec, resize_transform
-from striate.images.sources import ImageFiles, naming
+from striate.images.sources import ImageFiles, file_errors
 from striate.models import MODELS
 from striate.models.pretrained import weights
 from striate.runs.inputs import image_paths, read_split, seen_as, tile_px, with_joints_of
@@ -114,7 +114,7 @@ class Run:
                 f"it knows: {listing(self.classes, most=10)}."
             )
         dataset = with_joints_of(dataset, self.record.skeleton)
-        chosen = dataset.split(dataset.published) if dataset.published else dataset.samples
+        chosen = dataset.split(dataset.official_split) if dataset.official_split else dataset.samples
         samples = chosen if split == "auto" else dataset.split(split)
         # what training decoded is found in the cache; what is not is decoded on the way
         store = open_store(
@@ -263,7 +263,7 @@ class Run:
     def overlay(self, path: Path, prediction: Prediction) -> Image.Image:
         """Draw a prediction upon the picture that it is of; raises DataError where that cannot be read."""
         max_pixels = self.record.config.max_pixels
-        with naming(path):
+        with file_errors(path):
             content = path.read_bytes()
             height, width = upright_size(open_image(content, max_pixels=max_pixels))
             form = ImageSpec(height_px=height, width_px=width, channels=3)

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from striate.batching.batches import Batches
 from striate.datasets import Dataset, open_data
-from striate.datasets.dataset import SPLIT_NAMES, Samples, SplitName
+from striate.datasets.dataset import Samples
 from striate.datasets.labels import ClassLabels
+from striate.datasets.splits import SPLIT_NAMES, SplitName
 from striate.datasets.statistics import evenly_spread
 from striate.datasets.store import Store, open_store
 from striate.errors import DataError
@@ -123,7 +124,7 @@ class RunImages:
 def unlabelled_samples(paths: Sequence[Path]) -> Samples:
     """Return image files as samples whose labels mean nothing."""
     labels = ClassLabels(np.zeros(len(paths), dtype=np.int64))
-    return Samples(names=tuple(map(str, paths)), pictures=ImageFiles(list(paths)), labels=labels)
+    return Samples(names=tuple(map(str, paths)), images=ImageFiles(list(paths)), labels=labels)
 
 
 def denormalise(images: Float[Tensor, "batch channels height width"], preprocessing: Preprocessing) -> list[RGBArray]:

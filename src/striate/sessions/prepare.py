@@ -16,9 +16,9 @@ from torch import nn
 from striate import models
 from striate.batching.batches import Batches, targets_of
 from striate.datasets import Dataset, open_data
-from striate.datasets.checks.report import cheap_problems, contradictory
-from striate.datasets.dataset import SplitName
-from striate.datasets.statistics import channel_statistics, natural_form
+from striate.datasets.checks.report import check_labels, contradictory
+from striate.datasets.splits import SplitName
+from striate.datasets.statistics import channel_statistics, typical_shape
 from striate.datasets.store import Store, open_store
 from striate.errors import ConfigError, DataError, ModelError, listing
 from striate.images.preprocessing import Preprocessing
@@ -110,7 +110,7 @@ def prepare(data: Dataset | str | Path, config: TrainConfig, begun: ResumableRun
         raise DataError(f"{dataset.location}: its task is {dataset.task}, which striate cannot train for yet.")
     dataset.check_trainable()
     _refuse_nonsense(dataset)
-    natural = natural_form(dataset.split("train"), config.max_pixels)
+    natural = typical_shape(dataset.split("train"), config.max_pixels)
     task = create_task(dataset.task, dataset.vocabulary, **config.of_task(dataset.task))
     if config.fit != "auto" and config.fit not in task.fits:
         raise ConfigError(f"fit (={config.fit}) must be {' or '.join(task.fits)} for {dataset.task}.")
@@ -215,10 +215,11 @@ def window_px(task: Task, config: TrainConfig, form: ImageSpec) -> tuple[int, in
 
 def _refuse_nonsense(dataset: Dataset) -> None:
     """Raise DataError for labels that would teach nonsense, as far as that is seen without opening a picture."""
-    problems = [problem for problem in cheap_problems(dataset) if problem.severity == "problem"]
+    problems = [problem for problem in check_labels(dataset) if problem.severity == "problem"]
     if problems:
-        first, more = problems[0], f" (and {len(problems) - 1:,} more; see striate check)" if problems[1:] else ""
-        raise DataError(f"{first.where}: {first.what}{more}; {first.fix}.")
+        first, more = problems[0], len(problems) - 1
+        notes = [f"and {more:,} more: see striate check"] if more else []
+        raise DataError(first.where, first.what, first.fix, notes)
 
 
 def _check_memory(plan: Plan, name: str, images: int) -> None:
@@ -262,8 +263,7 @@ def decode_splits(prepared: Prepared, config: TrainConfig) -> dict[SplitName, St
         max_pixels=config.max_pixels,
     )
     stores = {split: whole.take(indices) for split, indices in dataset.splits.items()}
-    if dataset.samples.pictures.masked:
-        stores = {split: _labelled_alone(store, dataset.location, split) for split, store in stores.items()}
+    stores = {split: _labelled_alone(store, dataset.location, split) for split, store in stores.items()}
     if twofold := contradictory(whole.digests, whole.labels):
         logger.info(
             f"left out: {listing(whole.names[place] for place in twofold)}, the same images under different labels"

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from striate.datasets import Dataset
-from striate.datasets.dataset import SplitName
+from striate.datasets.splits import SplitName
 from striate.datasets.store import Store
 from striate.errors import (
     BudgetError,

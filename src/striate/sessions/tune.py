@@ -15,7 +15,7 @@ from torch import nn
 from striate.batching.augmentation import POLICIES, Policy
 from striate.batching.batches import Batches, smallest_share
 from striate.cache import folder as cache
-from striate.datasets.dataset import SplitName
+from striate.datasets.splits import SplitName
 from striate.datasets.store import Store
 from striate.errors import BudgetError, ConfigError
 from striate.images.preprocessing import Preprocessing

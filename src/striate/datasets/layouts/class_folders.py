@@ -122,7 +122,7 @@ def _split_folders(root: Path) -> dict[SplitName, Path]:
     strange = [name for name in beside if name.lower() in _SPLIT_LIKE]
     if strange and (known or strange == names):
         lacking = "" if known else ", and no train"
-        what = f"{listing(strange)}: not quite the names of splits{lacking}"
+        what = f"{listing(strange)}: named like splits{lacking}"
         raise DataError(str(root), what, "call splits train, val and test (in lower case)")
     if known and beside:
         if not subfolders(folders["train"]):

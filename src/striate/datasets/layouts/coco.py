@@ -57,7 +57,7 @@ class _People:
     uv_px: Float64[np.ndarray, "people joints 2"]
 
     def image_names(self, root: Path) -> list[str]:
-        """Name each person's image, by its path from the root where it is below it; with a number where there are several."""
+        """Name each person's image by its path from the root; with a number where there are several."""
         listed = zip(self.paths, self.names, strict=True)
         plain = [path.relative_to(root).as_posix() if path.is_relative_to(root) else name for path, name in listed]
         people: Counter[str] = Counter()

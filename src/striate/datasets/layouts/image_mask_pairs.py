@@ -72,7 +72,7 @@ def split_folders(folder: Path, beside: Collection[str] = ()) -> dict[SplitName,
     Folders called as in `beside` belong there; others beside `train` are passed over, which is said.
 
     Raises:
-        DataError: there are two folders of one split, splits but not `train`, or a name that is not quite that of a split.
+        DataError: there are two folders of one split, splits but not `train`, or a name that is not quite one.
     """
     names = [path.name for path in subfolders(folder) if path.name not in beside]
     folders: dict[SplitName, Path] = {}
@@ -86,7 +86,7 @@ def split_folders(folder: Path, beside: Collection[str] = ()) -> dict[SplitName,
     if strange or (folders and "train" not in folders):
         named = listing(strange or [path.name for path in folders.values()])
         lacking = "" if "train" in folders else ", and no train"
-        what = f"{named}: not quite the names of splits{lacking}"
+        what = f"{named}: named like splits{lacking}"
         raise DataError(str(folder), what, "call splits train, val and test (in lower case)")
     others = [name for name in names if split_named(name) is None]
     if folders and others:

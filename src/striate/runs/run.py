@@ -149,7 +149,7 @@ class Run:
         reading = self.record.config.reading() | {"task": self.record.task}
         given = reading | {"ignore": tuple(ignore or ()), "threshold": threshold}
         if ignore is None and threshold is None and reading != given:
-            with contextlib.suppress(DataError):
+            with contextlib.suppress(ConfigError, DataError):
                 return open_data(data, **reading)
         return open_data(data, **given)
 

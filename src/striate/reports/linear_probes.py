@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from striate.datasets.dataset import SplitName
+from striate.datasets.splits import SplitName
 from striate.interpret.activations import crop_to_image, image_share, preserve_state, record_activations
 from striate.runs.run_images import RunImages
 from striate.system.progress import progress_bar

@@ -43,6 +43,8 @@ def contradictions(
 def contradictory(digests: Sequence[str], labels: Labels) -> list[int]:
     """Return the indices of identical images with different labels, label planes aside.
 
+    >>> import numpy as np
+    >>> from striate.datasets.labels import ClassLabels
     >>> contradictory(["a", "b", "a"], ClassLabels(np.array([0, 1, 1])))
     [0, 2]
     """

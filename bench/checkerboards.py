@@ -105,7 +105,7 @@ def seen(data: str, form, most: int = 64):
 
     dataset = st.open_data(data, task="segment")
     samples = dataset.split("val").take(np.arange(min(most, len(dataset.splits["val"]))))
-    store = open_store(samples, form.form, name=dataset.name, location=dataset.location, keep="none")
+    store = open_store(samples, form.image_spec, name=dataset.name, location=dataset.location, keep="none")
     for batch in Batches(store=store, preprocessing=form, batch_size=2, device=torch.device("cpu")).in_order():
         yield batch.images
 

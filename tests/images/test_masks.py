@@ -189,7 +189,7 @@ def test_without_names_values_are_classes(folder, capsys):
     data = read(folder(grey(VALUES % 2), grey(rest)))
     assert data.classes == ("0", "1", "2", "3", "4")
     np.testing.assert_array_equal(mask(data, 1), rest)
-    assert "classes are the values found in masks, 0 to 4; classes.txt can name them" in capsys.readouterr().err
+    assert "classes are the values in masks, 0 to 4; classes.txt can name them" in capsys.readouterr().err
 
 
 def test_values_between_that_no_mask_has_are_said(folder, capsys):

@@ -129,7 +129,7 @@ class Batches:
             scale: of the images' sides; less than 1 makes them smaller, for classes alone.
         """
         drawn = draw(len(self.store), seed, epoch)
-        form = self.preprocessing.form
+        form = self.preprocessing.image_spec
         order = epoch_order(len(self.store), seed, epoch)
         bounds = batch_bounds(len(order), self.batch_size)[passed:]
         for samples, gathered in self._gathered([own_share(order[slice(*bound)], *self.share) for bound in bounds]):

@@ -124,8 +124,8 @@ def _file_digests(
         fresh = {path: more for path, more in wanted.items() if not all(hashes[path, each] for each in more)}
         on_progress(sum(map(len, in_files.values())) - sum(map(len, fresh.values())))
         now = time.time_ns()
-        for path, found in _hash_in_threads(fresh, stamps, skip_unreadable=skip_unreadable):
-            hashes |= {(path, more): hashed for more, hashed in found.items()}
+        for path, hashed_by_suffix in _hash_in_threads(fresh, stamps, skip_unreadable=skip_unreadable):
+            hashes |= {(path, more): hashed for more, hashed in hashed_by_suffix.items()}
             on_progress(len(fresh[path]))
         if index:
             settled = [path for path in fresh if max(stamps[path][1:3]) < now - settled_s * 10**9]

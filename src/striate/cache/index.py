@@ -86,21 +86,21 @@ class StoreIndex:
 
         try:
             with cache.lock(on_wait):
-                found = self.find(items)
-                if not found:
+                stored = self.find(items)
+                if not stored:
                     cache.remove(folder)  # if it is there, it is damaged
                     room = array_bytes(len(set(items)), self.spec, planes=self.planes)
                     cache.make_room(room, cache.list_stores() if waited else stores)
                     self._decode(folder, items, name=name, location=location, max_pixels=max_pixels)
-                    found = self.find(items)
+                    stored = self.find(items)
         except OSError as error:
             raise OutputError(
                 str(cache.folder()),
                 f"the cache cannot be written ({error.strerror})",
                 "set STRIATE_CACHE to another folder, or use --cache none",
             ) from None
-        assert found
-        return found
+        assert stored
+        return stored
 
     def _decode(self, folder: Path, items: Sequence[str], *, name: str, location: str, max_pixels: int) -> None:
         """Fill a folder with the images, and give it its name; an interrupt keeps what is decoded by then."""

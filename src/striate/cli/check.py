@@ -58,7 +58,7 @@ def _print_summary(location: str, summary: dict[str, Any]) -> None:
         print_table([f"share of {summary['counted']}" if summary["counted"] == "pixels" else "class", *splits], rows)
         print()
     whose = "; val was held out (--split-seed)" if summary["val_is_ours"] else ""
-    print(", ".join(f"{split} {count:,}" for split, count in splits.items()) + f" pictures{whose}\n")
+    print(", ".join(f"{split} {count:,}" for split, count in splits.items()) + f" images{whose}\n")
 
 
 def _print_problems(report: CheckReport, location: str) -> None:

@@ -40,10 +40,10 @@ class Command:
 
     def __post_init__(self) -> None:
         if self.sheet is not None and Path(self.sheet).suffix.lower() != ".png":
-            raise ConfigError(f"sheet (={self.sheet}) must end in .png.")
+            raise ConfigError("sheet", f"must end in .png, not {self.sheet}")
         for name, most in (("samples", 50), ("size", 4096)):
             if not 1 <= getattr(self, name) <= most:
-                raise ConfigError(f"{name} (={getattr(self, name)}) must be from 1 to {most}.")
+                raise ConfigError(name, f"must be from 1 to {most}, not {getattr(self, name)}")
 
     def run(self) -> None:
         """Print the card, and write the sheet."""
@@ -87,8 +87,9 @@ def _card(dataset: Dataset) -> dict[str, Any]:
     """Sum a data set up."""
     kind, names = dataset.vocabulary.kind, dataset.vocabulary.names
     labels = {split: dataset.samples.take(rows).labels for split, rows in dataset.splits.items()}
-    counts = {split: found.tolist() for split, one in labels.items() if (found := one.counts(len(names))) is not None}
-    rows = [{kind: name} | {split: counts[split][place] for split in counts} for place, name in enumerate(names)]
+    counted = {split: of_split.counts(len(names)) for split, of_split in labels.items()}
+    counts = {split: counts.tolist() for split, counts in counted.items() if counts is not None}
+    rows = [{kind: name} | {split: counts[split][index] for split in counts} for index, name in enumerate(names)]
     return {
         "task": dataset.task,
         "samples": len(dataset.samples),

@@ -38,13 +38,13 @@ COLOURS = (
 )
 """RGB to draw the classes of a mask in."""
 
-_ENDS, _END_PLACES, _ROUND = (
+_ENDS, _END_POSITIONS, _ROUND = (
     np.array(column)
     for column in zip(
         *(
-            (SEGMENTS.index(f"{side}_{segment}"), place, round_)
+            (SEGMENTS.index(f"{side}_{segment}"), position, round_)
             for side in "lr"
-            for segment, place, round_ in (
+            for segment, position, round_ in (
                 *(("foot", (0, -74, 150), False), ("foot", (0, -74, -68), False), ("shin", (0, 0, 0), True)),
                 *(("hand", (0, -145, 0), False), ("thigh", (0, -30, 0), True)),
             )
@@ -80,9 +80,9 @@ class Parts:
         cut: Number = 0,
         squash: Point = (1, 1, 1),
     ) -> None:
-        """Add a solid, given in mm as the radii are meant, before it is squashed.
+        """Add a solid, in mm as the radii are meant before it is squashed.
 
-        `below` is the material under the height `cut` in the frame. The centres are places in the frame: squashing
+        `below` is the material under the height `cut` in the frame. The centres are positions in the frame: squashing
         moves none of them.
         """
         self.rows.append(
@@ -108,12 +108,12 @@ def thickness(build: Build) -> float:
 
 
 def extremes(
-    build: Build, rotations: Float64[np.ndarray, "segments 3 3"], places_mm: Float64[np.ndarray, "segments 3"]
+    build: Build, rotations: Float64[np.ndarray, "segments 3 3"], positions_mm: Float64[np.ndarray, "segments 3"]
 ) -> Float64[np.ndarray, "points 3"]:
     """Return the points that a posed figure may stand on or end with: soles, knees, hands, seat, crown."""
     size = thickness(build)
-    found = rotations[_ENDS] @ (_END_PLACES * size)[:, :, None]
-    points: Float64[np.ndarray, "points 3"] = found[:, :, 0] + places_mm[_ENDS]
+    rotated = rotations[_ENDS] @ (_END_POSITIONS * size)[:, :, None]
+    points: Float64[np.ndarray, "points 3"] = rotated[:, :, 0] + positions_mm[_ENDS]
     points[_ROUND, 1] -= 55 * size  # a bent knee touches the ground with its skin
     return points
 

@@ -91,9 +91,9 @@ def _vary(
     generator: np.random.Generator, colours: tuple[tuple[float, float, float], ...], spread: float
 ) -> Float64[np.ndarray, " 3"]:
     """Draw a colour between two neighbours of a scale, and a little off."""
-    place = generator.uniform(0, len(colours) - 1)
-    low = int(place)
-    between = np.array(colours[low]) + (np.array(colours[low + 1]) - colours[low]) * (place - low)
+    position = generator.uniform(0, len(colours) - 1)
+    low = int(position)
+    between = np.array(colours[low]) + (np.array(colours[low + 1]) - colours[low]) * (position - low)
     varied: Float64[np.ndarray, " 3"] = between + generator.normal(0, spread, 3)
     return varied
 

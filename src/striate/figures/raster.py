@@ -16,7 +16,7 @@ from jaxtyping import Float32, Float64, Int64, UInt64
 
 _Rows = Float64[np.ndarray, "solids 3"]
 
-_STEPS = 2**24 - 1  # places along a solid
+_STEPS = 2**24 - 1  # positions along a solid
 NOTHING = 255  # no solid
 
 _TOGETHER = 16  # so many solids are worked out at a time: few calls, and arrays that fit the processor's cache
@@ -91,7 +91,7 @@ class _Projected:
     radii: Float64[np.ndarray, "solids 2"]
     depth: Float64[np.ndarray, "solids 4"]  # depth buffer's value: a·x + b·y + c + d·depth
     normals: Float64[np.ndarray, "solids 3 3"]  # to camera coordinates
-    places: Float64[np.ndarray, "solids 3 3"]  # to the frame's coordinates, from the first sphere's centre
+    positions: Float64[np.ndarray, "solids 3 3"]  # to the frame's coordinates, from the first sphere's centre
 
     def fronts(
         self, chosen: Int64[np.ndarray, " chosen"], columns: int, rows: int
@@ -199,12 +199,12 @@ def _project(solids: Solids, focal_px: float, side_px: int) -> _Projected:
         radii=radii,
         depth=depth,
         normals=(turned.transpose(0, 2, 1)) @ basis.transpose(0, 2, 1),
-        places=solids.squash[:, :, None] * basis.transpose(0, 2, 1),
+        positions=solids.squash[:, :, None] * basis.transpose(0, 2, 1),
     )
 
 
 def _basis(sight: _Rows) -> Float64[np.ndarray, "solids 3 3"]:
-    """Return three unit vectors at right angles, as rows: the last is the one given."""
+    """Return three unit vectors at right angles, as rows: the last is the one passed in."""
     x, y, z = sight.T
     flat = np.abs(z) > 0.7
     first = np.stack((np.where(flat, z, y), np.where(flat, 0, -x), np.where(flat, -x, 0)), axis=1)
@@ -236,7 +236,7 @@ class Canvas:
         inside = np.flatnonzero(sizes.min(1) > 0)
         inside = inside[sizes[inside].max(1).argsort(kind="stable")]
         # one number a pixel: its upper half the bits of the depth, which order as depths do, for these are positive;
-        # of the lower half three bytes the place along the solid, and one byte which solid it is
+        # of the lower half three bytes the position along the solid, and one byte which solid it is
         nearest = np.full((side_px, side_px), np.uint64(0x7F800000 << 32 | NOTHING), np.uint64)
         with np.errstate(invalid="ignore"):  # a root of less than nothing: the line of sight misses the solid
             for start in range(0, len(inside), _TOGETHER):
@@ -260,7 +260,7 @@ class Canvas:
             np.minimum(window, values[: bottom - top, : right - left], out=window)
 
     def _samples(self) -> tuple[Int64[np.ndarray, " samples"], Int64[np.ndarray, " samples"]]:
-        """Return places to shade, as indices into the flat canvas, and for how many pixels each stands: 1 or 4.
+        """Return positions to shade, as indices into the flat canvas, and for how many pixels each stands: 1 or 4.
 
         Where all of two by two pixels see the same solid, one stands for the four.
         """
@@ -293,7 +293,7 @@ class Canvas:
             (
                 *(projected.across.reshape(-1, 6), projected.reach, projected.radii[:, :1]),
                 np.diff(projected.radii, axis=1),
-                *(projected.normals.reshape(-1, 9), projected.places.reshape(-1, 9)[:, :6]),
+                *(projected.normals.reshape(-1, 9), projected.positions.reshape(-1, 9)[:, :6]),
                 *(self.solids.starts_mm[:, :2], self.solids.cuts_mm[:, None], self.solids.materials),
             ),
             axis=1,

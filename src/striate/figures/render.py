@@ -26,7 +26,7 @@ from striate.figures.scenery import (
 )
 from striate.figures.skeleton import JOINTS, PARENTS, Build, bend, joints, random_build
 
-VERSION = 1  # raise it when pictures change: caches are keyed by it
+VERSION = 1  # raise it when images change: caches are keyed by it
 
 _FINE = 2  # the canvas is that much finer than the image, each way: it smooths edges
 
@@ -38,7 +38,7 @@ class Located:
     Attributes:
         xyz_mm: `JOINTS` in camera coordinates: x right, y down, z away.
         uv_px: the joints in the image; the centre of the top left pixel is (0.5, 0.5).
-        visible: whether a joint is inside the image; one that is hidden behind something is.
+        visible: whether a joint is inside the image; a joint that is hidden behind something is.
         focal_px: focal length; the principal point is the centre of the image.
     """
 
@@ -50,7 +50,7 @@ class Located:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure(Located):
-    """One picture of a person, and what is known about it.
+    """An image of a person, and what is known about it.
 
     Attributes:
         image: RGB.
@@ -69,7 +69,7 @@ class _Person:
     seated: bool
     joints_mm: Float64[np.ndarray, "joints 3"]
     rotations: Float64[np.ndarray, "segments 3 3"]
-    places_mm: Float64[np.ndarray, "segments 3"]
+    positions_mm: Float64[np.ndarray, "segments 3"]
     camera: Camera
 
 
@@ -79,7 +79,7 @@ class _Scene:
 
     joints_mm: Float64[np.ndarray, "joints 3"]
     rotations: Float64[np.ndarray, "frames 3 3"]
-    places_mm: Float64[np.ndarray, "frames 3"]
+    positions_mm: Float64[np.ndarray, "frames 3"]
     solids: Float64[np.ndarray, "solids 16"]
     materials: Materials
     lamp: Lamp
@@ -92,7 +92,8 @@ def render(seed: int, index: int, *, size_px: int = 128, turn_deg: int | float =
     """Render a figure.
 
     Args:
-        seed, index: which one; 0 to 2^64 - 1. The same two numbers are the same person in the same scene at any size.
+        seed, index: choose the figure; 0 to 2^64 - 1. The same two numbers are the same person in the same scene at
+            any size.
         size_px: side of the image, 16 or more.
         turn_deg: rolls the camera about its optical axis, so that all that it sees turns clockwise about the
             centre of the image: `xyz_mm` is that of 0 times [[cos, -sin], [sin, cos]] on x and y.
@@ -116,7 +117,7 @@ def render(seed: int, index: int, *, size_px: int = 128, turn_deg: int | float =
 
 
 def locate(seed: int, index: int, *, size_px: int = 128, turn_deg: int | float = 0) -> Located:
-    """Return where a figure's joints are, as `render` does, without a picture of it: several times faster."""
+    """Return where a figure's joints are, as `render` does, without an image: several times faster."""
     return _locate(_draw_person(_generator(seed, index)), size_px, turn_deg)
 
 
@@ -137,18 +138,18 @@ def _locate(person: _Person, size_px: int, turn_deg: int | float) -> Located:
 def _draw_person(generator: np.random.Generator) -> _Person:
     """Draw build, pose and camera, and put the lowest point on the ground or above it."""
     build, pose = random_build(generator), random_pose(generator)
-    rotations, places = bend(build, pose.angles_deg)
-    ends = extremes(build, rotations, places)
+    rotations, positions = bend(build, pose.angles_deg)
+    ends = extremes(build, rotations, positions)
     lift = pose.lift_mm - ends[:, 1].min()
-    places[:, 1] += lift
+    positions[:, 1] += lift
     ends[:, 1] += lift
-    points = joints(build, rotations, places)
+    points = joints(build, rotations, positions)
     return _Person(
         build=build,
         seated=pose.seated,
         joints_mm=points,
         rotations=rotations,
-        places_mm=places,
+        positions_mm=positions,
         camera=random_camera(generator, np.concatenate((points, ends))),
     )
 
@@ -159,12 +160,12 @@ def _draw_scene(generator: np.random.Generator, person: _Person) -> _Scene:
     lamp = random_lamp(generator, person.camera)
     seat = None
     if person.seated:
-        seat = person.places_mm[0] - person.rotations[0][:, 1] * (95 * person.build.stature_mm / 1700)
+        seat = person.positions_mm[0] - person.rotations[0][:, 1] * (95 * person.build.stature_mm / 1700)
     rows = dress(person.build, clothes) + random_props(generator, person.camera, seat)
     return _Scene(
         joints_mm=person.joints_mm,
         rotations=np.concatenate((person.rotations, np.eye(3)[None])),
-        places_mm=np.concatenate((person.places_mm, np.zeros((1, 3)))),
+        positions_mm=np.concatenate((person.positions_mm, np.zeros((1, 3)))),
         solids=np.array(rows, np.float64),
         materials=materials,
         lamp=lamp,
@@ -182,7 +183,7 @@ def _paint(
     rows = scene.solids
     segment = rows[:, 0].astype(np.int64)
     solids = Solids(
-        origins_mm=camera.see(scene.places_mm)[segment],
+        origins_mm=camera.see(scene.positions_mm)[segment],
         rotations=(camera.rotation @ scene.rotations)[segment],
         starts_mm=rows[:, 1:4],
         stops_mm=rows[:, 4:7],

@@ -26,16 +26,16 @@ class Camera:
     Attributes:
         focal: focal length in sides of the image.
         rotation: rows: the camera's x (right), y (down) and z (away) in world coordinates.
-        place_mm: where it stands.
+        position_mm: where it stands.
     """
 
     focal: float
     rotation: Float64[np.ndarray, "3 3"]
-    place_mm: Float64[np.ndarray, " 3"]
+    position_mm: Float64[np.ndarray, " 3"]
 
     def see(self, points_mm: Float64[np.ndarray, "points 3"]) -> Float64[np.ndarray, "points 3"]:
         """Return world points in camera coordinates."""
-        seen: Float64[np.ndarray, "points 3"] = (points_mm - self.place_mm) @ self.rotation.T
+        seen: Float64[np.ndarray, "points 3"] = (points_mm - self.position_mm) @ self.rotation.T
         return seen
 
     def project(self, points_mm: Float64[np.ndarray, "points 3"]) -> Float64[np.ndarray, "points 2"]:
@@ -47,7 +47,7 @@ class Camera:
         """Return the camera after a turn about its optical axis; what it sees turns clockwise with `turn_deg`."""
         cos, sin = np.cos(np.radians(turn_deg)), np.sin(np.radians(turn_deg))
         turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-        return Camera(focal=self.focal, rotation=turn @ self.rotation, place_mm=self.place_mm)
+        return Camera(focal=self.focal, rotation=turn @ self.rotation, position_mm=self.position_mm)
 
 
 def random_camera(generator: np.random.Generator, points_mm: Float64[np.ndarray, "points 3"]) -> Camera:
@@ -64,18 +64,18 @@ def random_camera(generator: np.random.Generator, points_mm: Float64[np.ndarray,
     upright = np.stack((right, down, ahead))
     target = (points_mm.min(0) + points_mm.max(0)) / 2
     distance = float(np.ptp(points_mm[:, 1])) * focal
-    camera = Camera(focal=focal, rotation=upright, place_mm=target).rolled(roll)
+    camera = Camera(focal=focal, rotation=upright, position_mm=target).rolled(roll)
     for _ in range(3):  # each round comes nearer; what is left over is far below a pixel
-        camera = Camera(focal=focal, rotation=camera.rotation, place_mm=target - distance * ahead)
+        camera = Camera(focal=focal, rotation=camera.rotation, position_mm=target - distance * ahead)
         seen = camera.project(camera.see(points_mm))
         low, high = seen.min(0), seen.max(0)
         middle = 0.5 + aside * (1 - (high - low)).clip(0) * 0.35
         offset = ((low + high) / 2 - middle) * distance / focal
         target = target + camera.rotation[:2].T @ offset
         distance *= float((high - low).max() / share)
-    place = camera.place_mm.copy()
-    place[1] = max(place[1], 80.0)  # not under the floor
-    return Camera(focal=focal, rotation=camera.rotation, place_mm=place)
+    position = camera.position_mm.copy()
+    position[1] = max(position[1], 80.0)  # not under the floor
+    return Camera(focal=focal, rotation=camera.rotation, position_mm=position)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +127,9 @@ def random_props(
     right = np.array([-ahead[2], 0, ahead[0]])
     for _ in range(int(generator.choice(4, p=(0.35, 0.3, 0.2, 0.15)))):
         way = generator.choice((-1, 1)) * generator.uniform(500, 1300)
-        place = right * way + ahead * generator.uniform(150, 1800)
+        position = right * way + ahead * generator.uniform(150, 1800)
         size, kind = generator.uniform(70, 260), generator.integers(3)
-        x, z = place[0].item(), place[2].item()
+        x, z = position[0].item(), position[2].item()
         if kind == 0:
             parts.add(GROUND, (x, size, z), (x, size, z), (size, size), 0, PROP)
         elif kind == 1:
@@ -253,7 +253,7 @@ def _paint_room(
     side, x, y = len(line), line, line.T
     to_world = camera.rotation.T.astype(np.float32)
     ray_x, ray_y, ray_z = (to_world[row, 0] * x + to_world[row, 1] * y + to_world[row, 2] for row in range(3))
-    place_x, place_y, place_z = camera.place_mm.tolist()
+    place_x, place_y, place_z = camera.position_mm.tolist()
     turn, away = backdrop.wall
     ahead = camera.rotation[2] * (1, 0, 1)
     ahead /= np.sqrt((ahead**2).sum())

@@ -155,7 +155,7 @@ def bend(
         build: the bones.
         angles_deg: flexion, sideways and twist of each of `SEGMENTS`, as in `LIMITS_DEG`.
 
-    Returns: each segment's rotation (columns: its own x, y and z in body coordinates) and the place of its joint.
+    Returns: each segment's rotation (columns: its own x, y and z in body coordinates) and the position of its joint.
     """
     turns = np.radians(angles_deg) * _SIGNS
     (cx, cz, cy), (sx, sz, sy) = np.cos(turns).T, np.sin(turns).T
@@ -164,27 +164,27 @@ def bend(
     own[:, 0] = np.stack((cz * cy - sz * sx * sy, -sz * cx, cz * sy + sz * sx * cy), axis=1)
     own[:, 1] = np.stack((sz * cy + cz * sx * sy, cz * cx, sz * sy - cz * sx * cy), axis=1)
     own[:, 2] = np.stack((-cx * sy, sx, cx * cy), axis=1)
-    rotations, places = own.copy(), build.offsets_mm.copy()
+    rotations, positions = own.copy(), build.offsets_mm.copy()
     for segment, parent in enumerate(_SEGMENT_PARENTS):
         if parent >= 0:
             rotations[segment] = rotations[parent] @ own[segment]
-            places[segment] = places[parent] + rotations[parent] @ build.offsets_mm[segment]
-    return rotations, places
+            positions[segment] = positions[parent] + rotations[parent] @ build.offsets_mm[segment]
+    return rotations, positions
 
 
 def joints(
     build: Build,
     rotations: Float64[np.ndarray, "segments 3 3"],
-    places_mm: Float64[np.ndarray, "segments 3"],
+    positions_mm: Float64[np.ndarray, "segments 3"],
 ) -> Float64[np.ndarray, "joints 3"]:
-    """Return the places of `JOINTS`, mm, from what `bend` returns."""
-    place = dict(zip(SEGMENTS, places_mm, strict=True))
+    """Return the positions of `JOINTS`, mm, from what `bend` returns."""
+    position = dict(zip(SEGMENTS, positions_mm, strict=True))
     head = rotations[SEGMENTS.index("head")]
     own = {"spine": "chest", "neck": "head"} | {
         f"{side}_{joint}": f"{side}_{segment}"
         for side in "lr"
         for joint, segment in zip(("shoulder", "elbow", "wrist", "hip", "knee", "ankle"), (*_ARM, *_LEG), strict=True)
     }
-    found = {"pelvis": place["pelvis"], "head": place["head"] + head @ build.crown_mm}
-    found["nose"] = place["head"] + head @ build.nose_mm
-    return np.array([found[name] if name in found else place[own[name]] for name in JOINTS])
+    points = {"pelvis": position["pelvis"], "head": position["head"] + head @ build.crown_mm}
+    points["nose"] = position["head"] + head @ build.nose_mm
+    return np.array([points[name] if name in points else position[own[name]] for name in JOINTS])

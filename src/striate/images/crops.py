@@ -63,13 +63,14 @@ class CroppedFiles:
         """Read and decode a file, and resize the part."""
         path = self.paths[index]
         with file_errors(path):
-            found = path.stat()
-            whole = _decode_file(path, (found.st_size, found.st_mtime_ns, found.st_ctime_ns), spec.channels, max_pixels)
-            left, top, right, bottom = self._box(index, *whole.source_size_px)
-            part = whole.pixels[top:bottom, left:right]
+            state = path.stat()
+            stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+            source = _decode_file(path, stamp, spec.channels, max_pixels)
+            left, top, right, bottom = self._box(index, *source.source_size_px)
+            part = source.pixels[top:bottom, left:right]
             image = Image.fromarray(part[..., 0] if spec.channels == 1 else part)
             pixels = decode.to_pixels(image, spec)
-        return replace(whole, pixels=pixels, source_size_px=(bottom - top, right - left))
+        return replace(source, pixels=pixels, source_size_px=(bottom - top, right - left))
 
     def _box(self, index: int, height: int, width: int) -> tuple[int, int, int, int]:
         """Return a part's edges; raises ImageError where the image does not hold it, as another version would not."""

@@ -2,7 +2,7 @@
 
 Formats are allow-listed and recognised by content, never by extension; sizes are checked before anything is
 decoded; EXIF orientation is applied; 16-bit images are scaled to 8 bits, not clipped; transparency is laid over
-white; of an animation the first frame counts. Errors say what is wrong; which file it is, their callers know.
+white; of an animation the first frame counts. Errors say what is wrong; callers add the file's path.
 
 Whatever Pillow and libtiff have to say becomes the reason of an `ImageError` or a Python warning. To hear it, a
 call switches Pillow's size limit and, for TIFF, the process's stderr: decode in single-threaded processes.
@@ -152,19 +152,19 @@ def _open(content: bytes, max_pixels: int, logged: list[str]) -> Image.Image:
     return image
 
 
-def _to_pixels(image: Image.Image, spec: ImageSpec, said: list[str]) -> np.ndarray:
+def _to_pixels(image: Image.Image, spec: ImageSpec, logged: list[str]) -> np.ndarray:
     """Decode an opened image, as `to_pixels` does, while `_pillow` logs."""
     failure = None
     try:
-        with _stderr_heard(said) if image.format == "TIFF" else nullcontext():
+        with _stderr_heard(logged) if image.format == "TIFF" else nullcontext():
             pixels = _decode(image, spec)
     except MemoryError:
         raise ImageError("", f"memory does not suffice to decode {image.width}x{image.height} pixels") from None
     except Exception as error:  # as above: any reader, any exception
         failure = error
-    for text in filter(_HARMLESS.match, said):
+    for text in filter(_HARMLESS.match, logged):
         warnings.warn(text, stacklevel=2)
-    damages = [text for text in said if not _HARMLESS.match(text)]
+    damages = [text for text in logged if not _HARMLESS.match(text)]
     if failure or damages:  # libtiff tells of damaged pixels and goes on
         raise _failure(failure or ValueError(), damages)
     return pixels
@@ -177,15 +177,15 @@ def _decode(image: Image.Image, spec: ImageSpec) -> np.ndarray:
     orientation = _orientation(image)
     stored = replace(spec, height_px=spec.width_px, width_px=spec.height_px) if orientation >= 5 else spec
     width, height = image.size
-    fitting = resize_transform(height, width, stored)
+    transform = resize_transform(height, width, stored)
     mode = "RGB" if spec.channels == 3 else "L"
     # JPEG: decode at 1/2, 1/4 or 1/8 of the size, as long as resizing has a factor of 2 left to antialias
-    wanted = math.ceil(2 * fitting.scale_x * width), math.ceil(2 * fitting.scale_y * height)
+    wanted = math.ceil(2 * transform.scale_x * width), math.ceil(2 * transform.scale_y * height)
     if 2 * wanted[0] <= width and (drafted := image.draft(mode, wanted)):
         reduced = drafted[1][2] / width  # not image.width / width, which is rounded up
-        fitting = replace(fitting, scale_x=fitting.scale_x / reduced, scale_y=fitting.scale_y / reduced)
+        transform = replace(transform, scale_x=transform.scale_x / reduced, scale_y=transform.scale_y / reduced)
     flat = _flatten(image)
-    fitted = resample(flat if flat.mode == mode else flat.convert(mode), stored, fitting)
+    fitted = resample(flat if flat.mode == mode else flat.convert(mode), stored, transform)
     fitted = fitted.transpose(_TURNS[orientation]) if orientation in _TURNS else fitted
     return np.asarray(fitted).reshape(spec.height_px, spec.width_px, spec.channels)
 
@@ -200,11 +200,11 @@ def _orientation(image: Image.Image) -> int:
             tail = content[content.rfind(b"IDAT") :]
             if any(key in tail for key in (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")):
                 image.load()  # its orientation may come after its pixels
-        found = Image.Image.getexif(image).get(_ORIENTATION, 1)  # PNG's own method would decode the image
+        orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)  # PNG's own method would decode the image
     except Exception as error:  # an image is none the worse for damaged EXIF data
         warnings.warn(f"orientation unknown, taken as upright ({_line(str(error))})", stacklevel=2)
         return 1
-    return found if found in _TURNS else 1
+    return orientation if orientation in _TURNS else 1
 
 
 def _flatten(image: Image.Image) -> Image.Image:

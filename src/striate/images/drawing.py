@@ -1,4 +1,4 @@
-"""Classes of pixels, joints, and words, drawn on pictures."""
+"""Classes of pixels, joints, and legends, drawn on images."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 INK = (40, 40, 40)
 _LEFT, _RIGHT, _MIDDLE = (40, 120, 255), (255, 120, 20), (60, 200, 90)
-_COVER = 0.5  # of the picture, by colours
-_DARKER = 0.6  # what is left of the picture's light where there is no label
+_OPACITY = 0.5  # of class colours
+_DARKER = 0.6  # brightness that is left where there is no label
 _BAND = 256  # rows that are painted at a time
 
 
@@ -31,60 +31,60 @@ def font(size_px: int) -> Font:
 
 
 def paint_classes(
-    picture: UInt8[np.ndarray, "height width 3"],
+    image: UInt8[np.ndarray, "height width 3"],
     indices: UInt8[np.ndarray, "height width"],
     colours: Sequence[Colour],
     bare: Collection[int] = (),
 ) -> Image.Image:
-    """Colour a picture by class, half and half, the borders between classes in the full colour.
+    """Colour an image by class, half and half, the borders between classes in the full colour.
 
     Args:
-        picture: RGB.
-        indices: of classes; what is none, such as 255, has no label, and the picture is darker there.
+        image: RGB.
+        indices: of classes; pixels of no class, such as 255, have no label, and are darker.
         colours: of the classes.
-        bare: classes that are not painted: the picture shows as it is.
+        bare: classes that are not painted: the image shows as it is.
     """
     colour = np.zeros((256, 3), dtype=np.float32)
     colour[: len(colours)] = colours
     kept = np.full(256, _DARKER, dtype=np.float32)
-    kept[: len(colours)] = 1 - _COVER
+    kept[: len(colours)] = 1 - _OPACITY
     kept[list(bare)] = 1.0
-    drawn = np.empty_like(picture)
-    for top in range(0, len(picture), _BAND):
+    drawn = np.empty_like(image)
+    for top in range(0, len(image), _BAND):
         rows = slice(top, top + _BAND)
-        called, share = indices[rows], kept[indices[rows], None]
-        painted = picture[rows] * share + colour[called] * np.where(share == _DARKER, 0, 1 - share)
+        classes, share = indices[rows], kept[indices[rows], None]
+        painted = image[rows] * share + colour[classes] * np.where(share == _DARKER, 0, 1 - share)
         above = indices[max(0, top - 1) : top + _BAND]
-        edge = np.zeros(called.shape, dtype=bool)
-        edge[len(called) - len(above) + 1 :] |= above[1:] != above[:-1]
-        edge[:, 1:] |= called[:, 1:] != called[:, :-1]
-        edge &= (called < len(colours)) & ~np.isin(called, list(bare))
-        painted[edge] = colour[called[edge]]
+        edge = np.zeros(classes.shape, dtype=bool)
+        edge[len(classes) - len(above) + 1 :] |= above[1:] != above[:-1]
+        edge[:, 1:] |= classes[:, 1:] != classes[:, :-1]
+        edge &= (classes < len(colours)) & ~np.isin(classes, list(bare))
+        painted[edge] = colour[classes[edge]]
         drawn[rows] = painted.astype(np.uint8)
     return Image.fromarray(drawn)
 
 
-def with_legend(picture: Image.Image, entries: Sequence[tuple[Colour, str]]) -> Image.Image:
-    """Put a band below a picture, on which words stand beside their colours, in as many lines as it takes."""
-    size = max(11, min(picture.size) // 30)
+def with_legend(image: Image.Image, entries: Sequence[tuple[Colour, str]]) -> Image.Image:
+    """Put a legend below an image: words beside their colours, in as many lines as it takes."""
+    size = max(11, min(image.size) // 30)
     letters, gap = font(size), size // 2
-    places: list[tuple[int, int]] = []
+    corners: list[tuple[int, int]] = []
     x, y, widest = gap, gap, 0
     for _, text in entries:
         width = size + gap + math.ceil(letters.getlength(text)) + 2 * gap
-        if x > gap and x + width > picture.width:
+        if x > gap and x + width > image.width:
             x, y = gap, y + size + gap
-        places.append((x, y))
+        corners.append((x, y))
         x += width
         widest = max(widest, x)
-    sheet = Image.new("RGB", (max(picture.width, widest), picture.height + y + size + 2 * gap), "white")
-    sheet.paste(picture, (0, 0))
-    pen = ImageDraw.Draw(sheet)
-    for (left, top), (colour, text) in zip(places, entries, strict=True):
-        at = picture.height + top
+    canvas = Image.new("RGB", (max(image.width, widest), image.height + y + size + 2 * gap), "white")
+    canvas.paste(image, (0, 0))
+    pen = ImageDraw.Draw(canvas)
+    for (left, top), (colour, text) in zip(corners, entries, strict=True):
+        at = image.height + top
         pen.rectangle((left, at, left + size, at + size), fill=colour, outline=INK)
         pen.text((left + size + gap, at + size // 2), text, fill=INK, font=letters, anchor="lm")
-    return sheet
+    return canvas
 
 
 def draw_joints(
@@ -97,10 +97,10 @@ def draw_joints(
     """Draw a skeleton on an image: joints that are shown, and the bones between them.
 
     Args:
-        image: is drawn upon.
-        uv_px: places, in pixels of this image.
-        shown: which joints are drawn.
-        parents: for each joint the one that it hangs on; -1 for the root.
+        image: it is changed.
+        uv_px: positions, in pixels of this image.
+        shown: whether each joint is drawn.
+        parents: the joint that each joint hangs on; -1 for the root.
         colours: of the joints, and of the bones that lead to them.
     """
     pen = ImageDraw.Draw(image)

@@ -218,7 +218,7 @@ def _values_not_kept(mask: MaskImage, file_format: str) -> ImageError:
     points = np.stack([(raw >> shift & 255).astype(np.int64) for shift in shifts], axis=1)
     meant = _meant(points, pixels)
     name = hex_code if greys is None else str
-    said = [f"{name(int(value))} ({count:,} px)" for value, count in zip(raw[meant], pixels[meant], strict=True)]
+    named = [f"{name(int(value))} ({count:,} px)" for value, count in zip(raw[meant], pixels[meant], strict=True)]
     others, their_pixels = len(raw) - len(meant), int(pixels.sum() - pixels[meant].sum())
     more = f" and {others:,} other{'s' if others > 1 else ''} ({their_pixels:,} px)" if others else ""
     fix = "save masks as PNG, and name their colours in classes.json"
@@ -226,7 +226,7 @@ def _values_not_kept(mask: MaskImage, file_format: str) -> ImageError:
         middle = str((int(raw[meant].sum()) + 1) // 2) if len(meant) == 2 else "N"
         fix = f"give --threshold {middle} for two classes, or save masks as PNG"
     kind = "colours" if greys is None else "values"
-    return ImageError("", f"{file_format} does not keep {kind}: there are {', '.join(said)}{more}", fix)
+    return ImageError("", f"{file_format} does not keep {kind}: there are {', '.join(named)}{more}", fix)
 
 
 def _meant(points: Int64[np.ndarray, "values channels"], pixels: Int64[np.ndarray, " values"]) -> list[int]:

@@ -12,14 +12,14 @@ class Preprocessing:
     """Decoding and normalisation of a network's input; stored in its run.
 
     Attributes:
-        height_px: of the input.
-        width_px: likewise.
+        height_px: height of the input in pixels.
+        width_px: width of the input in pixels.
         channels: 1 for grey, 3 for RGB.
-        fit: how a picture of another shape is brought to that size (see `fitting.Form`).
-        mean: of the training images, a channel each, on a scale of 0 black to 1 white.
+        fit: how an image of another aspect ratio is brought to that size, see `ImageSpec`.
+        mean: mean of the training images, one per channel, on a scale of 0 black to 1 white.
         std: standard deviation, likewise.
-        scale: how large the training images were, as a share of the pictures that they came from.
-        interpolation: the filter that pixels go through on the way.
+        scale: size of the training images as a share of their source images.
+        interpolation: the filter that pixels are resampled with, see `ImageSpec`.
 
     Raises:
         ValueError: the fields do not go together.
@@ -43,11 +43,11 @@ class Preprocessing:
         if self.interpolation not in FILTERS:
             raise ValueError(f"no interpolation is called {self.interpolation!r}")
         if not len(self.mean) == len(self.std) == self.channels:
-            raise ValueError("mean and std need a number a channel")
+            raise ValueError("mean and std need one number per channel")
 
     @property
-    def form(self) -> ImageSpec:
-        """What pictures are decoded to."""
+    def image_spec(self) -> ImageSpec:
+        """The size and channels that images are decoded to."""
         return ImageSpec(
             height_px=self.height_px,
             width_px=self.width_px,

@@ -235,7 +235,7 @@ class Explainer:
             files = unlabelled_samples([path])
             size_px = upright_size(files.images.header(0, max_pixels=max_pixels))
             preprocessing = seen_as(self.task, self.record.preprocessing, size_px, PredictOptions())
-            store = undecoded_store(files, preprocessing.form, max_pixels=max_pixels)
+            store = undecoded_store(files, preprocessing.image_spec, max_pixels=max_pixels)
             batches = Batches(store=store, preprocessing=preprocessing, batch_size=1, device=self._device)
             image = next(iter(batches.in_order())).images
             subjects.append(ExplainSubject(str(path), image, source_digests(files.sources).images[0]))

@@ -119,7 +119,7 @@ class Run:
         # what training decoded is found in the cache; what is not is decoded on the way
         store = open_store(
             samples,
-            self.record.preprocessing.form,
+            self.record.preprocessing.image_spec,
             name=dataset.name,
             location=dataset.location,
             keep="none",
@@ -203,10 +203,10 @@ class Run:
             )
 
         def origin(place: int) -> Origin:
-            box = resize_transform(*size_px(place), preprocessing.form)
+            box = resize_transform(*size_px(place), preprocessing.image_spec)
             return Origin(size_px=size_px(place), scale=(box.scale_x, box.scale_y), offset=(box.offset_x, box.offset_y))
 
-        store = undecoded_store(unlabelled_samples(files.paths), preprocessing.form, max_pixels=max_pixels)
+        store = undecoded_store(unlabelled_samples(files.paths), preprocessing.image_spec, max_pixels=max_pixels)
         place = 0
         for batch in self._batches(store, preprocessing).in_order():
             origins = map(origin, range(place, place + len(batch.images)))  # read where the task wants them
@@ -255,7 +255,9 @@ class Run:
         paths = image_paths(images)
         with progress_bar("embedding", len(paths)) as advance:
             store = undecoded_store(
-                unlabelled_samples(paths), self.record.preprocessing.form, max_pixels=self.record.config.max_pixels
+                unlabelled_samples(paths),
+                self.record.preprocessing.image_spec,
+                max_pixels=self.record.config.max_pixels,
             )
             batches = self._batches(store, self.record.preprocessing).in_order()
             return embed(self.model, layers[-1:], (batch.images for batch in batches), advance)[layers[-1]]

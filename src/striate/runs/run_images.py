@@ -73,7 +73,7 @@ class RunImages:
                 raise DataError(location, f"has no {split} split", "give the data that the run was trained on")
             store = open_store(
                 dataset.split(split),
-                record.preprocessing.form,
+                record.preprocessing.image_spec,
                 name=dataset.name,
                 location=dataset.location,
                 keep="none",

@@ -190,7 +190,7 @@ def choose_form(
     elif task.keeps_aspect:
         size_px = min(natural_px, _MOST_PX)
     else:
-        made_for = record.preprocessing.form if record else None
+        made_for = record.preprocessing.image_spec if record else None
         most_px = min(made_for.height_px, made_for.width_px) if made_for else models.find(name).size_px
         size_px = min(most_px, natural_px)
         if name in models.MODELS:  # images that are a little too small for it are enlarged

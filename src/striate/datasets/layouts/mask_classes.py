@@ -280,8 +280,8 @@ def _find_classes(root: Path, masks: Sequence[Path], ignored: set[int]) -> tuple
     span = f"0 to {highest}" if highest else "only 0"
     unseen = listing(sorted(set(range(highest)) - set(classes)))
     logger.info(
-        f"{root}: classes are the values found in masks, {span}{f' (but no {unseen})' if unseen else ''}; "
-        "classes.txt can name them, one a line"
+        f"{root}: classes are the values in masks, {span}{f' (but no {unseen})' if unseen else ''}; "
+        "classes.txt can name them, one per line"
     )
     return [str(value) for value in range(highest + 1)], first or MaskContent()
 

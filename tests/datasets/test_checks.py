@@ -182,7 +182,7 @@ def test_all_damaged_files_are_listed_and_the_rest_is_checked(splits):
     assert not report.ok
 
 
-def test_images_of_too_many_pixels_are_unreadable_and_told_what_to_do(splits):
+def test_images_of_too_many_pixels_are_unreadable(splits):
     report = check_data(splits, max_pixels=100)
     assert len(found(report, "unreadable")) == 18
     assert "--max-pixels" in report.problems[0].fix
@@ -220,7 +220,7 @@ def test_identical_images_with_different_masks_are_a_problem(masked):
     assert "another mask" in only(check_data(masked), "contradiction").what
 
 
-def test_identical_images_of_one_class_are_noted_whatever_split_of_ours_they_are_in(colour_folders):
+def test_identical_images_of_one_class_are_noted(colour_folders):
     root = colour_folders()
     for index in range(1, 4):
         shutil.copy(root / "red" / "0.png", root / "red" / f"{index}.png")
@@ -375,7 +375,7 @@ def test_a_joint_off_its_image_is_found(people, uv):
     assert problem.severity == "note"  # of its xyz the network learns all the same
 
 
-def test_joints_off_their_images_are_problems_where_they_are_many(people):
+def test_many_joints_off_their_images_are_problems(people):
     def most_of_one(document: dict[str, Any]) -> None:
         for place, joint in enumerate(JOINTS[:4]):
             spoiled(3, "uv", joint, [-20 - place, 50])(document)
@@ -384,7 +384,7 @@ def test_joints_off_their_images_are_problems_where_they_are_many(people):
     assert (problem.where.rpartition("/")[2], problem.severity) == ("3.png", "problem")
 
 
-def test_a_joint_off_its_image_is_a_problem_where_that_is_all_that_is_known(people):
+def test_keypoints_off_their_image_are_a_problem(people):
     def flatten(document: dict[str, Any]) -> None:
         for sample in document["samples"]:
             del sample["xyz"]
@@ -425,7 +425,7 @@ def test_wrong_pairs_are_found_by_what_they_hang_on(people):
     assert where == {"mirror: b, e", "mirror: c, d"}
 
 
-def test_both_of_a_pair_in_one_place_are_found(people):
+def test_both_of_a_pair_in_one_position_are_found(people):
     def spoil(document: dict[str, Any]) -> None:
         sample = document["samples"][2]
         sample["xyz"][3], sample["uv"][3] = sample["xyz"][4], sample["uv"][4]

@@ -20,7 +20,7 @@ def test_classes_are_in_natural_order(colour_folders):
     assert st.open_data(folder).classes == ("1", "2", "10", "class 3", "class 11")
 
 
-def test_without_splits_about_a_fifth_is_held_out_of_every_class(colour_folders):
+def test_a_fifth_is_held_out_of_every_class(colour_folders):
     data = st.open_data(colour_folders(images=100))
     assert data.official_split is None
     targets = data.split("val").labels.targets
@@ -29,7 +29,7 @@ def test_without_splits_about_a_fifth_is_held_out_of_every_class(colour_folders)
     assert np.bincount(targets).min() >= 8
 
 
-def test_files_that_are_added_later_move_no_other_between_splits(colour_folders, picture):
+def test_added_files_leave_others_in_their_split(colour_folders, picture):
     folder = colour_folders(images=40)
     before = {name: set(st.open_data(folder).split(name).names) for name in ("train", "val")}
     for index in range(100, 140):
@@ -39,7 +39,7 @@ def test_files_that_are_added_later_move_no_other_between_splits(colour_folders,
     assert before["val"] < after["val"]
 
 
-def test_another_seed_sets_others_aside_and_files_that_come_later_still_move_none(colour_folders, picture):
+def test_another_seed_holds_out_others(colour_folders, picture):
     folder = colour_folders("C#", images=40)  # a sign that means something elsewhere
     seeds = {frozenset(st.open_data(folder, split_seed=seed).split("val").names) for seed in range(3)}
     assert len(seeds) == 3
@@ -73,7 +73,7 @@ def test_a_validation_folder_is_taken_as_it_is(colour_folders, name):
     assert [data.classes[target] for target in data.split("val").labels.targets] == ["blue"] * 3 + ["green"] * 3
 
 
-def test_beside_a_test_folder_some_training_images_are_set_aside_to_choose_by(colour_folders):
+def test_val_is_held_out_beside_a_test_folder(colour_folders):
     root = colour_folders("data/train", images=100).parent
     colour_folders("data/test", images=5)
     data = st.open_data(root)
@@ -83,7 +83,7 @@ def test_beside_a_test_folder_some_training_images_are_set_aside_to_choose_by(co
     assert 15 <= len(data.split("val")) <= 50
 
 
-def test_images_may_lie_deeper_in_a_class_folder_and_hidden_files_do_not_count(colour_folders, picture):
+def test_deeper_images_count_and_hidden_files_do_not(colour_folders, picture):
     folder = colour_folders()
     (folder / "red" / "session 1").mkdir()
     picture(seed=77).save(folder / "red" / "session 1" / "x.jpg")
@@ -97,7 +97,7 @@ def test_images_may_lie_deeper_in_a_class_folder_and_hidden_files_do_not_count(c
     assert data.classes == ("blue", "green", "red")
 
 
-def test_an_image_is_known_by_its_content_whatever_it_is_called(colour_folders):
+def test_an_image_is_known_by_its_content_not_its_name(colour_folders):
     folder = colour_folders()
     (folder / "red" / "0.png").rename(folder / "red" / "0.dat")
     assert "red/0.dat" in st.open_data(folder).samples.names
@@ -141,7 +141,7 @@ def remove_train_classes(root: Path) -> None:
         (remove_train_classes, {"where": "train", "what": "there are no class folders", "fix": "wanted"}),
     ],
 )
-def test_what_is_wrong_is_named_with_the_way_out(colour_folders, spoil, error):
+def test_mistakes_are_named_with_a_fix(colour_folders, spoil, error):
     root = colour_folders("data/train").parent
     colour_folders("data/val")
     assert st.open_data(root).classes
@@ -160,7 +160,7 @@ def test_what_is_wrong_is_named_with_the_way_out(colour_folders, spoil, error):
         ("n" * 300, {"what": "cannot be read"}),
     ],
 )
-def test_what_is_no_data_set_is_said_to_be_none(tmp_path, monkeypatch, location, error):
+def test_what_is_no_data_set_is_refused(tmp_path, monkeypatch, location, error):
     monkeypatch.chdir(tmp_path)
     Path("file.txt").touch()
     Path("bare").mkdir()
@@ -183,7 +183,7 @@ def rename_splits(root: Path, **names: str) -> Path:
         ({"val": "dev"}, {"what": "dev: named like splits", "fix": "call splits train, val and test"}),
     ],
 )
-def test_what_looks_like_a_split_is_not_taken_for_a_class_nor_passed_over(colour_folders, names, error):
+def test_folders_named_like_splits_are_refused(colour_folders, names, error):
     root = colour_folders("data/train").parent
     colour_folders("data/val")
     with raises(DataError, **error):

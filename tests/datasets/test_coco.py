@@ -58,7 +58,7 @@ def people(tmp_path: Path) -> Document:
     }
 
 
-def test_people_of_one_image_are_cut_out_and_their_joints_fall_on_the_right_pixels(tmp_path, people):
+def test_people_are_cropped_with_their_joints(tmp_path, people):
     data = coco.read(write(tmp_path, people, "people.json"))
     labels, images = data.samples.labels, data.samples.images
     assert data.samples.names == ("7.png#1", "7.png#2", "8.png")
@@ -79,7 +79,7 @@ def test_people_of_one_image_are_cut_out_and_their_joints_fall_on_the_right_pixe
         assert (decoded.pixels[..., 0] > 0).sum() == len(known)
 
 
-def test_a_picture_of_one_of_several_holds_all_labelled_keypoints_in_the_image(tmp_path, people):
+def test_a_crop_holds_all_labelled_keypoints(tmp_path, people):
     """A box is of what is seen; a hidden foot may be far below it, and one may be beyond the image."""
     first, second = people["annotations"][:2]
     first["keypoints"][3:6] = [33, 48, 1]
@@ -92,7 +92,7 @@ def test_a_picture_of_one_of_several_holds_all_labelled_keypoints_in_the_image(t
     np.testing.assert_array_equal(data.samples.labels.uv_px[0, 1], [13.5, 35.5])
 
 
-def test_two_people_of_one_image_are_two_pictures(tmp_path, people):
+def test_two_people_of_one_image_are_two_images(tmp_path, people):
     images = coco.read(write(tmp_path, people, "people.json")).samples.images
     assert isinstance(images, CroppedFiles)
     assert images.content(0).file == images.content(1).file == tmp_path / "7.png"
@@ -112,9 +112,7 @@ def test_one_person_an_image_is_the_whole_image(tmp_path, people):
     assert (data.skeleton.parents, data.skeleton.mirror, data.mirror_safe) == ((-1, 0, 1), ((1, 2),), True)
 
 
-def test_crowds_and_people_without_keypoints_are_no_samples_but_others_are_cut_out_beside_them(
-    tmp_path, people, capsys
-):
+def test_crowds_and_people_without_keypoints_are_no_samples(tmp_path, people, capsys):
     people["annotations"][0]["iscrowd"] = 1
     people["annotations"].append({"id": 1, "image_id": 8, "category_id": 1, "keypoints": [0] * 9, "num_keypoints": 0})
     people["annotations"].append({"id": 2, "image_id": 8, "category_id": 2, "bbox": [1, 2, 3, 4]})
@@ -242,7 +240,7 @@ FIRST = r"the annotation of the id 130"
         (change("annotations.0.bbox", [20, 5, -10, 10]), {"where": FIRST, "what": "bbox is"}),
     ],
 )
-def test_what_is_wrong_with_coco_is_named_with_the_way_out(tmp_path, people, spoil, error):
+def test_mistakes_in_coco_files_are_named(tmp_path, people, spoil, error):
     spoil(people)
     with raises(DataError, **error) as caught:
         coco.read(write(tmp_path, people, "people.json"))

@@ -45,7 +45,7 @@ def test_grown_ups_and_children_are_of_one_unit(tmp_path, document):
 @pytest.mark.parametrize("unit", ["mm", "cm", "m"])
 @pytest.mark.parametrize(("places", "fewer"), [((2,), 6), ((2,), 3), ((3, 4), 6), ((0, 2, 4), 6)])
 @pytest.mark.parametrize("other", ["mm", "cm", "m"])
-def test_samples_in_another_unit_than_the_others_are_named_with_it(tmp_path, document, unit, other, places, fewer):
+def test_samples_in_another_unit_are_named(tmp_path, document, unit, other, places, fewer):
     mm = {"mm": 1, "cm": 10, "m": 1000}
     scaled(1 / mm[unit], *range(6))(document)
     scaled(mm[unit] / mm[other], *places, fewer=fewer)(document)
@@ -83,7 +83,7 @@ def test_a_sample_that_names_another_unit_is_refused(tmp_path, document, said: A
     assert "passed over" not in capsys.readouterr().err
 
 
-def test_fractions_of_the_pictures_sides_are_refused_as_pixels(tmp_path, document):
+def test_fractions_are_refused_as_pixels(tmp_path, document):
     for entry in document["samples"]:
         entry["uv"] = [[u / 20, v / 10] for u, v in entry["uv"]]
     document["samples"][1]["uv"][1] = [1.2, -0.1]  # just off its image

@@ -38,7 +38,7 @@ def document(tmp_path: Path, picture) -> Document:
     return {**copy.deepcopy(SKELETON), "samples": [sample(f"{name}.png") for name in "abcd"]}
 
 
-def test_joints_are_read_relative_to_the_root_and_places_as_they_are(tmp_path, document):
+def test_xyz_is_relative_to_the_root_and_uv_is_not(tmp_path, document):
     document["samples"][1]["uv"][2] = None
     document["samples"][2]["xyz"][1] = None
     del document["samples"][3]["uv"]
@@ -87,7 +87,7 @@ def test_what_is_not_there_matches_nothing(tmp_path):
         assert not coco.matches(location)
 
 
-def test_without_xyz_the_data_are_in_the_image_alone_and_need_no_unit(tmp_path, document):
+def test_without_xyz_no_unit_is_needed(tmp_path, document):
     for entry in document["samples"]:
         del entry["xyz"]
     del document["unit"], document["mirror"]
@@ -254,7 +254,7 @@ def test_what_is_not_known_is_passed_over_and_said_to_be(tmp_path, document, cap
         ),
     ],
 )
-def test_what_is_wrong_is_named_with_the_way_out(tmp_path, document, spoil, error):
+def test_mistakes_are_named_with_a_fix(tmp_path, document, spoil, error):
     spoil(document)
     with raises(DataError, **error) as caught:
         joints.read(write(tmp_path, document))
@@ -282,7 +282,7 @@ def test_of_many_missing_images_three_are_named(tmp_path, document):
         ('{"joints": ' + "1" * 10_000 + "}", {"what": r"damaged JSON \("}),
     ],
 )
-def test_damaged_json_is_said_to_be_with_its_place(tmp_path, content, error):
+def test_damaged_json_is_named_with_its_line(tmp_path, content, error):
     location = write(tmp_path, content)
     assert joints.matches(location)
     with raises(DataError, **error):

@@ -111,7 +111,7 @@ def opened(request, tmp_path) -> tuple[str, Dataset]:
     return task, st.open_data(location, task=task if name in SAMPLES else "auto")
 
 
-def test_every_source_gives_pictures_labels_and_splits(opened):
+def test_every_layout_gives_images_labels_and_splits(opened):
     task, data = opened
     samples = data.samples
     assert data.task == task
@@ -124,7 +124,7 @@ def test_every_source_gives_pictures_labels_and_splits(opened):
     assert (samples.labels.planes is not None) == (task == "segment")
 
 
-def test_every_sources_pictures_decode_to_one_form_and_from_a_part_to_the_same(opened):
+def test_stored_images_are_those_that_are_decoded(opened):
     _, data = opened
     some = data.samples.take(np.array([3, 1, 8]))
     form = ImageSpec(height_px=10, width_px=14, channels=3, fit="pad")

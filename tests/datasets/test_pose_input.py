@@ -141,13 +141,13 @@ def test_the_poses_that_bad_ones_were_made_of_are_good(people, tmp_path, capsys)
     assert found["metrics"]["pa_mpjpe_mm"] >= 0
 
 
-def test_a_skeleton_without_sides_is_not_mirrored_and_that_is_said_once(dots, tmp_path, capsys):
+def test_a_skeleton_without_sides_is_not_mirrored(dots, tmp_path, capsys):
     options = QUICK | {"augment": "light", "epochs": 2}
     st.train(dots, st.TrainConfig(**options, out=str(tmp_path / "run")))
     assert capsys.readouterr().err.count("no mirror images: no joints are paired") == 1
 
 
-def test_a_joint_that_was_never_taught_is_said_and_not_predicted(people, tmp_path, capsys):
+def test_a_joint_that_was_never_taught_is_not_predicted(people, tmp_path, capsys):
     def hide(document: dict[str, Any]) -> None:
         for entry in document["samples"]:
             entry["visible"] = [1, 1, 1, 0]
@@ -205,7 +205,7 @@ def test_a_split_that_teaches_or_measures_nothing_is_refused(people, tmp_path, s
     assert not (tmp_path / "run").exists()
 
 
-def test_a_root_that_is_never_visible_is_where_it_is_by_definition(people, tmp_path):
+def test_a_root_that_is_never_visible_is_at_zero(people, tmp_path):
     data = people(hidden("train", "val", shown=(0, 1, 1, 1)))
     assert check_data(data).ok
     run = st.train(data, st.TrainConfig(**QUICK | {"epochs": 1}, out=str(tmp_path / "run")))
@@ -218,7 +218,7 @@ def test_joints_that_training_never_shows_are_noted(people):
     assert [problem.where for problem in report.problems if problem.kind == "nothing-to-learn"] == ["head"]
 
 
-def test_data_whose_joints_come_in_another_order_are_measured_by_name(people, tmp_path):
+def test_joints_in_another_order_are_measured_by_name(people, tmp_path):
     data = people()
     run = st.train(data, st.TrainConfig(**QUICK | {"epochs": 1}, out=str(tmp_path / "run")))
     known = run.evaluate(data)
@@ -286,7 +286,7 @@ def test_what_a_run_has_learned_is_whole_or_it_is_damaged(dots_run, tmp_path, ca
     assert f"{path}: damaged (" in capsys.readouterr().err
 
 
-def test_joints_off_the_image_are_refused_where_they_are_all_that_is_known(tmp_path, capsys):
+def test_keypoints_off_the_image_are_refused(tmp_path, capsys):
     flat = point(tmp_path, "flat", in_space=False, off=3)
     what = r"blue is at \(60, 5\), off the image, which has 32x32 pixels"
     with raises(DataError, where="3.png$", what=what, fix="correct uv, or say null"):

@@ -1,4 +1,4 @@
-"""Decoded pictures are kept by their content: found again, shared, made anew when a file changes, never half there."""
+"""Decoded images are kept by their content: found again, shared, made anew when a file changes, never half there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from PIL import Image
 from tests.support import raises
 
 import striate as st
-from striate.cache import digests, workers
+from striate.cache import digests
 from striate.cache import folder as cache
-from striate.cache import index as shelf
+from striate.cache.index import StoreIndex
 from striate.cache.pixels import DecodedPixels, HeldPixels
 from striate.datasets.dataset import Samples
 from striate.datasets.labels import ClassLabels, JointLabels
@@ -41,7 +40,7 @@ def empty_cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[str]:
-    """List the pictures that are decoded in this process, by name."""
+    """List the images that are decoded in this process, by name."""
     seen: list[str] = []
     original = ImageFiles.decode
 
@@ -58,6 +57,16 @@ def make_samples(folder: Path, picture, count: int = 6, seed: int = 0) -> Sample
     paths = [folder / f"{index}.png" for index in range(count)]
     for index, path in enumerate(paths):
         picture(seed=seed + index, size=(24 + index, 20)).save(path)
+    return samples_of(paths)
+
+
+def large_samples(folder: Path, count: int = 9) -> Samples:
+    """Make samples that are decoded in workers: with less in their files, that is done before workers have started."""
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{index}.png" for index in range(count)]
+    for index, path in enumerate(paths):
+        noise = np.random.default_rng(index).integers(0, 256, (420, 400, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path, compress_level=0)
     return samples_of(paths)
 
 
@@ -84,11 +93,9 @@ def test_a_store_holds_what_the_files_decode_to(tmp_path, picture):
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_pictures_that_are_decoded_on_the_way_are_the_same_in_the_same_order(tmp_path, picture, fit, monkeypatch):
-    samples = make_samples(tmp_path / "a", picture)
+def test_images_decoded_on_demand_are_the_same(tmp_path, fit):
+    samples = large_samples(tmp_path / "a")
     form = replace(FORM, fit=fit)
-    monkeypatch.setattr(workers, "_WORTH_BYTES", 0)
-    monkeypatch.setattr(workers, "_FEWEST", 1)
     kept_none = open_(samples, form, keep="none")
     assert isinstance(kept_none.pixels, DecodedPixels)
     assert not list((cache.folder() / "stores").glob("*"))
@@ -107,7 +114,18 @@ def test_what_was_decoded_once_is_not_decoded_again(tmp_path, picture, decoded):
     assert len(decoded) == 6
 
 
-def test_a_renamed_folder_a_part_of_it_and_another_order_find_their_pictures(tmp_path, picture, decoded):
+def test_the_cache_folder_is_walked_once_per_build(tmp_path, picture, monkeypatch):
+    walks: list[int] = []
+    list_stores = cache.list_stores
+    monkeypatch.setattr(cache, "list_stores", lambda: [walks.append(1), list_stores()][1])
+    samples = make_samples(tmp_path / "a", picture)
+    open_(samples)
+    assert len(walks) == 1
+    open_(samples)
+    assert len(walks) == 1
+
+
+def test_renamed_and_reordered_files_are_found_again(tmp_path, picture, decoded):
     whole = pixels_of(open_(make_samples(tmp_path / "a", picture)))
     (tmp_path / "a").rename(tmp_path / "b")
     paths = [tmp_path / "b" / f"{index}.png" for index in (5, 0, 3)]
@@ -142,7 +160,7 @@ def larger_image(path: Path) -> np.ndarray:
     return ImageFiles([path]).decode(0, FORM).pixels
 
 
-def test_another_form_is_another_store(tmp_path, picture):
+def test_another_image_size_is_another_store(tmp_path, picture):
     samples = make_samples(tmp_path / "a", picture)
     forms = [FORM, replace(FORM, fit="pad"), replace(FORM, channels=1), replace(FORM, width_px=8)]
     shapes = [pixels_of(open_(samples, form)).shape for form in forms]
@@ -150,7 +168,7 @@ def test_another_form_is_another_store(tmp_path, picture):
     assert len(cache.list_stores()) == 4
 
 
-def test_copies_of_a_picture_are_decoded_once(tmp_path, picture, decoded):
+def test_copies_of_an_image_are_decoded_once(tmp_path, picture, decoded):
     samples = make_samples(tmp_path / "a", picture)
     shutil.copy(tmp_path / "a" / "1.png", tmp_path / "a" / "4.png")
     pixels = pixels_of(open_(samples))
@@ -158,21 +176,17 @@ def test_copies_of_a_picture_are_decoded_once(tmp_path, picture, decoded):
     np.testing.assert_array_equal(pixels[4], pixels[1])
 
 
-def test_many_pictures_are_decoded_by_workers_to_the_same_pixels(tmp_path, picture, monkeypatch, decoded):
-    samples = make_samples(tmp_path / "a", picture, count=70)
-    apart = pixels_of(open_(samples))
-    assert len(decoded) == 70
-    monkeypatch.setattr(workers, "_WORTH_BYTES", 0)
-    cache.clear()
-    del decoded[:]
+def test_workers_decode_to_the_same_pixels(tmp_path, decoded):
+    samples = large_samples(tmp_path / "a")
     kept = open_(samples)
-    on_the_way = open_(samples_of(samples.images.paths), replace(FORM, fit="pad"), keep="none")
-    np.testing.assert_array_equal(pixels_of(kept), apart)
-    assert pixels_of(on_the_way).shape == (70, 8, 10, 3)
+    on_demand = open_(samples_of(samples.images.paths), replace(FORM, fit="pad"), keep="none")
+    assert pixels_of(on_demand).shape == (9, 8, 10, 3)
     assert decoded == []  # not in this process
+    expected = [samples.images.decode(index, FORM).pixels for index in range(9)]
+    np.testing.assert_array_equal(pixels_of(kept), expected)
 
 
-def test_damaged_files_are_named_and_what_could_be_decoded_is_kept(tmp_path, picture, decoded):
+def test_damaged_files_are_named_and_others_are_kept(tmp_path, picture, decoded):
     samples = make_samples(tmp_path / "a", picture)
     for index in (1, 4):
         path = samples.images.paths[index]
@@ -246,7 +260,7 @@ print(store.gather(np.arange(len(paths))).images.sum())
 """
 
 
-def test_two_processes_that_want_the_same_pictures_share_one_store(tmp_path, picture):
+def test_two_processes_share_one_store(tmp_path, picture):
     make_samples(tmp_path / "a", picture, count=20)
     started = [
         subprocess.Popen(
@@ -264,7 +278,7 @@ def test_two_processes_that_want_the_same_pictures_share_one_store(tmp_path, pic
     assert len(cache.list_stores()) == 1
 
 
-def test_the_least_recently_used_sets_go_when_the_bound_is_reached(tmp_path, picture, monkeypatch):
+def test_the_least_recently_used_stores_go_first(tmp_path, picture, monkeypatch):
     one, two, three = (make_samples(tmp_path / name, picture, seed=100 * seed) for seed, name in enumerate("abc"))
     open_(one)
     open_(two)
@@ -282,7 +296,7 @@ def test_the_least_recently_used_sets_go_when_the_bound_is_reached(tmp_path, pic
     assert sorted(map(sorted, numbers)) == sorted(map(sorted, wanted))
 
 
-def test_what_does_not_fit_into_the_cache_is_decoded_on_the_way_or_refused(tmp_path, picture, monkeypatch, capsys):
+def test_what_does_not_fit_is_decoded_on_demand_or_refused(tmp_path, picture, monkeypatch, capsys):
     samples = make_samples(tmp_path / "a", picture)
     monkeypatch.setenv("STRIATE_CACHE_GB", "0.000001")
     store = open_(samples)
@@ -295,7 +309,7 @@ def test_what_does_not_fit_into_the_cache_is_decoded_on_the_way_or_refused(tmp_p
         open_(samples, keep="disk")
 
 
-def test_a_cache_that_cannot_be_written_is_no_obstacle_unless_it_was_asked_for(tmp_path, picture, monkeypatch, capsys):
+def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path, picture, monkeypatch, capsys):
     samples = make_samples(tmp_path / "a", picture)
     (tmp_path / "file").touch()
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "file" / "cache"))
@@ -312,7 +326,7 @@ def test_a_bound_that_is_no_number_is_refused(monkeypatch, given):
         cache.bound_bytes()
 
 
-def test_warnings_of_pictures_are_told_each_time_they_are_used(tmp_path, picture, monkeypatch, capsys):
+def test_warnings_are_logged_each_time_images_are_used(tmp_path, picture, capsys):
     path, other = tmp_path / "odd.jpg", tmp_path / "plain.png"
     picture().save(path, exif=b"Exif\0\0II*\0nonsense")
     picture(seed=1).save(other)
@@ -327,10 +341,10 @@ def test_warnings_of_pictures_are_told_each_time_they_are_used(tmp_path, picture
     open_(samples_of([other]))
     assert capsys.readouterr().err == ""
     cache.clear()
-    monkeypatch.setattr(workers, "_WORTH_BYTES", 0)
-    many = open_(samples_of([other] * 8 + [path]), keep="none")
+    large = large_samples(tmp_path / "large").images.paths
+    many = open_(samples_of([*large, path]), keep="none")
     for _ in range(2):
-        many.gather(np.arange(9))
+        many.gather(np.arange(10))
     assert capsys.readouterr().err.count(told) == 1
 
 
@@ -344,7 +358,7 @@ def test_a_store_of_arrays_stays_in_memory():
 
 
 @pytest.mark.parametrize("keep", ["disk", "none"])
-def test_joints_are_brought_into_the_pictures_form(tmp_path, picture, keep):
+def test_joints_are_resized_with_their_images(tmp_path, picture, keep):
     samples = make_samples(tmp_path / "a", picture, count=2)  # 24x20 and 25x20
     skeleton = Skeleton(joints=("a",), parents=(-1,))
     labels = JointLabels(
@@ -368,47 +382,17 @@ def test_samples_can_be_taken_and_left_out(tmp_path, picture):
     assert store.without(set()) is store
 
 
-def test_an_undecoded_store_says_what_is_wrong_when_it_is_asked(tmp_path, picture, monkeypatch):
+def test_an_undecoded_store_names_damaged_files(tmp_path, picture):
     samples = make_samples(tmp_path / "a", picture)
     samples.images.paths[3].write_bytes(b"\x89PNG\r\n\x1a\n")
     with raises(ImageError, where=r"3\.png$"):  # a few are decoded at once
         undecoded_store(samples, FORM)
-    monkeypatch.setattr(workers, "_WORTH_BYTES", 0)
-    monkeypatch.setattr(workers, "_FEWEST", 1)
+    samples = large_samples(tmp_path / "large")
+    samples.images.paths[3].write_bytes(b"\x89PNG\r\n\x1a\n")
     store = undecoded_store(samples, FORM)
     assert len(store.gather(np.array([0, 1])).images) == 2
     with raises(ImageError, where=r"3\.png$"):
         store.gather(np.array([3]))
-
-
-def hash_nothing(path: str, suffixes: list[bytes], **options: bool) -> dict[bytes, str]:
-    return dict.fromkeys(suffixes, "read")
-
-
-def test_unchanged_files_are_not_read_again_and_changed_ones_are(tmp_path, picture, monkeypatch):
-    samples = make_samples(tmp_path / "a", picture, count=3)
-    first = digests.source_digests(samples.sources, settled_s=-60).images  # files of this very moment count as settled
-    monkeypatch.setattr(digests, "_hash_file", hash_nothing)
-    assert digests.source_digests(samples.sources).images == first
-    time.sleep(0.02)
-    samples.images.paths[1].write_bytes(samples.images.paths[1].read_bytes())
-    assert digests.source_digests(samples.sources).images == [first[0], "read", first[2]]
-
-
-def test_files_that_have_only_just_changed_are_read_again(tmp_path, picture, monkeypatch):
-    samples = make_samples(tmp_path / "a", picture, count=2)
-    digests.source_digests(samples.sources)
-    monkeypatch.setattr(digests, "_hash_file", hash_nothing)
-    assert digests.source_digests(samples.sources).images == ["read"] * 2
-
-
-def test_a_damaged_index_costs_time_once_and_nothing_else(tmp_path, picture, monkeypatch):
-    samples = make_samples(tmp_path / "a", picture, count=2)
-    expected = digests.source_digests(samples.sources, settled_s=-60)
-    cache.digests_file().write_bytes(b"no data base, however long one looks at it" * 100)
-    assert digests.source_digests(samples.sources, settled_s=-60) == expected
-    monkeypatch.setattr(digests, "_hash_file", hash_nothing)
-    assert digests.source_digests(samples.sources) == expected
 
 
 def test_clearing_and_counting_leave_alone_what_is_not_ours(tmp_path, picture):
@@ -442,7 +426,7 @@ def test_a_store_that_is_described_by_nonsense_is_passed_over(tmp_path, picture)
     assert cache.list_stores() == []
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_kept_under_its_old_content(tmp_path, picture, monkeypatch):
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, picture, monkeypatch):
     samples = make_samples(tmp_path / "a", picture)
     path = samples.images.paths[2]
     original = ImageFiles.decode
@@ -459,7 +443,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept_under_its_old_content(
     np.testing.assert_array_equal(pixels_of(open_(samples))[2], original(samples.images, 2, FORM).pixels)
 
 
-def test_a_limit_on_pixels_holds_for_what_is_in_the_cache_too(tmp_path, picture):
+def test_a_limit_on_pixels_holds_in_the_cache_too(tmp_path, picture):
     samples = make_samples(tmp_path / "a", picture)  # of 24x20 to 29x20
     open_(samples)
     with raises(DataError, where=r"4\.png.*5\.png", what="more than 559 pixels"):
@@ -485,22 +469,22 @@ def test_the_cache_is_shown_and_cleared(tmp_path, picture, capsys):
     assert json.loads(capsys.readouterr().out)["stores"] == []
 
 
-def test_the_caches_place_is_the_platforms_unless_it_is_set(monkeypatch):
+def test_the_cache_folder_is_the_platforms_unless_it_is_set(monkeypatch):
     monkeypatch.delenv("STRIATE_CACHE")
     assert cache.folder().name == "striate"
     assert cache.folder().is_absolute()
 
 
-def test_the_form_of_a_store_and_what_reads_it_are_in_its_key():
+def test_image_size_and_source_are_in_the_key():
     keys = {
-        shelf.StoreIndex(form, Sources(images)).key
+        StoreIndex(form, Sources(images)).key
         for form in (FORM, replace(FORM, fit="stretch"))
         for images in (ImageFiles([]), ImageArray(np.zeros((0, 1, 1), np.uint8)))
     }
     assert len(keys) == 4
 
 
-def test_importing_what_workers_import_loads_no_torch():
+def test_workers_import_no_torch():
     modules = (
         "striate.cache.workers, striate.images.masks, striate.datasets.checks.report, striate.datasets.samples.figures"
     )
@@ -532,7 +516,7 @@ def test_more_pixels_may_be_allowed_in_training(tmp_path, picture):
     assert run.evaluate(tmp_path / "data")["samples"] == run.record.data["val"]
 
 
-def test_pictures_may_be_larger_on_demand(tmp_path):
+def test_larger_images_can_be_allowed(tmp_path):
     Image.new("L", (40, 30)).save(tmp_path / "a.png")
     samples = samples_of([tmp_path / "a.png"])
     with raises(DataError, where=r"a\.png", what="1,200 pixels", fix="--max-pixels"):

@@ -195,7 +195,7 @@ SPLIT = "image,label,split\na.png,cat,train\n"
         ),
     ],
 )
-def test_what_is_wrong_is_named_with_the_way_out(images, text, error):
+def test_mistakes_are_named_with_a_fix(images, text, error):
     with raises(DataError, **error) as caught:
         table.read(write(images, text))
     assert len(str(caught.value).splitlines()) <= 2

@@ -48,14 +48,14 @@ def test_joints_form_a_tree_with_the_pelvis_as_its_root():
         assert joint == 0
 
 
-def test_mirror_pairs_every_sided_joint_and_a_mirrored_tree_is_the_same_tree():
+def test_the_mirrored_tree_is_the_same_tree():
     swap = {a: b for pair in MIRROR for a, b in (pair, pair[::-1])}
     assert sorted(swap) == sorted(name for name in JOINTS if name[:2] in ("l_", "r_"))
     edges = {(name, JOINTS[parent]) for name, parent in zip(JOINTS[1:], PARENTS[1:], strict=True)}
     assert {(swap.get(a, a), swap.get(b, b)) for a, b in edges} == edges
 
 
-def test_a_figure_is_decided_by_seed_and_index_whatever_was_drawn_before():
+def test_seed_and_index_decide_a_figure():
     first = render(3, 5, size_px=48)
     np.random.default_rng().random(3)
     render(3, 6, size_px=32)
@@ -123,7 +123,7 @@ def test_knees_bend_backwards_and_elbows_forwards():
     assert min(knees, elbows) > 100
 
 
-def test_bones_keep_their_length_in_every_pose_and_are_as_long_on_both_sides():
+def test_bones_have_one_length_in_every_pose():
     build = random_build(np.random.default_rng(0))
     lengths = []
     for seed in range(20):
@@ -239,7 +239,7 @@ def test_left_is_the_figures_own_left():
 
 
 @pytest.mark.parametrize("turn_deg", [90, -37.5])
-def test_a_rolled_camera_turns_joints_clockwise_about_the_centre(turn_deg):
+def test_a_rolled_camera_turns_joints_clockwise(turn_deg):
     for index in range(5):
         plain, rolled = figure(index), render(11, index, size_px=64, turn_deg=turn_deg)
         angle = np.radians(turn_deg)

@@ -129,7 +129,7 @@ def test_a_mask_means_the_same_however_it_is_written(folder, variant):
     assert data.colours == (tuple(COLOURS.values()) if map_ or "palette" in variant else ())
 
 
-def test_palettes_may_differ_between_files_where_there_are_colours(folder):
+def test_palettes_may_differ_between_files(folder):
     turned = palette(3 - VALUES, list(COLOURS.values())[::-1])
     data = read(folder(palette(VALUES), turned, coloured(VALUES), map_=MAP))
     for index in range(3):
@@ -197,7 +197,7 @@ def test_values_between_that_no_mask_has_are_said(folder, capsys):
     assert "0 to 4 (but no 0); classes.txt" in capsys.readouterr().err
 
 
-def test_values_that_are_ignored_are_no_classes_where_there_are_no_names(folder):
+def test_ignored_values_are_no_classes(folder):
     data = read(folder(grey(np.where(VALUES == 3, 200, VALUES).astype(np.uint8))), "200", "1")
     assert data.classes == ("0", "2")
     np.testing.assert_array_equal(mask(data), np.array([0, NO_LABEL, 1, NO_LABEL])[VALUES])
@@ -298,7 +298,7 @@ def test_without_splits_all_is_training_until_some_is_set_aside(folder):
 
 
 @pytest.mark.parametrize("name", ["0_mask.png", "0-mask.png", "0.gif"])
-def test_masks_may_be_called_masks_and_have_a_suffix_of_their_own(folder, name):
+def test_masks_may_be_named_mask_with_another_suffix(folder, name):
     root = folder(None, txt=NAMES)
     save(palette(VALUES), root / "masks" / name)
     np.testing.assert_array_equal(mask(read(root)), VALUES)
@@ -373,7 +373,7 @@ CLASS_FILES = [
 
 
 @pytest.mark.parametrize(("txt", "map_", "ignore", "error"), CLASS_FILES)
-def test_mistakes_in_names_and_colours_are_said(folder, txt, map_, ignore, error):
+def test_mistakes_in_names_and_colours_are_named(folder, txt, map_, ignore, error):
     with raises(InputError, **error):
         read(folder(grey(VALUES), txt=txt, map_=map_), *ignore)
 
@@ -508,7 +508,7 @@ UNDECODABLE = [
 
 
 @pytest.mark.parametrize(("image", "txt", "map_", "error"), UNDECODABLE)
-def test_what_is_wrong_in_a_mask_is_said_when_it_is_decoded(folder, image, txt, map_, error):
+def test_mistakes_in_a_mask_are_named_when_it_is_decoded(folder, image, txt, map_, error):
     data = read(folder(image, txt=txt, map_=map_))
     with raises(ImageError, **error) as raised:
         mask(data)
@@ -529,7 +529,7 @@ def test_what_is_wrong_in_a_mask_is_said_when_it_is_decoded(folder, image, txt, 
         ("TIFF", {"what": "a mask in a TIFF file is not read", "fix": "save masks as"}),
     ],
 )
-def test_formats_that_change_values_are_refused_by_name_and_by_content(folder, kind, error):
+def test_lossy_formats_are_refused_by_name_and_content(folder, kind, error):
     root = folder(None, grey(VALUES), txt=NAMES)
     grey(VALUES).save(root / "masks" / "0.png", format=kind)
     with raises(ImageError, **error):
@@ -617,7 +617,7 @@ def test_camvid_is_read_as_it_is(unpacked):
     assert 0 < shown[NO_LABEL] < shown.sum() / 10
 
 
-def test_images_without_masks_are_told_what_is_missing_and_no_other_layout_is_taken_for_them(tmp_path):
+def test_images_without_masks_are_refused(tmp_path):
     (tmp_path / "alone/images").mkdir(parents=True)
     with raises(DataError, what="there is no folder masks", fix="put the masks beside the images, file for file"):
         st.open_data(tmp_path / "alone")

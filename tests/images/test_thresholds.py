@@ -85,7 +85,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_greys_from_the_threshold_on_are_the_second_class_however_they_are_saved(folder, way):
+def test_greys_from_the_threshold_on_are_the_second_class(folder, way):
     image, file_format = WAYS[way]
     data = open_data(folder(image, image, file_format=file_format), threshold=128)
     assert (data.task, data.classes, data.colours) == ("segment", ("background", "object"), ())
@@ -126,7 +126,7 @@ def test_each_threshold_has_decoded_masks_of_its_own(folder):
     assert len({data.samples.sources.reading for data in ways}) == 3
 
 
-def test_a_data_set_of_jpeg_masks_has_no_problems_under_a_threshold(folder):
+def test_jpeg_masks_have_no_problems_with_a_threshold(folder):
     report = check_data(folder(*[greys(0, 255)] * 5, file_format="JPEG", suffix="jpg"), threshold=128)
     assert report.ok
     assert report.summary["classes"][1]["train"] == OBJECT.sum() * report.summary["splits"]["train"]
@@ -163,7 +163,7 @@ UNFIT = [
 
 
 @pytest.mark.parametrize(("images", "error"), UNFIT)
-def test_masks_that_a_threshold_does_not_part_are_refused(folder, images, error):
+def test_masks_that_a_threshold_does_not_split_are_refused(folder, images, error):
     with raises(DataError, **error):
         open_data(folder(*images), threshold=128)
 
@@ -185,7 +185,7 @@ def test_masks_that_a_threshold_does_not_part_are_refused(folder, images, error)
         ),
     ],
 )
-def test_a_later_mask_that_a_threshold_does_not_part_is_named_when_it_is_decoded(folder, image, error):
+def test_later_masks_are_checked_when_they_are_decoded(folder, image, error):
     data = open_data(folder(greys(0, 255), image), threshold=128)
     with raises(ImageError, **error):
         mask(data, 1)
@@ -199,7 +199,7 @@ def test_a_threshold_is_from_1_to_255(folder, threshold):
             refuse()
 
 
-def test_a_threshold_leaves_nothing_to_ignore_and_wants_mask_files(folder):
+def test_a_threshold_needs_mask_files_and_no_ignore(folder):
     with raises(ConfigError, where="ignore", what="a threshold gives every pixel a class"):
         open_data(folder(greys(0, 255)), threshold=128, ignore=["0"])
     for location in ("mnist", "figures:4"):

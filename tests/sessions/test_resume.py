@@ -366,7 +366,7 @@ def test_a_loss_that_is_not_finite_leaves_a_run_that_can_skip_it(colour_folders,
 
 
 def test_a_worker_that_is_killed_is_an_error_and_no_wait():
-    with pytest.raises(WorkerError, match="a worker process that decodes pictures was killed"), workers._pool() as pool:
+    with pytest.raises(WorkerError, match="a worker process that decodes images was killed"), workers._pool() as pool:
         pool.submit(os._exit, 9).result()
 
 
@@ -378,7 +378,7 @@ def test_a_worker_that_dies_is_named_and_leaves_a_run_to_go_on_with(colour_folde
     def gather(self, samples):
         calls[0] += 1
         if calls[0] == 14:
-            raise WorkerError("a worker process that decodes pictures was killed")
+            raise WorkerError("a worker process that decodes images was killed")
         return real(self, samples)
 
     monkeypatch.setattr(Store, "gather", gather)

@@ -11,9 +11,8 @@ from striate.datasets.dataset import Samples
 from striate.datasets.store import Store
 from striate.images.decode import MAX_PIXELS, is_grey, upright_size
 
-_HEADERS = 64  # image headers looked at to learn
-_COUNTED = 4096  # images whose values are counted
-_AT_ONCE = 64  # of these
+_HEADERS = 64  # image headers that are read
+_AT_ONCE = 64  # images
 
 
 def evenly_spread(count: int, most: int) -> Int64[np.ndarray, " chosen"]:
@@ -41,13 +40,13 @@ def typical_shape(samples: Samples, max_pixels: int = MAX_PIXELS) -> tuple[int, 
     return median_low(heights), median_low(widths), 1 if grey else 3
 
 
-def channel_statistics(store: Store) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(store: Store, *, most: int = 4096) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return each channel's mean and standard deviation over the images, on a scale of 0 to 1.
 
-    Exact, from a count of each of the 256 values, for up to 4,096 images; of more, as many are read, evenly spread.
+    Exact, from a count of each of the 256 values, for up to `most` images; of more, as many are read, evenly spread.
     A constant channel gets a standard deviation of 1.
     """
-    chosen = evenly_spread(len(store), _COUNTED)
+    chosen = evenly_spread(len(store), most)
     counts: Int64[np.ndarray, "channels 256"] | int = 0
     for begin in range(0, len(chosen), _AT_ONCE):
         images = store.gather(chosen[begin : begin + _AT_ONCE]).images

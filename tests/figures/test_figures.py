@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from striate.figures import JOINTS, MIRROR, PARENTS, PARTS, Figure, locate, render
+from striate.figures import JOINTS, MIRROR, PARENTS, PARTS, Figure, locate_joints, render
 from striate.figures.poses import random_pose
-from striate.figures.skeleton import LIMITS_DEG, SEGMENTS, Build, bend, joints, random_build
+from striate.figures.skeleton import LIMITS_DEG, SEGMENTS, Build, forward_kinematics, joint_positions, random_build
 
 AT = {name: index for index, name in enumerate(JOINTS)}
 COUNT = 36
@@ -25,7 +25,7 @@ def posed(seed: int) -> tuple[Build, np.ndarray, np.ndarray, np.ndarray]:
     """Draw a build and a pose: the build, the pose's angles, and where it puts the segments."""
     generator = np.random.default_rng(seed)
     build, pose = random_build(generator), random_pose(generator)
-    return build, pose.angles_deg, *bend(build, pose.angles_deg)
+    return build, pose.angles_deg, *forward_kinematics(build, pose.angles_deg)
 
 
 def bones(joints_mm: np.ndarray) -> dict[str, float]:
@@ -127,8 +127,8 @@ def test_bones_have_one_length_in_every_pose():
     build = random_build(np.random.default_rng(0))
     lengths = []
     for seed in range(20):
-        rotations, places = bend(build, random_pose(np.random.default_rng(seed)).angles_deg)
-        lengths.append(bones(joints(build, rotations, places)))
+        rotations, places = forward_kinematics(build, random_pose(np.random.default_rng(seed)).angles_deg)
+        lengths.append(bones(joint_positions(build, rotations, places)))
     for name in JOINTS[1:]:
         np.testing.assert_allclose([found[name] for found in lengths], lengths[0][name], rtol=1e-9)
     for left, right in MIRROR:
@@ -148,7 +148,7 @@ def test_pictured_bones_are_as_long_as_those_of_people():
 def test_an_upright_figure_is_as_tall_as_its_build_says():
     for seed in range(20):
         build = random_build(np.random.default_rng(seed))
-        points = joints(build, *bend(build, np.zeros((len(SEGMENTS), 3))))
+        points = joint_positions(build, *forward_kinematics(build, np.zeros((len(SEGMENTS), 3))))
         above_ankle = np.ptp(points[:, 1])
         assert 0.9 < above_ankle / build.stature_mm < 1
 
@@ -221,7 +221,7 @@ def test_left_is_the_figures_own_left():
     front = back = 0
     for seed in range(100):
         build, _, rotations, places = posed(seed)
-        points = joints(build, rotations, places)
+        points = joint_positions(build, rotations, places)
         assert points[AT["l_hip"], 0] > points[AT["r_hip"], 0]
     for index in range(COUNT):
         drawn = figure(index)
@@ -259,6 +259,6 @@ def test_a_quarter_roll_turns_picture_and_mask():
 
 def test_joints_are_found_without_a_picture():
     for index in range(5):
-        drawn, found = render(2, index, size_px=40, turn_deg=20), locate(2, index, size_px=40, turn_deg=20)
+        drawn, found = render(2, index, size_px=40, turn_deg=20), locate_joints(2, index, size_px=40, turn_deg=20)
         for name in ("xyz_mm", "uv_px", "visible", "focal_px"):
             np.testing.assert_array_equal(getattr(found, name), getattr(drawn, name))

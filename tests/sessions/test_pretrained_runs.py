@@ -425,7 +425,7 @@ def test_a_published_network_is_a_run_by_its_name(colour_folders, small_one, tmp
 
 def test_cached_weights_do_not_count_as_decoded_pictures(small_one):
     put(small_one)
-    assert all(stored.folder.parent.name == "stores" for stored in cache.stored())
+    assert all(stored.folder.parent.name == "stores" for stored in cache.list_stores())
 
 
 def test_a_package_that_is_installed_gives_the_default_for_photos(tmp_path, picture, capsys):

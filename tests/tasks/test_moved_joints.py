@@ -15,9 +15,9 @@ from hypothesis import strategies as some
 import striate as st
 from striate.batching.augmentation import _DRAWS, POLICIES, SampledAugmentation
 from striate.batching.targets import NO_LABEL, make_targets
-from striate.batching.warp import move_images, move_masks, sampling_grid
+from striate.batching.warp import move_images, move_planes, sampling_grid
 from striate.datasets.labels import JointLabels
-from striate.figures import JOINTS, locate, render
+from striate.figures import JOINTS, locate_joints, render
 from striate.images.resize import ImageSpec
 
 figures_render = importlib.import_module("striate.figures.render")  # the module, which its function hides
@@ -58,13 +58,13 @@ def test_augmented_joints_are_those_before_a_moved_camera(index, flip, angle, sc
     turn_deg = 40 * (2 * float(row[0, _DRAWS.index("angle")]) - 1)
     longer = 1.4 ** (2 * float(row[0, _DRAWS.index("scale")]) - 1)
     principal = SIDE_PX * (0.5 + 0.1 * (2 * row[0, [_DRAWS.index("right"), _DRAWS.index("down")]] - 1))
-    seen = locate(0, index, size_px=SIDE_PX, turn_deg=-turn_deg if flip else turn_deg)
+    seen = locate_joints(0, index, size_px=SIDE_PX, turn_deg=-turn_deg if flip else turn_deg)
     xyz = seen.xyz_mm
     if flip:
         xyz = xyz[other_side(JOINTS)] * (-1, 1, 1)
     uv = longer * seen.focal_px * xyz[:, :2] / xyz[:, 2:] + principal
 
-    upright = locate(0, index, size_px=SIDE_PX)
+    upright = locate_joints(0, index, size_px=SIDE_PX)
     labels = JointLabels(
         xyz_mm=(upright.xyz_mm - upright.xyz_mm[0])[None].astype(np.float32),
         uv_px=upright.uv_px[None].astype(np.float32),
@@ -86,7 +86,7 @@ def test_augmented_pixels_are_those_before_a_moved_camera(index, turn_deg, longe
     moves = SampledAugmentation(EVERY, row, height_px=SIDE_PX, width_px=SIDE_PX)
     size = (SIDE_PX, SIDE_PX)
     grid = sampling_grid(moves.matrices, size, size, torch.device("cpu"))
-    mask = move_masks(torch.from_numpy(still.mask)[None], grid)[0].numpy()
+    mask = move_planes(torch.from_numpy(still.mask)[None], grid)[0].numpy()
     real = figures_render.random_camera
 
     def zoomed(*arguments):
@@ -115,8 +115,8 @@ def test_joints_off_their_picture_have_no_place_in_it():
     labels = st.open_data("figures:4", task="pose").samples.labels
     uv = labels.uv_px.copy()
     uv[0, 3] = (-30, 5)
-    labels = replace(labels, uv_px=uv).fitted(
-        np.full((len(uv), 2), 128), ImageSpec(height_px=64, width_px=64, channels=3)
+    labels = replace(labels, uv_px=uv).resized(
+        lambda: np.full((len(uv), 2), 128), ImageSpec(height_px=64, width_px=64, channels=3), str
     )
     found = make_targets(labels, None, None, (64, 64), torch.device("cpu"))
     assert not found.placed[0, 3]

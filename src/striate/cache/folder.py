@@ -173,7 +173,7 @@ def make_room(wanted_bytes: int, stores: Sequence[StoreInfo]) -> None:
     ):
         oldest = stores.pop()
         total -= oldest.size_bytes
-        remove(oldest.folder)
+        remove_store(oldest.folder)
 
 
 def clear() -> int:
@@ -189,7 +189,7 @@ def clear() -> int:
     return size
 
 
-def remove(path: Path) -> None:
+def remove_store(path: Path) -> None:
     """Remove a store, as far as the system lets us: first its name, so that nobody finds half of one."""
     doomed = path.with_name(f".removed-{path.name}")
     with contextlib.suppress(OSError):

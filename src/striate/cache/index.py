@@ -88,7 +88,7 @@ class StoreIndex:
             with cache.lock(on_wait):
                 stored = self.find(items)
                 if not stored:
-                    cache.remove(folder)  # if it is there, it is damaged
+                    cache.remove_store(folder)  # if it is there, it is damaged
                     room = array_bytes(len(set(items)), self.spec, planes=self.planes)
                     cache.make_room(room, cache.list_stores() if waited else stores)
                     self._decode(folder, items, name=name, location=location, max_pixels=max_pixels)
@@ -139,7 +139,7 @@ class StoreIndex:
                 _finish(building, folder)
             shutil.rmtree(building, ignore_errors=True)
         for other in swallowed:
-            cache.remove(other)
+            cache.remove_store(other)
         _raise_failures([outcome.failure for outcome in outcomes if outcome.failure])
 
     def _copy_known(

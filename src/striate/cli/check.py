@@ -79,7 +79,7 @@ def _print_problems(report: CheckReport, location: str) -> None:
 
 
 def _print_group(title: str, group: list[Problem], root: str) -> None:
-    """Print a kind's problems; what to do is said once where it is the same for all."""
+    """Print the problems of a kind; a fix that is the same for all is printed once."""
     print(f"{title} ({len(group):,})")
     fixes = dict.fromkeys(problem.fix for problem in group)
     for problem in group[:_EXAMPLES]:

@@ -63,7 +63,7 @@ class Dataset:
 
     Attributes:
         name: what a run on it is called.
-        location: the folder, file or sample's name, as it was given.
+        location: the folder, file or sample's name, as the user wrote it.
         task: the task that its labels are for.
         samples: all samples.
         splits: indices into `samples`: `train`, and `val` (for choosing the best weights) and `test` where the layout

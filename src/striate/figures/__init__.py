@@ -12,7 +12,18 @@ render.py    (seed, index) -> Figure
 from __future__ import annotations
 
 from striate.figures.bodies import COLOURS, PARTS
-from striate.figures.render import VERSION, Figure, Located, locate, render
+from striate.figures.render import VERSION, Figure, FigureJoints, locate_joints, render
 from striate.figures.skeleton import JOINTS, MIRROR, PARENTS
 
-__all__ = ["COLOURS", "JOINTS", "MIRROR", "PARENTS", "PARTS", "VERSION", "Figure", "Located", "locate", "render"]
+__all__ = [
+    "COLOURS",
+    "JOINTS",
+    "MIRROR",
+    "PARENTS",
+    "PARTS",
+    "VERSION",
+    "Figure",
+    "FigureJoints",
+    "locate_joints",
+    "render",
+]

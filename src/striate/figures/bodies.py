@@ -90,7 +90,7 @@ class Parts:
         )
 
 
-def dress(build: Build, clothes: Clothes) -> list[Row]:
+def build_solids(build: Build, clothes: Clothes) -> list[Row]:
     """Return the solids of a figure and its clothes, as rows of `Parts`."""
     parts = Parts()
     _hips(parts, build, clothes)
@@ -107,7 +107,7 @@ def thickness(build: Build) -> float:
     return float(build.girth * (build.stature_mm / 1700) ** 0.85)
 
 
-def extremes(
+def end_points(
     build: Build, rotations: Float64[np.ndarray, "segments 3 3"], positions_mm: Float64[np.ndarray, "segments 3"]
 ) -> Float64[np.ndarray, "points 3"]:
     """Return the points that a posed figure may stand on or end with: soles, knees, hands, seat, crown."""

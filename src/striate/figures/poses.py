@@ -26,7 +26,7 @@ _SPREAD_DEG = np.array(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pose:
+class BodyPose:
     """Angles of `SEGMENTS` in degrees, and how the figure is held up.
 
     Attributes:
@@ -39,7 +39,7 @@ class Pose:
     seated: bool = False
 
 
-def random_pose(generator: np.random.Generator) -> Pose:
+def random_pose(generator: np.random.Generator) -> BodyPose:
     """Draw a pose within the joint limits: standing, walking, running, sitting, crouching, jumping, lunging."""
     legs = _LEGS[int(generator.choice(len(_LEGS), p=_LEG_SHARES))]
     angles = np.zeros((len(SEGMENTS), 3))
@@ -52,7 +52,7 @@ def random_pose(generator: np.random.Generator) -> Pose:
             kind = _swing
         kind(generator, angles, side, -way * swing_deg)
     angles += generator.normal(size=angles.shape) * _SPREAD_DEG
-    return Pose(
+    return BodyPose(
         angles_deg=clip_to_limits(angles),
         lift_mm=float(generator.uniform(60, 350)) if legs is _jump else 0.0,
         seated=legs is _sit,

@@ -1,4 +1,4 @@
-"""A figure: drawn as a function of (seed, index), then painted at any size."""
+"""A figure: chosen at random by (seed, index), then rendered at any size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 from PIL import Image, ImageFilter
 
-from striate.figures.bodies import dress, extremes
+from striate.figures.bodies import build_solids, end_points
 from striate.figures.clothes import random_clothes
 from striate.figures.poses import random_pose
 from striate.figures.raster import NOTHING, Canvas, Materials, Solids
@@ -24,7 +24,7 @@ from striate.figures.scenery import (
     random_lamp,
     random_props,
 )
-from striate.figures.skeleton import JOINTS, PARENTS, Build, bend, joints, random_build
+from striate.figures.skeleton import JOINTS, PARENTS, Build, forward_kinematics, joint_positions, random_build
 
 VERSION = 1  # raise it when images change: caches are keyed by it
 
@@ -32,7 +32,7 @@ _FINE = 2  # the canvas is that much finer than the image, each way: it smooths 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Located:
+class FigureJoints:
     """Where a person's joints are.
 
     Attributes:
@@ -49,7 +49,7 @@ class Located:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure(Located):
+class Figure(FigureJoints):
     """An image of a person, and what is known about it.
 
     Attributes:
@@ -75,7 +75,7 @@ class _Person:
 
 @dataclass(frozen=True, kw_only=True)
 class _Scene:
-    """Everything else that is drawn for a figure."""
+    """Everything else that is random about a figure."""
 
     joints_mm: Float64[np.ndarray, "joints 3"]
     rotations: Float64[np.ndarray, "frames 3 3"]
@@ -102,8 +102,8 @@ def render(seed: int, index: int, *, size_px: int = 128, turn_deg: int | float =
     (64, 64, 3)
     """
     generator = _generator(seed, index)
-    person = _draw_person(generator)
-    scene = _draw_scene(generator, person)
+    person = _random_person(generator)
+    scene = _random_scene(generator, person)
     located = _locate(person, size_px, turn_deg)
     image, mask = _paint(scene, person.camera.rolled(turn_deg), size_px, generator)
     return Figure(
@@ -116,9 +116,9 @@ def render(seed: int, index: int, *, size_px: int = 128, turn_deg: int | float =
     )
 
 
-def locate(seed: int, index: int, *, size_px: int = 128, turn_deg: int | float = 0) -> Located:
+def locate_joints(seed: int, index: int, *, size_px: int = 128, turn_deg: int | float = 0) -> FigureJoints:
     """Return where a figure's joints are, as `render` does, without an image: several times faster."""
-    return _locate(_draw_person(_generator(seed, index)), size_px, turn_deg)
+    return _locate(_random_person(_generator(seed, index)), size_px, turn_deg)
 
 
 def _generator(seed: int, index: int) -> np.random.Generator:
@@ -126,24 +126,24 @@ def _generator(seed: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([seed, index], dtype=np.uint64)))
 
 
-def _locate(person: _Person, size_px: int, turn_deg: int | float) -> Located:
+def _locate(person: _Person, size_px: int, turn_deg: int | float) -> FigureJoints:
     """Look at a person's joints."""
     camera = person.camera.rolled(turn_deg)
     xyz = camera.see(person.joints_mm)
     uv = camera.project(xyz) * size_px
     visible = np.logical_and.reduce((uv >= 0) & (uv < size_px), axis=1)
-    return Located(xyz_mm=xyz, uv_px=uv, visible=visible, focal_px=camera.focal * size_px)
+    return FigureJoints(xyz_mm=xyz, uv_px=uv, visible=visible, focal_px=camera.focal * size_px)
 
 
-def _draw_person(generator: np.random.Generator) -> _Person:
+def _random_person(generator: np.random.Generator) -> _Person:
     """Draw build, pose and camera, and put the lowest point on the ground or above it."""
     build, pose = random_build(generator), random_pose(generator)
-    rotations, positions = bend(build, pose.angles_deg)
-    ends = extremes(build, rotations, positions)
+    rotations, positions = forward_kinematics(build, pose.angles_deg)
+    ends = end_points(build, rotations, positions)
     lift = pose.lift_mm - ends[:, 1].min()
     positions[:, 1] += lift
     ends[:, 1] += lift
-    points = joints(build, rotations, positions)
+    points = joint_positions(build, rotations, positions)
     return _Person(
         build=build,
         seated=pose.seated,
@@ -154,14 +154,14 @@ def _draw_person(generator: np.random.Generator) -> _Person:
     )
 
 
-def _draw_scene(generator: np.random.Generator, person: _Person) -> _Scene:
+def _random_scene(generator: np.random.Generator, person: _Person) -> _Scene:
     """Draw clothes, light and surroundings."""
     clothes, materials = random_clothes(generator)
     lamp = random_lamp(generator, person.camera)
     seat = None
     if person.seated:
         seat = person.positions_mm[0] - person.rotations[0][:, 1] * (95 * person.build.stature_mm / 1700)
-    rows = dress(person.build, clothes) + random_props(generator, person.camera, seat)
+    rows = build_solids(person.build, clothes) + random_props(generator, person.camera, seat)
     return _Scene(
         joints_mm=person.joints_mm,
         rotations=np.concatenate((person.rotations, np.eye(3)[None])),

@@ -146,7 +146,7 @@ def clip_to_limits(angles_deg: Float64[np.ndarray, "segments 3"]) -> Float64[np.
     return clipped
 
 
-def bend(
+def forward_kinematics(
     build: Build, angles_deg: Float64[np.ndarray, "segments 3"]
 ) -> tuple[Float64[np.ndarray, "segments 3 3"], Float64[np.ndarray, "segments 3"]]:
     """Work out where a pose puts each segment: forward kinematics.
@@ -172,12 +172,12 @@ def bend(
     return rotations, positions
 
 
-def joints(
+def joint_positions(
     build: Build,
     rotations: Float64[np.ndarray, "segments 3 3"],
     positions_mm: Float64[np.ndarray, "segments 3"],
 ) -> Float64[np.ndarray, "joints 3"]:
-    """Return the positions of `JOINTS`, mm, from what `bend` returns."""
+    """Return the positions of `JOINTS`, mm, from what `forward_kinematics` returns."""
     position = dict(zip(SEGMENTS, positions_mm, strict=True))
     head = rotations[SEGMENTS.index("head")]
     own = {"spine": "chest", "neck": "head"} | {

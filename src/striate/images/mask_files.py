@@ -89,7 +89,7 @@ class MaskImage:
         if self.image.mode not in ("P", "RGB"):
             return self.shown()
         codes = self.codes()
-        if is_grey(codes):
+        if are_grey(codes):
             return codes & 255
         if not self.lossy or np.ptp(np.asarray(self.image), axis=2).max() > _NEARLY_GREY:
             return None
@@ -147,7 +147,7 @@ def scan_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> MaskContent:
     mask = _open_file(path, lossy=False, max_pixels=max_pixels)
     if mask.image.mode == "RGB":
         codes = mask.codes()
-        if not is_grey(codes):
+        if not are_grey(codes):
             return MaskContent(colours=tuple(most_frequent(codes.ravel(), hex_code)))
         return MaskContent(values=tuple(np.unique(codes & 255).tolist()))
     palette = mask.palette() if mask.image.mode == "P" else ()
@@ -174,7 +174,7 @@ def codes_of(colours: UInt8[np.ndarray, "height width 3"]) -> Raw:
     return (red << 16) | (green << 8) | blue
 
 
-def is_grey(codes: Raw) -> bool:
+def are_grey(codes: Raw) -> bool:
     """Tell whether red, green and blue are the same everywhere: greys that were saved as RGB."""
     return bool(np.all(codes == (codes & 255) * 0x010101))
 

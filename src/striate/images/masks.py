@@ -17,10 +17,10 @@ from striate.images.mask_files import (
     Colour,
     MaskImage,
     Raw,
+    are_grey,
     codes_of,
     hex_code,
     hex_colour,
-    is_grey,
     most_frequent,
     open_mask,
 )
@@ -154,7 +154,7 @@ def _look_up(content: bytes, reading: MaskReading, max_pixels: int) -> tuple[Ind
     mode = mask.image.mode
     if mode == "RGB":
         codes = mask.codes()
-        if reading.colours or not is_grey(codes):
+        if reading.colours or not are_grey(codes):
             return _look_up_colours(codes, reading), codes, hex_code
         values = (codes & 255).astype(np.uint8)
     else:

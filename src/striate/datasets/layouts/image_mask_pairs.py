@@ -34,7 +34,7 @@ def read_pairs(
     ignore: tuple[str, ...],
     threshold: int | None = None,
 ) -> Dataset:
-    """List the images and masks of splits, given a folder of images and one of masks for each.
+    """List the images and masks of splits, from a folder of images and a folder of masks for each.
 
     Raises:
         DataError: see `pair_files` and `read_classes`.
@@ -69,7 +69,7 @@ def read_pairs(
 def split_folders(folder: Path, beside: Collection[str] = ()) -> dict[SplitName, Path]:
     """Find the folders in a folder that are splits; none where it has no `train`, nor what looks like a split.
 
-    Folders called as in `beside` belong there; others beside `train` are passed over, which is said.
+    Folders called as in `beside` belong there; others beside `train` are skipped, which is logged.
 
     Raises:
         DataError: there are two folders of one split, splits but not `train`, or a name that is not quite one.

@@ -287,7 +287,7 @@ def _bones(xyz_mm: Float64[np.ndarray, "samples joints 3"], skeleton: Skeleton) 
 
 
 def _check_bones(xyz_mm: Float64[np.ndarray, "samples joints 3"], skeleton: Skeleton, factor: int) -> None:
-    """Raise DataError where the middle one of all bones is as long as no person's, and another unit is likely."""
+    """Raise DataError where the median bone is as long as no person's: the unit is another."""
     lengths = _bones(xyz_mm, skeleton)
     lengths = lengths[np.isfinite(lengths)]
     if lengths.size == 0 or _LEAST_BONE_MM <= (median := float(np.median(lengths))) <= _MOST_BONE_MM:

@@ -251,7 +251,7 @@ def _find_classes(root: Path, masks: Sequence[Path], ignored: set[int]) -> tuple
     values: set[int] = set()
     first: MaskContent | None = None
     failure: ImageError | None = None
-    with progress_bar("looking for classes", len(masks)) as advance:
+    with progress_bar("finding classes", len(masks)) as advance:
         for path in masks:
             advance(1)
             try:

@@ -143,7 +143,7 @@ def read(location: str, task: str) -> Dataset:
 
 def _joints(seed: int, total: int, skeleton: Skeleton) -> JointLabels:
     """Pose figures without drawing them; coordinates are relative to the pelvis."""
-    located = [figures.locate(seed, number, size_px=_SIZE_PX) for number in range(total)]
+    located = [figures.locate_joints(seed, number, size_px=_SIZE_PX) for number in range(total)]
     xyz = np.array([figure.xyz_mm for figure in located])
     return JointLabels(
         xyz_mm=(xyz - xyz[:, skeleton.root, None]).astype(np.float32),

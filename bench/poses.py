@@ -18,7 +18,7 @@ import striate as st
 from striate.images.decode import decode, open_image, upright_size
 from striate.images.drawing import INK, font
 from striate.images.resize import ImageSpec
-from striate.tasks.skeletons import JointPrediction
+from striate.tasks.pose.joint_prediction import JointPrediction
 
 _CAPTION, _GAP, _SHARE = 24, 8, 0.6
 

@@ -17,8 +17,11 @@ from striate.datasets.layouts import LAYOUTS
 from striate.datasets.samples import SAMPLES
 from striate.models import MODELS
 from striate.tasks import TASKS
-from striate.tasks.base import Task
+from striate.tasks.explaining import TaskExplaining
 from striate.tasks.skeleton import Skeleton
+from striate.tasks.spec import TaskSpec
+from striate.tasks.task import Task
+from striate.tasks.training import TaskTraining
 from striate.tasks.vocabulary import Vocabulary
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,7 +71,11 @@ def test_every_line_of_every_table_leads_somewhere():
         assert architecture.plan().output == (architecture.classes,)
     for home in TASKS.values():
         skeleton = Skeleton(joints=("root",), parents=(-1,))
-        assert isinstance(resolve_name(home)(Vocabulary(classes=("a", "b"), skeleton=skeleton)), Task)
+        task = Task("a name", resolve_name(home), Vocabulary(classes=("a", "b"), skeleton=skeleton))
+        for face, protocol in ((task.spec, TaskSpec), (task.training, TaskTraining), (task.explaining, TaskExplaining)):
+            assert isinstance(face, protocol)
+            methods = [name for name in vars(protocol) if not name.startswith("_") and callable(vars(protocol)[name])]
+            assert 1 < len(methods) <= 8
     for home in LAYOUTS.values():
         source = resolve_name(home)
         assert source.DESCRIPTION

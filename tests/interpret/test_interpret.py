@@ -29,7 +29,7 @@ from striate.interpret.occlusion import occlusion
 from striate.interpret.top_activations import receptive_fields_of, top_activations
 from striate.layers.matrix import as_matrix
 from striate.models.decoders import EncoderDecoder
-from striate.tasks.base import ExplainTarget
+from striate.tasks.explaining import ExplainTarget
 
 TWO_LAYERS = "conv 3@3x3 pad=1 | relu | gap | fc classes"
 

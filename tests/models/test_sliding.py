@@ -11,7 +11,8 @@ from hypothesis import strategies as some
 
 import striate as st
 from striate.models.decoders import EncoderDecoder
-from striate.models.sliding import _fade, likeliest_classes, strips_by_windows, windows
+from striate.models.sliding import _fade, strips_by_windows, windows
+from striate.tasks.segmentation.resample import likeliest_classes
 
 
 @given(size=some.integers(1, 300), window=some.integers(1, 90), unit=some.integers(1, 16))
@@ -38,8 +39,8 @@ def network() -> EncoderDecoder:
 
 
 def classes_by_windows(network, image, window, picture=None):
-    strips = strips_by_windows(network, image, window, network.unit)
-    return likeliest_classes(strips, image.shape[2], picture or tuple(image.shape[2:]))
+    strips = (strip.numpy() for strip in strips_by_windows(network, image, window, network.unit))
+    return torch.from_numpy(likeliest_classes(strips, image.shape[2], picture or tuple(image.shape[2:])))
 
 
 def test_windows_give_what_the_whole_picture_gives(network):
@@ -57,16 +58,6 @@ def test_a_picture_smaller_than_a_window_is_one_window(network):
     with torch.inference_mode():
         found = classes_by_windows(network, image, (64, 64))
         assert torch.equal(found, network(image)[0].argmax(0).to(torch.uint8))
-
-
-@pytest.mark.parametrize(("height", "width"), [(100, 37), (13, 90), (300, 301), (5, 5), (20, 30)])
-@pytest.mark.parametrize("rows", [20, 7, 1])
-def test_scores_are_brought_to_the_pictures_size_as_torch_does_however_they_come(height, width, rows):
-    torch.manual_seed(0)
-    scores = torch.randn(4, 20, 30)
-    wanted = F.interpolate(scores[None], (height, width), mode="bilinear")[0].argmax(0).to(torch.uint8)
-    found = likeliest_classes(scores.split(rows, 1), 20, (height, width))
-    assert (found != wanted).float().mean() < 1e-3  # ties are rounded either way
 
 
 def test_windows_of_a_picture_that_was_made_smaller_are_enlarged_smoothly(network):

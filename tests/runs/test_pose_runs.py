@@ -104,7 +104,7 @@ class Seeing(torch.nn.Module):
             places = (weights * x).sum((1, 2)), (weights * y[:, None]).sum((1, 2))
             found = torch.stack(places, 1) / weights.sum((1, 2))[:, None]
             shares.append(4 * found / torch.tensor(images.shape[:1:-1]) - 2)
-        target_statistics = self.run.task.target_statistics
+        target_statistics = self.run.task.statistics.values
         standard = (torch.stack(shares, 1) - torch.tensor(target_statistics["mean_uv"])) / torch.tensor(
             target_statistics["deviation_uv"]
         )[:, None]
@@ -161,7 +161,7 @@ def test_figures_train_for_poses_and_another_skeleton_is_refused(dots, dots_run,
         "figures:16", st.TrainConfig(**QUICK | {"task": "pose", "epochs": 1, "size": 32}, out=str(tmp_path / "run"))
     )
     assert run.record.metrics["mpjpe_mm"] > 0
-    with pytest.raises(DataError, match=r"does not know red, blue; pelvis, r_hip"):
+    with pytest.raises(DataError, match=r"does not know red, blue, and pelvis, r_hip"):
         run.evaluate(dots)
     flat = point(tmp_path, "flat", in_space=False)
     with pytest.raises(DataError, match="its joints are in px, and the network finds them in mm"):

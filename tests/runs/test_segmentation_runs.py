@@ -187,7 +187,7 @@ def test_every_option_goes_from_training_to_prediction(shapes, tmp_path, options
     if options.get("merge") == "sum":
         assert any(name.startswith("decoder.scores") for name in parts)
         assert run.model.reduce == 2
-    assert (run.task.weights is None) == ("class_weights" not in options)
+    assert (run.task.training.class_weights is None) == ("class_weights" not in options)
 
 
 def test_pictures_without_any_label_are_left_out_and_said(rectangles, tmp_path, capsys):
@@ -222,7 +222,7 @@ def test_masks_of_one_class_alone_are_refused(rectangles, tmp_path):
     [
         (["--mixup", "0.5"], "--mixup: is for classify, not for segment; leave it out."),
         (["--progressive"], "--progressive: is for classify, not for segment; leave it out."),
-        (["--size", "20", "--model", "resnet18", "--stem", "large"], "resnet18 makes one unit of 32x32 pixels"),
+        (["--size", "20", "--model", "resnet18", "--stem", "large"], "resnet18: makes one unit of 32x32 pixels"),
         (["--model", "flatten | fc classes"], "has no feature maps to build on; begin the line with conv."),
         (["--reduce", "0"], "--reduce: must be a whole number, 1 or more, not 0."),
         (["--no-skips", "--merge", "sum"], "--merge: changes nothing without skips (--no-skips); leave it out."),
@@ -250,7 +250,7 @@ def test_options_of_segmentation_are_refused_where_classes_are_learnt(colour_fol
         in capsys.readouterr().err
     )
     assert main(["predict", str(colour_run.folder), picture, "--tile"]) == 2
-    assert "looks at whole pictures" in capsys.readouterr().err
+    assert "--tile: a network for classify looks at whole images" in capsys.readouterr().err
     assert not (tmp_path / "masks").exists()
 
 

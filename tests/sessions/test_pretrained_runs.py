@@ -22,7 +22,7 @@ from striate.sessions import probe, train
 from striate.sessions import session as assembly
 from striate.sessions.initial_weights import find_start, freeze
 from striate.sessions.lr_finder import find_lr
-from striate.tasks.pose import Pose
+from striate.tasks.pose.spec import PoseSpec
 from striate.training import loop
 from striate.training.config import TrainConfig
 from striate.training.optimisers import create_optimiser, rate_shares, set_rate
@@ -462,7 +462,7 @@ def test_each_task_fine_tunes_by_a_recipe_of_its_own(tmp_path, small_one, dots):
     assert (masks.optimiser, masks.lr, masks.freeze) == ("sgd", "default", "none")
     pose = st.train(dots, st.TrainConfig(**options, out=str(tmp_path / "pose"))).record.config
     assert (pose.optimiser, pose.freeze) == ("adamw", "batchnorm")
-    assert pose.lr == pytest.approx(0.002 * Pose.fine_tuning.share)
+    assert pose.lr == pytest.approx(0.002 * PoseSpec.fine_tuning.share)
 
 
 def test_a_small_stem_without_a_model_is_no_error(tmp_path, small_one, capsys):

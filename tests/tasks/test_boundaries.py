@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 
 from striate.batching.targets import NO_LABEL
-from striate.tasks.boundaries import border_counts, dilate, tolerance_px
+from striate.tasks.segmentation.boundaries import border_counts, dilate, tolerance_px
 
 
 def borders(labels: np.ndarray, index: int) -> np.ndarray:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from scipy.stats import binomtest
-from torch import nn
 
-from striate.tasks.base import Origin, PredictOptions
-from striate.tasks.classification import Classification, wilson_interval
+from striate.tasks import Task, create_task
+from striate.tasks.classification.metrics import wilson_interval
+from striate.tasks.figures import score
+from striate.tasks.spec import PredictOptions
 from striate.tasks.vocabulary import Vocabulary
+
+
+def classify(names: Iterable[str], **options: float) -> Task:
+    return create_task("classify", Vocabulary(classes=tuple(names)), options=options)
 
 
 @pytest.mark.parametrize(
@@ -36,15 +42,12 @@ def test_the_wilson_interval_agrees_with_scipy_and_stays_within_0_and_1(trials, 
     assert 0 <= low <= hits / trials <= high <= 1
 
 
-ORIGIN = Origin(size_px=(8, 8), scale=(1.0, 1.0), offset=(0.0, 0.0))
-
-
 def logits_for(predictions: list[int], classes: int) -> torch.Tensor:
     return torch.nn.functional.one_hot(torch.tensor(predictions), classes).float() * 4
 
 
 def test_figures_of_a_small_example_are_those_counted_by_hand():
-    metrics = Classification(Vocabulary(classes=("a", "b", "c"))).metrics()
+    metrics = classify("abc").training.metrics()
     targets = torch.tensor([0, 0, 0, 1, 1])
     metrics.update(logits_for([0, 0, 1, 1, 0], 3), targets)
     figures = metrics.compute()
@@ -59,7 +62,7 @@ def test_figures_of_a_small_example_are_those_counted_by_hand():
 
 
 def test_top5_counts_a_target_among_the_five_highest():
-    metrics = Classification(Vocabulary(classes=tuple(str(index) for index in range(8)))).metrics()
+    metrics = classify(map(str, range(8))).training.metrics()
     logits = torch.arange(8.0, 0, -1).repeat(8, 1)  # class 0 highest, class 7 lowest
     metrics.update(logits, torch.arange(8))
     assert metrics.compute()["top5_accuracy"] == 5 / 8
@@ -71,8 +74,8 @@ def test_figures_do_not_depend_on_how_samples_are_batched(cuts):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(40, 7, generator=generator)
     targets = torch.randint(0, 7, (40,), generator=generator)
-    task = Classification(Vocabulary(classes=tuple(str(index) for index in range(7))))
-    whole, parts = task.metrics(), task.metrics()
+    task = classify(map(str, range(7)))
+    whole, parts = task.training.metrics(), task.training.metrics()
     whole.update(logits, targets)
     bounds = sorted({0, 40, *cuts})
     for start, stop in itertools.pairwise(bounds):
@@ -84,33 +87,33 @@ def test_figures_do_not_depend_on_how_samples_are_batched(cuts):
 
 
 def test_a_prediction_is_the_likeliest_class_and_lists_the_next():
-    task = Classification(Vocabulary(classes=("a", "b", "c")))
+    task = classify("abc")
     logits = torch.tensor([[1.0, 3.0, 2.0]])
-    (prediction,) = task.predict(nn.Identity(), logits, [ORIGIN], PredictOptions(top=2), lambda share: None)
+    (prediction,) = task.spec.decode(logits.numpy(), [], PredictOptions(top=2))
     p = logits.double().softmax(1)[0].tolist()
     assert prediction.document() == {
         "class": "b",
         "probability": pytest.approx(p[1]),
-        "top": [["b", p[1]], ["c", p[2]]],
+        "top": [["b", pytest.approx(p[1], rel=1e-14)], ["c", pytest.approx(p[2], rel=1e-14)]],
     }
-    assert prediction.rows() == [{"class": "b", "probability": p[1]}]
-    (whole,) = task.predict(nn.Identity(), logits, [ORIGIN], PredictOptions(top=5), lambda share: None)
+    assert prediction.rows() == [{"class": "b", "probability": prediction.ranked[0][1]}]
+    (whole,) = task.spec.decode(logits.numpy(), [], PredictOptions(top=5))
     assert len(whole.document()["top"]) == 3
 
 
 def test_the_loss_is_a_sum_with_its_count():
-    task = Classification(Vocabulary(classes=("a", "b")))
+    task = classify("ab")
     logits, targets = torch.zeros(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
-    total, count = task.loss(logits, targets)
+    total, count = task.training.loss(logits, targets)
     assert count == 6
     assert total.item() == pytest.approx(6 * math.log(2))
 
 
 def test_of_two_equal_accuracies_the_lower_loss_ranks_higher():
-    task = Classification(Vocabulary(classes=("a", "b")))
+    task = classify("ab")
     better, worse = {"accuracy": 0.5, "loss": 0.1}, {"accuracy": 0.5, "loss": 0.2}
-    assert task.score(better) > task.score(worse)
-    assert task.score({"accuracy": 0.6, "loss": 9.0}) > task.score(better)
+    assert score(task.spec.figures, better) > score(task.spec.figures, worse)
+    assert score(task.spec.figures, {"accuracy": 0.6, "loss": 9.0}) > score(task.spec.figures, better)
 
 
 @given(share=some.floats(0, 0.9), seed=some.integers(0, 1000))
@@ -119,14 +122,14 @@ def test_smoothed_labels_are_szegedys(share, seed):
     logits, targets = torch.randn(6, 3, generator=generator), torch.tensor([0, 1, 2, 0, 1, 2])
     smooth = torch.nn.functional.one_hot(targets, 3) * (1 - share) + share / 3
     expected = -(smooth * logits.log_softmax(1)).sum()
-    loss, count = Classification(Vocabulary(classes=tuple("abc")), label_smoothing=share).loss(logits, targets)
+    loss, count = classify("abc", label_smoothing=share).training.loss(logits, targets)
     assert (float(loss), count) == (pytest.approx(float(expected), rel=1e-5), 6)
 
 
 def test_the_sums_of_two_processes_make_the_figures_of_one():
     torch.manual_seed(0)
     logits, targets = torch.randn(7, 6), torch.arange(7) % 6
-    whole, first, second = (Classification(Vocabulary(classes=tuple("abcdef"))).metrics() for _ in range(3))
+    whole, first, second = (classify("abcdef").training.metrics() for _ in range(3))
     whole.update(logits, targets)
     first.update(logits[:3], targets[:3])
     second.update(logits[3:], targets[3:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,26 +10,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from scipy.spatial.transform import Rotation
-from tests.tasks.made_poses import IMAGE, LEARNED, SPACE, outputs_for, poses, studied
+from tests.tasks.made_poses import IMAGE, LEARNED, SPACE, outputs_for, pose_task, poses, studied
 
-from striate.batching.targets import JointTargets
-from striate.tasks.joint_metrics import procrustes
-from striate.tasks.pose import Pose
+from striate.tasks.figures import describe
+from striate.tasks.pose.joint_metrics import procrustes
 
 
 def test_figures_of_joints_made_by_hand():
     """Distances of 0 (the root), 30, 150 and (not visible) 1000 mm, and one of 200."""
-    targets = JointTargets(
-        xyz_mm=torch.zeros(2, 4, 3),
-        uv_px=torch.zeros(2, 4, 2),
-        visible=torch.tensor([[True, True, True, False], [False, True, False, False]]),
-        placed=torch.zeros(2, 4, dtype=torch.bool),
-        image_px=(30, 40),
-    )
-    task = Pose(SPACE, target_statistics=LEARNED)
+    targets = {
+        "xyz_mm": torch.zeros(2, 4, 3),
+        "uv_px": torch.zeros(2, 4, 2),
+        "visible": torch.tensor([[True, True, True, False], [False, True, False, False]]),
+        "placed": torch.zeros(2, 4, dtype=torch.bool),
+        "side_px": torch.tensor([[40.0, 30.0]] * 2),
+    }
+    task = pose_task(SPACE, LEARNED)
     outputs = torch.zeros(2, 4, 5)
     outputs[0, 1, 0], outputs[0, 2, 1], outputs[0, 3, 2], outputs[1, 1, 2] = 30, 150, 1000, 200
-    metrics = task.metrics()
+    metrics = task.training.metrics()
     metrics.update(outputs.flatten(1), targets)
     figures = metrics.compute()
     assert figures["mpjpe_mm"] == pytest.approx((0 + 30 + 150 + 200) / 4)
@@ -53,11 +51,11 @@ def test_figures_in_the_image_are_in_pixels_and_of_a_persons_size():
     targets = poses(1)
     uv = torch.tensor([[[5.0, 5.0], [25.0, 5.0], [5.0, 15.0], [39.0, 29.0]]])
     seen = torch.tensor([[True, True, True, False]])
-    targets = replace(targets, uv_px=uv, visible=seen, placed=seen)
-    task = Pose(IMAGE, target_statistics=LEARNED)
+    targets = dict(targets, uv_px=uv, visible=seen, placed=seen)
+    task = pose_task(IMAGE, LEARNED)
     moved = uv + torch.tensor([[[0.03, 0.0], [1.9, 0.0], [0.0, 2.1], [9.0, 9.0]]])
-    metrics = task.metrics()
-    metrics.update(outputs_for(task, replace(targets, uv_px=moved)), targets)
+    metrics = task.training.metrics()
+    metrics.update(outputs_for(task, dict(targets, uv_px=moved)), targets)
     figures = metrics.compute()
     assert figures["mean_px"] == pytest.approx((0.03 + 1.9 + 2.1) / 3, rel=1e-5)
     # of the 31 limits from 0 to 2 pixels: all but 0; 1.93 and 2; none
@@ -71,12 +69,12 @@ def test_joints_rows_add_up_to_the_figures_of_all():
     """Each figure is the mean of the rows', weighed by how many joints each is of."""
     targets = poses(40)
     task = studied(targets)
-    metrics = task.metrics()
+    metrics = task.training.metrics()
     metrics.update(0.3 * torch.randn(40, 20, generator=torch.Generator().manual_seed(3)), targets)
     rows, figures = metrics.rows(), metrics.compute()
-    fixed = targets.visible.sum(1) >= 3  # the samples that are aligned
-    aligned = targets.visible[fixed].sum(0)
-    samples = targets.visible.sum(0)
+    fixed = targets["visible"].sum(1) >= 3  # the samples that are aligned
+    aligned = targets["visible"][fixed].sum(0)
+    samples = targets["visible"].sum(0)
     for name, weights, kept in (
         ("mpjpe_mm", samples, rows),
         ("pa_mpjpe_mm", aligned, rows),
@@ -91,15 +89,15 @@ def test_joints_rows_add_up_to_the_figures_of_all():
 def test_figures_that_nothing_is_counted_for_are_none_and_said_so():
     """Two joints fix no pose in space; the root alone has no share that is within 150 mm."""
     targets = poses(3)
-    two = replace(targets, visible=torch.tensor([[True, False, True, False]] * 3))
-    root = replace(targets, visible=torch.tensor([[True, False, False, False]] * 3))
-    task = Pose(SPACE, target_statistics=LEARNED)
+    two = dict(targets, visible=torch.tensor([[True, False, True, False]] * 3))
+    root = dict(targets, visible=torch.tensor([[True, False, False, False]] * 3))
+    task = pose_task(SPACE, LEARNED)
     for seen, none in ((two, {"pa_mpjpe_mm"}), (root, {"pa_mpjpe_mm", "pck150", "auc"})):
-        metrics = task.metrics()
+        metrics = task.training.metrics()
         metrics.update(torch.zeros(3, 20), seen)
         figures = metrics.compute()
         assert {name for name, figure in figures.items() if figure is None} == none
-        said = task.describe(figures)
+        said = describe(task.spec.figures, figures)
         assert said.count("–") == len(none)
         assert "PA-MPJPE –" in said
 
@@ -124,19 +122,19 @@ def test_procrustes_agrees_with_scipy(seed, mirrored):
 
 
 def test_a_pose_that_was_turned_scaled_and_moved_has_no_aligned_error():
-    targets = replace(poses(6), visible=torch.ones(6, 4, dtype=torch.bool))
+    targets = dict(poses(6), visible=torch.ones(6, 4, dtype=torch.bool))
     task = studied(targets)
     turn = torch.tensor(Rotation.from_euler("xyz", (30, 50, -70), degrees=True).as_matrix()).float()
-    other = replace(targets, xyz_mm=1.7 * targets.xyz_mm @ turn + 100)
-    metrics = task.metrics()
+    other = dict(targets, xyz_mm=1.7 * targets["xyz_mm"] @ turn + 100)
+    metrics = task.training.metrics()
     metrics.update(outputs_for(task, targets), other)
     figures = metrics.compute()
     assert figures["pa_mpjpe_mm"] < 0.01 < 100 < figures["mpjpe_mm"]
 
 
 def test_outputs_that_are_no_numbers_are_counted_and_not_fatal():
-    targets = replace(poses(3), visible=torch.ones(3, 4, dtype=torch.bool))
+    targets = dict(poses(3), visible=torch.ones(3, 4, dtype=torch.bool))
     task = studied(targets)
-    metrics = task.metrics()
+    metrics = task.training.metrics()
     metrics.update(torch.full((3, 20), float("nan")), targets)
     assert math.isnan(metrics.compute()["loss"])  # which stops a training, in a line

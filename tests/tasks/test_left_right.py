@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from striate.batching.augmentation import POLICIES, SampledAugmentation, draw
-from striate.batching.targets import make_targets
+from striate.batching.targets import to_targets
 from striate.datasets.labels import JointLabels
 from striate.images.drawing import side_colours
 from striate.tasks.left_right import left_joints, mirror_pairs
@@ -79,8 +79,8 @@ def test_a_root_that_is_one_of_a_pair_is_exchanged_by_a_mirror_image():
     )
     labels.xyz_mm[1, 1] = np.nan  # what would be the root is not known
     moves = SampledAugmentation(replace(POLICIES["none"], flip=1.0), draw(3, 1, 0), height_px=32, width_px=32)
-    found = make_targets(labels, moves, None, (32, 32), torch.device("cpu"))
+    found = to_targets(labels, moves, None, (32, 32), torch.device("cpu"))
     mirrored = space[0, [1, 0, 2]] * (-1, 1, 1)
-    np.testing.assert_allclose(found.xyz_mm[0], mirrored - mirrored[0], atol=1e-3)
-    assert found.visible.tolist() == [[True] * 3, [False] * 3, [True, True, False]]
-    assert not found.placed[1].any()
+    np.testing.assert_allclose(found["xyz_mm"][0], mirrored - mirrored[0], atol=1e-3)
+    assert found["visible"].tolist() == [[True] * 3, [False] * 3, [True, True, False]]
+    assert not found["placed"][1].any()

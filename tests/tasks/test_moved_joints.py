@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 
 import striate as st
 from striate.batching.augmentation import _DRAWS, POLICIES, SampledAugmentation
-from striate.batching.targets import NO_LABEL, make_targets
+from striate.batching.targets import NO_LABEL, to_targets
 from striate.batching.warp import move_images, move_planes, sampling_grid
 from striate.datasets.labels import JointLabels
 from striate.figures import JOINTS, locate_joints, render
@@ -71,10 +71,10 @@ def test_augmented_joints_are_those_before_a_moved_camera(index, flip, angle, sc
         visible=upright.visible[None],
         skeleton=st.open_data("figures:2", task="pose").skeleton,
     )
-    found = make_targets(labels, moves, None, (SIDE_PX, SIDE_PX), torch.device("cpu"))
-    np.testing.assert_allclose(found.xyz_mm[0], xyz - xyz[0], atol=0.01)
-    np.testing.assert_allclose(found.uv_px[0], uv, atol=0.01)
-    assert found.visible[0].tolist() == upright.visible[other_side(JOINTS) if flip else slice(None)].tolist()
+    found = to_targets(labels, moves, None, (SIDE_PX, SIDE_PX), torch.device("cpu"))
+    np.testing.assert_allclose(found["xyz_mm"][0], xyz - xyz[0], atol=0.01)
+    np.testing.assert_allclose(found["uv_px"][0], uv, atol=0.01)
+    assert found["visible"][0].tolist() == upright.visible[other_side(JOINTS) if flip else slice(None)].tolist()
 
 
 @pytest.mark.parametrize("index", range(4))
@@ -118,7 +118,7 @@ def test_joints_off_their_picture_have_no_place_in_it():
     labels = replace(labels, uv_px=uv).resized(
         lambda: np.full((len(uv), 2), 128), ImageSpec(height_px=64, width_px=64, channels=3), str
     )
-    found = make_targets(labels, None, None, (64, 64), torch.device("cpu"))
-    assert not found.placed[0, 3]
-    assert found.visible[0, 3] == bool(labels.visible[0, 3])
-    torch.testing.assert_close(found.uv_px[0, 0], torch.tensor(uv[0, 0] / 2))
+    found = to_targets(labels, None, None, (64, 64), torch.device("cpu"))
+    assert not found["placed"][0, 3]
+    assert found["visible"][0, 3] == bool(labels.visible[0, 3])
+    torch.testing.assert_close(found["uv_px"][0, 0], torch.tensor(uv[0, 0] / 2))

@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as some
+from tests.support import raises
 
-from striate import models
 from striate.batching.targets import NO_LABEL
 from striate.errors import ModelError
 from striate.images.drawing import paint_classes
-from striate.tasks import create_task
-from striate.tasks.base import Origin, PredictOptions, Task
-from striate.tasks.maps import ClassMap
-from striate.tasks.segmentation import Segmentation, dice
+from striate.tasks import Task, create_task
+from striate.tasks.segmentation.class_map import ClassMap
+from striate.tasks.segmentation.training import dice
+from striate.tasks.spec import Origin, PredictOptions, TargetStatistics
 from striate.tasks.vocabulary import Vocabulary
 
 ABC = Vocabulary(classes=("a", "b", "c"))
@@ -29,14 +29,18 @@ def scores_of(called: list[list[int]], classes: int = 3) -> torch.Tensor:
     return F.one_hot(torch.tensor(called), classes).permute(2, 0, 1)[None].float()
 
 
-def test_it_keeps_the_protocol_of_a_task():
-    assert isinstance(create_task("segment", ABC), Task)
+def segment(vocabulary: Vocabulary = ABC, statistics: TargetStatistics | None = None, **options: object) -> Task:
+    return create_task("segment", vocabulary, statistics, options)
+
+
+def studied(task: Task, *targets: torch.Tensor) -> Task:
+    return task.with_statistics(task.training.fit_target_statistics(targets, lambda chosen: []))
 
 
 def test_figures_of_masks_made_by_hand():
     true = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 255], [0, 0, 1, 255]]])
     called = scores_of([[0, 0, 0, 1], [0, 0, 1, 2], [0, 2, 1, 0]])
-    metrics = Segmentation(ABC).metrics()
+    metrics = segment().training.metrics()
     metrics.update(called, true)
     rows = {row["class"]: row for row in metrics.rows()}
     assert rows["a"]["iou"] == pytest.approx(5 / 7)  # 6 true, 6 called, 5 of them both
@@ -54,7 +58,7 @@ def test_figures_are_those_of_all_pixels_together_however_they_come():
     """Intersection over union as sets of pixels, class by class."""
     rng = np.random.default_rng(0)
     true, called = rng.integers(0, 5, (2, 6, 20, 30))
-    metrics = Segmentation(Vocabulary(classes=tuple("abcde"))).metrics()
+    metrics = segment(Vocabulary(classes=tuple("abcde"))).training.metrics()
     outputs = F.one_hot(torch.from_numpy(called), 5).permute(0, 3, 1, 2).float()
     for part in (slice(0, 1), slice(1, 4), slice(4, 6)):
         metrics.update(outputs[part], torch.from_numpy(true)[part])
@@ -64,7 +68,7 @@ def test_figures_are_those_of_all_pixels_together_however_they_come():
 
 
 def test_a_class_that_is_nowhere_does_not_count_and_borders_of_a_perfect_map_are_perfect():
-    metrics = Segmentation(ABC).metrics()
+    metrics = segment().training.metrics()
     labels = [[0, 0, 1, 1]] * 4
     metrics.update(scores_of(labels), torch.tensor([labels]))
     figures = metrics.compute()
@@ -77,7 +81,7 @@ def test_the_loss_is_the_cross_entropy_of_labelled_pixels_and_the_dice_loss_of_e
     outputs = torch.randn(2, 3, 4, 5, dtype=torch.float64)
     targets = torch.randint(0, 3, (2, 4, 5))
     targets[0, :2], targets[1, 0, 0] = NO_LABEL, NO_LABEL
-    found, count = Segmentation(ABC, dice=0.5).loss(outputs, targets)
+    found, count = segment(dice=0.5).training.loss(outputs, targets)
     wanted, pixels = 0.0, 0
     for scores, labels in zip(outputs, targets, strict=True):
         kept = labels != NO_LABEL
@@ -101,14 +105,13 @@ def test_pixels_without_a_label_change_nothing(seed, value):
     targets = torch.randint(0, 3, (2, 6, 7), generator=generator)
     targets[torch.rand(2, 6, 7, generator=generator) < 0.4] = NO_LABEL
     other = torch.where((targets == NO_LABEL)[:, None], torch.full_like(outputs, value), outputs)
-    task = Segmentation(ABC, dice=1.0, class_weights="auto", label_smoothing=0.1)
-    task.fit_target_statistics([targets], lambda chosen: [])
+    task = studied(segment(dice=1.0, class_weights="auto", label_smoothing=0.1), targets)
     both = []
     for scores in (outputs, other):
         scores = scores.clone().requires_grad_()
-        loss, count = task.loss(scores, targets)
+        loss, count = task.training.loss(scores, targets)
         loss.backward()
-        metrics = task.metrics()
+        metrics = task.training.metrics()
         metrics.update(scores.detach(), targets)
         both.append((float(loss.detach()), count, metrics.compute(), metrics.rows(), scores.grad))
     assert both[0][:4] == both[1][:4]
@@ -119,7 +122,7 @@ def test_pixels_without_a_label_change_nothing(seed, value):
 def test_a_picture_without_any_label_costs_nothing():
     outputs = torch.randn(1, 3, 4, 4, requires_grad=True)
     targets = torch.full((1, 4, 4), NO_LABEL)
-    loss, count = Segmentation(ABC, dice=1.0).loss(outputs, targets)
+    loss, count = segment(dice=1.0).training.loss(outputs, targets)
     loss.backward()
     assert (float(loss.detach()), count) == (0.0, 0)
     assert (outputs.grad == 0).all()
@@ -129,48 +132,47 @@ def test_a_picture_without_any_label_costs_nothing():
 def test_rare_classes_count_more_by_median_frequency():
     """SegNet's rule, worked out by hand: frequency = pixels of a class / pixels of the pictures that show it."""
     masks = torch.tensor([[[0, 0, 0, 1]], [[0, 0, 0, 0]], [[0, 2, 2, NO_LABEL]]])
-    task = Segmentation(ABC, class_weights="auto")
-    task.fit_target_statistics(iter([masks[:2], masks[2:]]), lambda chosen: [])
-    assert task.target_statistics == {"pixels": [8, 1, 2], "pixels_around": [11, 4, 3]}
+    task = studied(segment(class_weights="auto"), masks[:2], masks[2:])
+    assert task.statistics.values == {"pixels": [8, 1, 2], "pixels_around": [11, 4, 3]}
     frequency = np.array([8 / 11, 1 / 4, 2 / 3])
     weights = np.median(frequency) / frequency
     weights /= (weights * np.array([8, 1, 2])).sum() / 11  # 1 for the average pixel
-    np.testing.assert_allclose(task.weights, weights, rtol=1e-6)
+    np.testing.assert_allclose(task.training.class_weights, weights, rtol=1e-6)
     outputs = torch.randn(3, 3, 1, 4)
     wanted = F.cross_entropy(
         outputs, masks, weight=torch.tensor(weights).float(), ignore_index=NO_LABEL, reduction="sum"
     )
-    torch.testing.assert_close(task.loss(outputs, masks)[0], wanted)
-    again = Segmentation(ABC, class_weights="auto", target_statistics=task.target_statistics)
-    assert torch.equal(again.weights, task.weights)
-    milder = Segmentation(ABC, class_weights="sqrt", target_statistics=task.target_statistics).weights
-    np.testing.assert_allclose(milder / milder[0], (task.weights / task.weights[0]).sqrt(), rtol=1e-6)
+    torch.testing.assert_close(task.training.loss(outputs, masks)[0], wanted)
+    milder = segment(class_weights="sqrt", statistics=task.statistics).training.class_weights
+    wanted = (task.training.class_weights / task.training.class_weights[0]).sqrt()
+    np.testing.assert_allclose(milder / milder[0], wanted, rtol=1e-6)
 
 
 def test_images_smaller_than_a_unit_are_refused_with_the_way_out():
-    task = Segmentation(ABC)
-    plan = models.plan("resnet18", (3, 70, 30), classes=3, stem="large")
-    with pytest.raises(
+    with raises(
         ModelError,
-        match=r"one unit of 32x32 pixels, and what training cuts out of images reaches it with 30x70; .* larger --size",
+        where="resnet18",
+        what="one unit of 32x32 pixels, and what training cuts out of images reaches it with 30x70",
+        fix="larger --size",
     ):
-        task.trim_plan(plan, "resnet18")
+        segment().training.plan_network("resnet18", (3, 70, 30), stem="large")
 
 
 def test_predictions_are_as_large_as_their_pictures_and_say_areas():
-    task = create_task("segment", ABC)
-    network = task.build(
-        task.trim_plan(models.plan("resnet20", (3, 32, 48), classes=3), "resnet20"), "resnet20", 0
-    ).eval()
+    task, options, told = segment(), PredictOptions(), []
+    plan = task.training.plan_network("resnet20", (3, 32, 48))
+    network = task.training.build(plan, "resnet20", 0).eval()
+    origin = Origin(source_px=(65, 97), image_px=(32, 48), scale=(1.0, 1.0), offset=(0.0, 0.0))
     with torch.inference_mode():
-        origin = Origin(size_px=(65, 97), scale=(1.0, 1.0), offset=(0.0, 0.0))
-        (found,) = task.predict(network, torch.randn(1, 3, 32, 48), [origin], PredictOptions(), lambda share: None)
+        outputs = task.training.forward(network, torch.randn(1, 3, 32, 48), options, told.append)
+        (found,) = task.spec.decode(outputs, [origin], options)
+    assert told == [1]
     assert found.indices.shape == (65, 97)
     document = found.document()
     assert (document["width_px"], document["height_px"]) == (97, 65)
     assert sum(row["pixels"] for row in document["areas"]) == 65 * 97
     assert sum(row["share"] for row in document["areas"]) == pytest.approx(1)
-    mask = found.files()[".png"]
+    mask = found.images()[".png"]
     assert (mask.mode, mask.size) == ("P", (97, 65))
     np.testing.assert_array_equal(np.asarray(mask), found.indices)
     overlay = found.overlay(np.full((65, 97, 3), 100, dtype=np.uint8))
@@ -196,12 +198,11 @@ def test_overlays_show_the_picture_through_colours_and_borders_in_full():
 
 
 def test_the_baseline_calls_every_pixel_what_most_are():
-    task = Segmentation(ABC)
-    assert task.baselines(torch.zeros(1, 3, 2, 2)) == {}
+    assert segment().training.baselines(torch.zeros(1, 3, 2, 2)) == {}
     targets = torch.tensor([[[1, 1, 1, 0], [1, 2, NO_LABEL, 0]]])
-    task.fit_target_statistics([targets], lambda chosen: [])
-    metrics = task.metrics()
-    metrics.update(task.baselines(torch.zeros(1, 3, 2, 4))["most frequent class"], targets)
+    task = studied(segment(), targets)
+    metrics = task.training.metrics()
+    metrics.update(task.training.baselines(torch.zeros(1, 3, 2, 4))["most frequent class"], targets)
     figures = metrics.compute()
     assert figures["pixel_accuracy"] == pytest.approx(4 / 7)
     assert figures["mean_iou"] == pytest.approx(4 / 7 / 3)  # of a and c nothing is found

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from striate.tasks.base import Batch
-from striate.tasks.classification import Classification
+from striate.batching.targets import Batch
+from striate.tasks import create_task
 from striate.tasks.vocabulary import Vocabulary
 from striate.training.config import TrainConfig
 from striate.training.precision import Precision
@@ -47,7 +47,7 @@ def context() -> Callable[..., StepContext]:
     def make(lr: float = 0.1, *, task=None, distributed=None, schedule=None, **options) -> StepContext:
         chosen = {} if distributed is None else {"distributed": distributed}
         return StepContext(
-            task=task or Classification(Vocabulary(classes=("a", "b"))),
+            task=task or create_task("classify", Vocabulary(classes=("a", "b"))),
             config=TrainConfig(**options),
             lr=lr,
             schedule=schedule or constant(),

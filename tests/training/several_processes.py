@@ -16,13 +16,11 @@ import torch
 from torch import nn
 
 import striate as st
-from striate.batching.targets import JointTargets
+from striate.batching.targets import Batch, take_targets
 from striate.errors import Interrupted, StriateError
 from striate.sessions import session as assembly
-from striate.tasks.base import Batch
-from striate.tasks.classification import Classification
-from striate.tasks.pose import Pose
-from striate.tasks.segmentation import Segmentation
+from striate.tasks import Task, create_task
+from striate.tasks.classification.training import ClassificationTraining
 from striate.tasks.skeleton import Skeleton
 from striate.tasks.vocabulary import Vocabulary
 from striate.training import loop
@@ -33,12 +31,18 @@ from striate.training.state import start_state
 from striate.training.step import StepContext, train_step
 
 
-class HalfCounted(Classification):
+class HalfCounted(ClassificationTraining):
     """Targets of class 1 do not count."""
 
     def loss(self, outputs, targets):
         kept = targets == 0
         return super().loss(outputs[kept], targets[kept])[0], int(kept.sum())
+
+
+def half_counted() -> Task:
+    task = create_task("classify", Vocabulary(classes=("a", "b")))
+    task.training = HalfCounted(task.spec)
+    return task
 
 
 def gradients(distributed: DistributedContext, *, accumulate: int, bad: int = -1) -> dict:
@@ -47,7 +51,7 @@ def gradients(distributed: DistributedContext, *, accumulate: int, bad: int = -1
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
     config = TrainConfig(accumulate=accumulate, clip=0.5)
     context = StepContext(
-        task=HalfCounted(Vocabulary(classes=("a", "b"))),
+        task=half_counted(),
         config=config,
         lr=0.1,
         schedule=lambda step: 1.0,
@@ -75,7 +79,10 @@ def pixels(distributed: DistributedContext, *, accumulate: int) -> dict:
     """Take three steps on masks of which few and uneven pixels count, and measure the network on seven more."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv2d(4, 3, 1))
-    config, task = TrainConfig(accumulate=accumulate), Segmentation(Vocabulary(classes=("a", "b", "c")), dice=0.5)
+    config, task = (
+        TrainConfig(accumulate=accumulate),
+        create_task("segment", Vocabulary(classes=("a", "b", "c")), options={"dice": 0.5}),
+    )
     context = StepContext(
         task=task, config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), distributed=distributed
     )
@@ -95,6 +102,10 @@ def pixels(distributed: DistributedContext, *, accumulate: int) -> dict:
     return {"steps": found, "weights": weights(model), "figures": measured.compute(), "per_class": measured.rows()}
 
 
+def flags(rows: str) -> torch.Tensor:
+    return torch.tensor([[digit == "1" for digit in row] for row in rows.split()])
+
+
 def joints(distributed: DistributedContext, *, accumulate: int, hidden: bool = False) -> dict:
     """Take three steps on poses of which few and uneven joints count, and measure the network on five of them.
 
@@ -103,30 +114,33 @@ def joints(distributed: DistributedContext, *, accumulate: int, hidden: bool = F
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 20))
     skeleton = Skeleton(joints=("a", "b", "c", "d"), parents=(-1, 0, 1, 2))
-    config, task = TrainConfig(accumulate=accumulate), Pose(Vocabulary(skeleton=skeleton))
-    targets = JointTargets(
-        xyz_mm=100 * torch.randn(6, 4, 3),
-        uv_px=6 * torch.rand(6, 4, 2),
-        visible=torch.tensor([[1, 1, 1, 1], [0, 0, 0, 1], [1, 1, 1, 0], [1, 0, 0, 0], [0, 1, 1, 1], [1, 0, 1, 0]]) > 0,
-        placed=torch.tensor([[1, 0, 1, 1], [0, 0, 0, 1], [1, 1, 1, 0], [0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]) > 0,
-        image_px=(6, 6),
-    )
+    config = TrainConfig(accumulate=accumulate)
+    task = create_task("pose", Vocabulary(skeleton=skeleton))
+    targets = {
+        "xyz_mm": 100 * torch.randn(6, 4, 3),
+        "uv_px": 6 * torch.rand(6, 4, 2),
+        "visible": torch.tensor([[1, 1, 1, 1], [0, 0, 0, 1], [1, 1, 1, 0], [1, 0, 0, 0], [0, 1, 1, 1], [1, 0, 1, 0]])
+        > 0,
+        "placed": torch.tensor([[1, 0, 1, 1], [0, 0, 0, 1], [1, 1, 1, 0], [0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]])
+        > 0,
+        "side_px": torch.full((6, 2), 6.0),
+    }
     if hidden:
-        targets.visible[1::2], targets.placed[1::2] = False, False
+        targets["visible"][1::2], targets["placed"][1::2] = False, False
     images = torch.randn(6, 3, 6, 6)
-    task.fit_target_statistics([targets], lambda chosen: [images[chosen]])
+    task = task.with_statistics(task.training.fit_target_statistics([targets], lambda chosen: [images[chosen]]))
     context = StepContext(
         task=task, config=config, lr=0.1, schedule=lambda step: 1.0, precision=Precision(), distributed=distributed
     )
     state, found = start_state(model, config), []
     own = slice(distributed.rank, None, distributed.size)
-    batch = Batch(images=images[own], targets=targets[own])
+    batch = Batch(images=images[own], targets=take_targets(targets, own))
     for _ in range(3):
         step = train_step(state, context, batch)
         found.append([step.loss_sum, step.targets])
     own = slice(distributed.rank, 5, distributed.size)
     measured = loop.evaluate_model(
-        model, task, [Batch(images=images[own], targets=targets[own])], distributed=distributed
+        model, task, [Batch(images=images[own], targets=take_targets(targets, own))], distributed=distributed
     )
     return {"steps": found, "weights": weights(model), "figures": measured.compute(), "rows": measured.rows()}
 
@@ -141,9 +155,9 @@ def metrics(distributed: DistributedContext, *, samples: int) -> dict:
     images, targets = torch.randn(samples, 3, 4, 4), torch.arange(samples) % 3
     model = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
     own = slice(distributed.rank, None, distributed.size)
-    batches = [Batch(images=images[own], targets=targets[own])] if len(targets[own]) else []
+    batches = [Batch(images=images[own], targets=take_targets(targets, own))] if len(targets[own]) else []
     found = loop.evaluate_model(
-        model, Classification(Vocabulary(classes=tuple("abc"))), batches, distributed=distributed
+        model, create_task("classify", Vocabulary(classes=tuple("abc"))), batches, distributed=distributed
     )
     return {"figures": found.compute(), "per_class": found.rows()}
 

@@ -7,17 +7,18 @@ import dataclasses
 import itertools
 import os
 import signal
+from functools import partial
 
 import pytest
 import torch
 from tests.support import raises
 from torch import nn
 
-from striate.batching.targets import JointTargets
 from striate.errors import ConfigError, DataError, RunError, TrainingError
-from striate.tasks.classification import Classification
-from striate.tasks.pose import Pose
+from striate.tasks import create_task
+from striate.tasks.figures import brief
 from striate.tasks.skeleton import Skeleton
+from striate.tasks.spec import TargetStatistics
 from striate.tasks.vocabulary import Vocabulary
 from striate.training.budget import Length
 from striate.training.config import TrainConfig
@@ -135,7 +136,7 @@ def test_momentum_comes_back_as_its_weights_lie_in_memory(toy_batch, context):
 def test_evaluation_leaves_mode_and_weights_as_they_were(toy, toy_batch):
     model = toy(nn.BatchNorm2d(3)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    evaluate_model(model, Classification(Vocabulary(classes=("a", "b"))), [toy_batch()])
+    evaluate_model(model, create_task("classify", Vocabulary(classes=("a", "b"))), [toy_batch()])
     assert model.training
     assert model[0].training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -159,14 +160,16 @@ def test_a_validation_loss_that_is_not_finite_stops_training(toy, toy_batch, con
 def test_validation_images_that_show_nothing_that_counts_are_refused(toy_batch, context):
     skeleton = Skeleton(joints=("a", "b"), parents=(-1, 0), unit="px")
     target_statistics = {"visible": [3, 3], "placed": [3, 3], "mean_uv": [[0.0, 0.0]] * 2, "deviation_uv": [1.0, 1.0]}
-    run = context(epochs=1, task=Pose(Vocabulary(skeleton=skeleton), target_statistics=target_statistics))
-    nowhere = JointTargets(
-        xyz_mm=torch.zeros(6, 2, 3),
-        uv_px=torch.full((6, 2, 2), 9.0),  # cut off by a crop
-        visible=torch.ones(6, 2, dtype=torch.bool),
-        placed=torch.ones(6, 2, dtype=torch.bool),
-        image_px=(2, 2),
+    run = context(
+        epochs=1, task=create_task("pose", Vocabulary(skeleton=skeleton), TargetStatistics(target_statistics))
     )
+    nowhere = {
+        "xyz_mm": torch.zeros(6, 2, 3),
+        "uv_px": torch.full((6, 2, 2), 9.0),  # cut off by a crop
+        "visible": torch.ones(6, 2, dtype=torch.bool),
+        "placed": torch.ones(6, 2, dtype=torch.bool),
+        "side_px": torch.full((6, 2), 2.0),
+    }
     epochs = fit(
         start_state(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), run.config),
         run,
@@ -232,9 +235,8 @@ def test_epochs_and_a_budget_are_not_given_together():
 
 def test_an_epochs_line_says_losses_figures_speed_and_time_left(capsys):
     length = Length(TrainConfig(epochs=20), steps_per_epoch=10, steps=200)
-    lines = EpochLines(
-        length, TrainingProgress(steps=30, epochs=3), Classification(Vocabulary(classes=("a", "b"))).brief
-    )
+    figures = create_task("classify", Vocabulary(classes=("a", "b"))).spec.figures
+    lines = EpochLines(length, TrainingProgress(steps=30, epochs=3), partial(brief, figures))
     result = EpochResult(
         epoch=3,
         lr=0.1,

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from striate.batching.targets import Batch
 from striate.errors import TrainingError
-from striate.tasks.base import Batch
 from striate.training.config import TrainConfig
 from striate.training.lr_range_test import HIGHEST, LOWEST, STEPS, range_test, suggest
 from striate.training.state import start_state

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from striate.tasks.base import Batch
-from striate.tasks.classification import Classification
+from striate.batching.targets import Batch
+from striate.tasks import create_task
 from striate.tasks.vocabulary import Vocabulary
 from striate.training import precision as precisions
 from striate.training.hardware import settings, threads
 from striate.training.precision import Precision, Trial, choose_precision
 
-TASK = Classification(Vocabulary(classes=("a", "b", "c")))
+TASK = create_task("classify", Vocabulary(classes=("a", "b", "c")))
 DEFAULT = Precision(channels_last=False)
 
 
@@ -224,7 +224,7 @@ def test_bfloat16_is_for_convolutions_and_not_for_weights(batch):
     for precision, expected in ((Precision(dtype="bfloat16"), torch.bfloat16), (DEFAULT, torch.float32)):
         with precision.passes(batch.images.device):
             outputs = model(precision.lay_out(batch.images))
-        TASK.loss(outputs.float(), batch.targets)[0].backward()
+        TASK.training.loss(outputs.float(), batch.targets)[0].backward()
         assert seen == [expected, expected]
         assert {value.dtype for value in model.parameters()} == {torch.float32}
         assert {value.grad.dtype for value in model.parameters()} == {torch.float32}

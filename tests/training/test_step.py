@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from striate.batching.targets import Batch
 from striate.errors import TrainingError
-from striate.tasks.base import Batch
-from striate.tasks.classification import Classification
-from striate.tasks.segmentation import Segmentation
+from striate.tasks import Task, create_task
+from striate.tasks.classification.training import ClassificationTraining
 from striate.tasks.vocabulary import Vocabulary
 from striate.training.config import TrainConfig
 from striate.training.state import start_state, update_average
@@ -89,7 +89,7 @@ def test_a_batch_in_parts_gives_the_same_step(toy, toy_batch, context, parts):
 AB = Vocabulary(classes=("a", "b"))
 
 
-class HalfCounted(Classification):
+class HalfCounted(ClassificationTraining):
     """Targets of class 1 do not count, as pixels without a label would not."""
 
     def loss(self, outputs, targets):
@@ -97,13 +97,19 @@ class HalfCounted(Classification):
         return super().loss(outputs[kept], targets[kept])[0], int(kept.sum())
 
 
+def half_counted() -> Task:
+    task = create_task("classify", AB)
+    task.training = HalfCounted(task.spec)
+    return task
+
+
 def test_parts_with_few_valid_targets_weigh_less(toy, toy_batch, context):
     images = torch.cat([toy_batch(1).images, toy_batch(2).images])
     batch = Batch(images=images, targets=torch.tensor([0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]))
     whole, cut = start_state(toy(), TrainConfig()), start_state(toy(), TrainConfig())
-    loss_sum, targets, *_ = train_step(whole, context(task=HalfCounted(AB)), batch)
+    loss_sum, targets, *_ = train_step(whole, context(task=half_counted()), batch)
     assert targets == 7
-    assert train_step(cut, context(task=HalfCounted(AB), accumulate=2), batch)[:3] == (pytest.approx(loss_sum), 7, 12)
+    assert train_step(cut, context(task=half_counted(), accumulate=2), batch)[:3] == (pytest.approx(loss_sum), 7, 12)
     for one, other in zip(whole.model.parameters(), cut.model.parameters(), strict=True):
         torch.testing.assert_close(one, other)
 
@@ -112,7 +118,7 @@ def test_a_batch_without_a_single_valid_target_changes_no_weight(toy, toy_batch,
     state = start_state(toy(), TrainConfig())
     before = copies(state.model)
     batch = Batch(images=toy_batch().images, targets=torch.ones(6, dtype=torch.int64))
-    assert train_step(state, context(task=HalfCounted(AB)), batch)[:3] == (0, 0, 6)
+    assert train_step(state, context(task=half_counted()), batch)[:3] == (0, 0, 6)
     assert same(before, state.model.state_dict().values())
     assert state.progress.steps == 1
 
@@ -304,7 +310,7 @@ def test_step_reads_nothing_but_its_sums(toy, toy_batch, context, options):
 def test_loss_of_pixels_is_counted_on_the_device(toy_batch):
     outputs, targets = torch.randn(2, 2, 4, 5), torch.randint(0, 2, (2, 4, 5))
     with HostReads() as reads:
-        Segmentation(AB, dice=0.5).loss(outputs, targets)
+        create_task("segment", AB, options={"dice": 0.5}).training.loss(outputs, targets)
     assert reads.names == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from striate.batching.augmentation import Policy, SampledAugmentation, draw
 from striate.batching.normalise import normalise
 from striate.batching.randomness import generator
-from striate.batching.targets import NO_LABEL, Batch, Targets, make_targets
+from striate.batching.targets import Batch, Targets, one_tensor, to_targets
 from striate.batching.warp import move_images, move_planes, sampling_grid
 from striate.cache.pixels import Gathered
 from striate.datasets.store import Store
@@ -168,7 +168,7 @@ class Batches:
         if moves is None:
             planes = images.permute(0, 3, 1, 2).to(torch.float32)
             normal = normalise(self.preprocessing, planes)
-            targets = make_targets(self.store.labels.take(samples), None, labels, pictures_px, self.device)
+            targets = to_targets(self.store.labels.take(samples), None, labels, pictures_px, self.device)
             return Batch(images=normal, targets=targets)
         if moves.is_identity:
             planes = images.permute(0, 3, 1, 2).to(torch.float32)
@@ -179,7 +179,7 @@ class Batches:
         normal = normalise(self.preprocessing, planes, moves.colours() if moves.policy.colours else None)
         if moves.policy.erase:
             normal.masked_fill_(_inside(moves.erased(), normal), 0)
-        targets = make_targets(self.store.labels.take(samples), moves, labels, moves.window_px, self.device)
+        targets = to_targets(self.store.labels.take(samples), moves, labels, moves.window_px, self.device)
         if moves.policy.mixup:
             normal, targets = _mix(normal, targets, moves, self.classes)
         return Batch(images=normal, targets=targets)
@@ -193,21 +193,7 @@ def targets_of(store: Store, form: ImageSpec) -> Iterator[Targets]:
         labels = store.labels.take(samples)
         planes = None if labels.planes is None else store.gather(samples).planes
         found = None if planes is None else torch.from_numpy(planes)
-        yield make_targets(labels, None, found, (form.height_px, form.width_px), device)
-
-
-def renumbered(batches: Iterable[Batch], index_of: Sequence[int]) -> Iterator[Batch]:
-    """Yield batches with other indices of classes; targets that are none, such as joints, are left as they are.
-
-    Args:
-        batches: their targets are classes of images or of pixels.
-        index_of: for each index the one that takes its place; `NO_LABEL` stays what it is.
-    """
-    table = torch.arange(max(len(index_of), NO_LABEL + 1))
-    table[: len(index_of)] = torch.tensor(list(index_of), dtype=torch.int64)
-    for batch in batches:
-        targets = batch.targets
-        yield replace(batch, targets=table.to(targets.device)[targets]) if isinstance(targets, Tensor) else batch
+        yield to_targets(labels, None, found, (form.height_px, form.width_px), device)
 
 
 def ahead(items: Iterable[T], count: int) -> Iterator[T]:
@@ -238,12 +224,11 @@ def _mix(
     images: Float[Tensor, "batch channels height width"], targets: Targets, moves: SampledAugmentation, classes: int
 ) -> tuple[Tensor, Tensor]:
     """Mix each image with the one as far from the batch's end as it is from the start; shares of classes follow."""
-    assert isinstance(targets, Tensor)
     own, boxes = moves.mixed()
     share = torch.from_numpy(own.astype(np.float32)).to(images.device)[:, None, None, None]
     cut = _inside(boxes, images)
     others = images.flip(0)
     mixed = torch.where(cut, others, share * images + (1 - share) * others)
-    one_hot = F.one_hot(targets, classes).to(torch.float32)
+    one_hot = F.one_hot(one_tensor(targets), classes).to(torch.float32)
     kept = share[:, :, 0, 0] * (1 - cut.float().mean((2, 3)))
     return mixed.contiguous(memory_format=torch.channels_last), kept * one_hot + (1 - kept) * one_hot.flip(0)

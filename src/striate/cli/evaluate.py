@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from striate.cli.output import Data, JsonFlag, RunFolder, print_baselines, print_json, print_table
+from striate.tasks.figures import describe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +34,12 @@ class Command:
             print_json(result)
             return
         height, width = result["size_px"]
-        print(f"{run.task.describe(result['metrics'])}, on {result['samples']:,} images of {width}x{height}")
+        print(
+            f"{describe(run.task.spec.figures, result['metrics'])}, on {result['samples']:,} images of {width}x{height}"
+        )
         print_baselines(run.task, result["baselines"])
-        print()
-        rows = result[run.task.per]
-        columns = [name for name in rows[0] if not name.endswith("_interval")]
-        print_table(columns, [[row[name] for name in columns] for row in rows])
+        rows = result[f"per_{run.task.spec.row}"]
+        if rows:
+            print()
+            columns = [name for name in rows[0] if not name.endswith("_interval")]
+            print_table(columns, [[row[name] for name in columns] for row in rows], run.task.spec.row_figures)

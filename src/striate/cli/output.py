@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +11,10 @@ import tyro
 
 from striate.reports import plots
 from striate.system import strict_json
+from striate.tasks.figures import SHARE, Figure, describe
 
 if TYPE_CHECKING:
-    from striate.tasks.base import Task
+    from striate.tasks.task import Task
 
 JsonFlag = Annotated[
     bool, tyro.conf.arg(name="json", help="Print one JSON document on stdout, and nothing else there.")
@@ -65,12 +66,20 @@ def print_json(document: object) -> None:
 def print_baselines(task: Task, baselines: Mapping[str, Any]) -> None:
     """Print what needs no network reaches on the same images."""
     for name, figures in baselines.items():
-        print(f"{name}: {task.describe(figures)}")
+        print(f"{name}: {describe(task.spec.figures, figures)}")
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows under a header; columns of numbers are aligned to the right."""
-    cells = [list(header), *([_cell(*pair) for pair in zip(row, header, strict=True)] for row in rows)]
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], figures: Iterable[Figure] = ()) -> None:
+    """Print rows under a header; columns of numbers are aligned to the right.
+
+    Args:
+        header: names of the columns.
+        rows: their values.
+        figures: say how the columns of their names are written; other numbers that are not whole are shares.
+    """
+    known = {figure.name: figure for figure in figures}
+    columns = [known.get(name, Figure(name=name, label=name, unit=SHARE)) for name in header]
+    cells = [list(header), *([_cell(*pair) for pair in zip(row, columns, strict=True)] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     numeric = [all(not isinstance(value, str) for value in column) for column in zip(*rows, strict=True)]
     for row in cells:
@@ -81,15 +90,11 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         print("  ".join(aligned).rstrip())
 
 
-def _cell(value: Any, column: str) -> str:
-    """Write integers with commas, lengths with a decimal, shares as percentages, and a dash for what there is not."""
-    if value is None:
-        return "–"
-    if isinstance(value, float) and column.endswith(("_mm", "_px")):
-        return f"{value:,.1f}"
-    if isinstance(value, float):
-        return f"{value:.1%}"
-    return f"{value:,}" if isinstance(value, int) else printable(str(value))
+def _cell(value: Any, column: Figure) -> str:
+    """Write a number as its column is written, whole ones with commas, and a dash for what there is not."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return column.cell(value) if value is None or isinstance(value, float) else printable(str(value))
 
 
 def printable(text: str) -> str:

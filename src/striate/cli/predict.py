@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from striate.runs import Run
-    from striate.tasks.base import Prediction
+    from striate.tasks.spec import Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +64,14 @@ class Command:
         if path and not into:
             atomic.check_writable(path)
         run = load(self.run_folder)
-        if into and not run.task.draws:
+        if into and not run.task.spec.draws:
             wanted = f"must end in {' or '.join(_FORMATS)}, not {self.out}"
             raise ConfigError("out", f"{wanted}: {run.record.task} draws nothing")
         found = run.predictions(image_paths(self.images), top=self.top, tile=self.tile)
         if into:
             with atomic.new_folder(into), _all_or_none(into):
                 documents, table = _collect(_drawn(run, found, into, overlay=self.overlay))
-                atomic.write(into / run.task.table, _csv(table))
+                atomic.write(into / run.task.spec.table, _csv(table))
         else:
             documents, table = _collect(found)
         if path and not into:
@@ -82,7 +82,7 @@ class Command:
         elif path:
             print(f"{path}: {len(documents):,} predicted")
         else:
-            print_table(list(table[0]), [list(row.values()) for row in table])
+            print_table(list(table[0]), [list(row.values()) for row in table], run.task.spec.columns)
 
 
 _FORMATS = (".csv", ".json")
@@ -129,14 +129,14 @@ def _drawn(
         while name in taken:  # pictures of one name from several folders
             name += "_"
         taken.add(name)
-        pictures = dict(prediction.files())
+        pictures = dict(prediction.images())
         if overlay:
             pictures["_overlay.jpg"] = _within(run.overlay(path, prediction), _MOST_PX)
         for ending, picture in pictures.items():
             file = io.BytesIO()
             picture.save(file, "JPEG" if ending.endswith(".jpg") else "PNG", quality=92)
             atomic.write(folder / (name + ending), file.getvalue())
-        yield path, prediction, next((name + ending for ending in prediction.files()), "")
+        yield path, prediction, next((name + ending for ending in prediction.images()), "")
 
 
 def _csv(table: list[dict[str, Any]]) -> str:

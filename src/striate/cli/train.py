@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from striate.cli.output import Data, JsonFlag, print_baselines, print_json
+from striate.tasks.figures import describe
 from striate.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Command:
             print_json(run.summary())
             return
         record = run.record
-        print(run.task.describe(record.metrics))
+        print(describe(run.task.spec.figures, record.metrics))
         print_baselines(run.task, record.baselines)
         print(f"on the {record.data[record.metrics_split]:,} {record.metrics_split} images{_chosen(record)}")
         speed = f"; {record.images_per_s:,.0f} images/s while training" if record.images_per_s else ""

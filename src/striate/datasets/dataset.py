@@ -94,6 +94,24 @@ class Dataset:
         """What the labels are about."""
         return Vocabulary(classes=self.classes, colours=self.colours, skeleton=self.skeleton)
 
+    def aligned_to(self, known: Vocabulary) -> Dataset:
+        """Return the data with labels in the terms of a network; raises DataError where it does not know these.
+
+        Args:
+            known: what the network's labels were about.
+        """
+        try:
+            labels = self.samples.labels.aligned_to(self.vocabulary, known)
+        except DataError as error:
+            raise error.at(self.location) from None
+        return replace(
+            self,
+            samples=replace(self.samples, labels=labels),
+            classes=known.classes,
+            colours=known.colours,
+            skeleton=known.skeleton,
+        )
+
     def split(self, name: SplitName) -> Samples:
         """Return the samples of a split; raises DataError where the data have no such split, or an empty one."""
         if name not in self.splits or len(self.splits[name]) == 0:

@@ -6,23 +6,45 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
-from striate.errors import DataError
-from striate.images.planes import SourcePlanes
+from striate.errors import DataError, listing, nearest
+from striate.images.planes import NO_LABEL, SourcePlanes
 from striate.images.resize import ImageSpec, resize_transform
 from striate.tasks.skeleton import Skeleton
+from striate.tasks.vocabulary import Vocabulary
 
-__all__ = ["ClassLabels", "JointLabels", "Labels", "MaskLabels"]
+__all__ = ["ClassLabels", "JointLabels", "LabelTargets", "Labels", "MaskLabels", "Motion"]
 
 logger = logging.getLogger(__name__)
 
 OFF_IMAGE = 0.05  # of an image's side, by which a joint may lie beyond it
 _MOST_OFF, _MOST_OFF_ONE = 0.1, 0.5  # of all joints, and of one sample's, that lie off their images by chance
 _NEAR_PX, _NEAR_MM = 0.5, 1.0  # joints that differ by less are the same, rounded
+
+
+LabelTargets = np.ndarray | dict[str, np.ndarray]
+"""What is true of samples, of all arrays along the first axis."""
+
+
+@runtime_checkable
+class Motion(Protocol):
+    """How images of samples have been moved."""
+
+    @property
+    def matrices(self) -> Float64[np.ndarray, "batch 3 3"]:
+        """From points of the images before to where they are now."""
+
+    @property
+    def flipped(self) -> Bool[np.ndarray, " batch"]:
+        """Which ones are mirror images."""
+
+    @property
+    def angle_rad(self) -> Float64[np.ndarray, " batch"]:
+        """By how much they have been rotated."""
 
 
 class Labels(ABC):
@@ -45,6 +67,11 @@ class Labels(ABC):
         """The label planes that are decoded with the images; None where labels are no planes."""
         return None
 
+    @property
+    def plane_values(self) -> Int64[np.ndarray, " values"] | None:
+        """What the values of label planes, which are the targets, stand for; None: for themselves."""
+        return None
+
     @abstractmethod
     def __len__(self) -> int:
         """Count the samples."""
@@ -60,6 +87,27 @@ class Labels(ABC):
     @abstractmethod
     def same(self, first: int, second: int) -> bool:
         """Tell whether two samples have the same label, their planes aside."""
+
+    @abstractmethod
+    def make_targets(self, motion: Motion | None, image_px: tuple[int, int]) -> LabelTargets | None:
+        """Return the targets of the samples; None where these are the label planes, which move with their images.
+
+        Args:
+            motion: how the images have been moved; None: not at all.
+            image_px: height and width of the images, after that.
+        """
+
+    @abstractmethod
+    def aligned_to(self, own: Vocabulary, known: Vocabulary) -> Labels:
+        """Return the same labels in the terms of a network.
+
+        Args:
+            own: what these labels are about.
+            known: what the network's labels were about.
+
+        Raises:
+            DataError: the network does not know what they are about.
+        """
 
     def strata(self) -> Int64[np.ndarray, " samples"]:
         """Return the group of each sample, of which a split should hold its share; here one group."""
@@ -112,6 +160,14 @@ class ClassLabels(Labels):
         """Return the classes."""
         return self.targets.astype("<i8").tobytes()
 
+    def make_targets(self, motion: Motion | None, image_px: tuple[int, int]) -> LabelTargets:
+        """Return the classes."""
+        return self.targets
+
+    def aligned_to(self, own: Vocabulary, known: Vocabulary) -> ClassLabels:
+        """Match classes by their names."""
+        return ClassLabels(_index_of(own.classes, known.classes)[self.targets])
+
     def same(self, first: int, second: int) -> bool:
         """Tell whether two samples are of the same class."""
         return bool(self.targets[first] == self.targets[second])
@@ -133,9 +189,15 @@ class ClassLabels(Labels):
 
 @dataclass(frozen=True)
 class MaskLabels(Labels):
-    """A class for every pixel: label planes, read from masks."""
+    """A class for every pixel: label planes, read from masks.
+
+    Attributes:
+        masks: the label planes.
+        classes_of_values: which class each value in the planes stands for; None: that of its index.
+    """
 
     masks: SourcePlanes
+    classes_of_values: Int64[np.ndarray, " values"] | None = None
     scan_checks = (
         "striate.datasets.checks.masks:size_differs",
         "striate.datasets.checks.masks:values_without_class",
@@ -147,17 +209,31 @@ class MaskLabels(Labels):
         """The masks."""
         return self.masks
 
+    @property
+    def plane_values(self) -> Int64[np.ndarray, " values"] | None:
+        """Which class each value stands for."""
+        return self.classes_of_values
+
     def __len__(self) -> int:
         """Count the samples."""
         return len(self.masks)
 
     def take(self, indices: Int64[np.ndarray, " chosen"]) -> MaskLabels:
         """Return the labels of a selection of the samples."""
-        return MaskLabels(self.masks.take(indices))
+        return replace(self, masks=self.masks.take(indices))
 
     def content(self) -> bytes:
         """Return nothing: there are the planes alone."""
         return b""
+
+    def make_targets(self, motion: Motion | None, image_px: tuple[int, int]) -> None:
+        """Return None: the label planes are the targets."""
+
+    def aligned_to(self, own: Vocabulary, known: Vocabulary) -> MaskLabels:
+        """Match classes by their names; pixels without a label stay so."""
+        values = np.arange(NO_LABEL + 1)
+        values[: len(own.classes)] = _index_of(own.classes, known.classes)
+        return replace(self, classes_of_values=values)
 
     def same(self, first: int, second: int) -> bool:
         """Return True: planes are compared by their content."""
@@ -219,15 +295,72 @@ class JointLabels(Labels):
         counts: Int64[np.ndarray, " kinds"] = self.visible.sum(axis=0).astype(np.int64)
         return counts
 
-    def in_order_of(self, skeleton: Skeleton) -> JointLabels:
-        """Return the same joints in the order of a skeleton whose joints have the same names, and with that."""
-        order = np.array([self.skeleton.joints.index(name) for name in skeleton.joints])
+    def make_targets(self, motion: Motion | None, image_px: tuple[int, int]) -> LabelTargets:
+        """Return the joints where they are now; what is not known is 0 and not visible.
+
+        Returns:
+            `xyz_mm` relative to the root joint; `uv_px` in the image, the top left pixel's centre at (0.5, 0.5), what
+            was cut off lies outside of it; `visible`, the joints that count; `placed`, those of them whose position in
+            the image is known; `side_px`, width and height of the image.
+        """
+        xyz, uv, visible = self.xyz_mm.astype(np.float64), self.uv_px.astype(np.float64), self.visible
+        if motion is not None:
+            matrices = motion.matrices
+            uv = uv @ matrices[:, :2, :2].transpose(0, 2, 1) + matrices[:, None, :2, 2]
+            # a mirror image: x changes its sign, and left and right their names
+            swapped, root = self.skeleton.mirrored, self.skeleton.root
+            flipped = motion.flipped[:, None, None]
+            xyz = np.where(flipped, xyz[:, swapped] * (-1, 1, 1), xyz)
+            if swapped[root] != root:  # a hip, say: what was relative to the left one is to be so to the right one
+                xyz = xyz - xyz[:, [root]]
+            uv = np.where(flipped, uv[:, swapped], uv)
+            visible = np.where(motion.flipped[:, None], visible[:, swapped], visible)
+            if self.skeleton.unit == "mm":  # where the new root is not known, nothing is
+                visible = visible & np.isfinite(xyz).all(-1)
+            cos, sin = np.cos(motion.angle_rad)[:, None], np.sin(motion.angle_rad)[:, None]
+            x, y, z = np.moveaxis(xyz, -1, 0)
+            xyz = np.stack([cos * x - sin * y, sin * x + cos * y, z], -1)
+        return {
+            "xyz_mm": np.nan_to_num(xyz).astype(np.float32),
+            "uv_px": np.nan_to_num(uv).astype(np.float32),
+            "visible": visible,
+            "placed": visible & np.isfinite(uv).all(-1),
+            "side_px": np.full((len(uv), 2), image_px[::-1], dtype=np.float32),
+        }
+
+    def aligned_to(self, own: Vocabulary, known: Vocabulary) -> JointLabels:
+        """Bring the joints into the network's order; raises DataError where these are other joints.
+
+        What hangs on what, and what a mirror image swaps, changes neither coordinates nor figures.
+        """
+        mine, theirs = self.skeleton, known.skeleton
+        assert theirs is not None
+        if mine.unit != theirs.unit:
+            raise DataError(
+                "",
+                f"its joints are in {mine.unit}, and the network finds them in {theirs.unit}",
+                "measure it on data like those of its training",
+            )
+        if set(mine.joints) != set(theirs.joints):
+            strange = [joint for joint in mine.joints if joint not in theirs.joints]
+            missing = [joint for joint in theirs.joints if joint not in mine.joints]
+            what = [f"the network does not know {listing(strange)}"] if strange else []
+            what += [f"{listing(missing)} of the network's joints are not there"] if missing else []
+            raise DataError("", ", and ".join(what), "give data with the joints of its training")
+        root, their_root = mine.joints[mine.root], theirs.joints[theirs.root]
+        if mine.unit == "mm" and root != their_root:
+            raise DataError(
+                "",
+                f"its joints are relative to {root}, and the network's to {their_root}",
+                "give that parent -1",
+            )
+        order = np.array([mine.joints.index(name) for name in theirs.joints])
         return replace(
             self,
             xyz_mm=self.xyz_mm[:, order],
             uv_px=self.uv_px[:, order],
             visible=self.visible[:, order],
-            skeleton=skeleton,
+            skeleton=theirs,
         )
 
     def strays(self, sizes_px: Int64[np.ndarray, "samples 2"]) -> Bool[np.ndarray, "samples joints"]:
@@ -293,3 +426,15 @@ class JointLabels(Labels):
                 "do not show",
             )
         logger.info(f"{where(row)}: {what}; {strays.sum():,} joints are off their image: only their xyz is learned")
+
+
+def _index_of(own: Sequence[str], known: Sequence[str]) -> Int64[np.ndarray, " classes"]:
+    """Return for each class its index among a network's; raises DataError for one that the network does not have."""
+    for name in own:
+        if name not in known:
+            raise DataError(
+                "",
+                f"the network has no class {name!r}{nearest(name, known)}",
+                f"it knows: {listing(known, most=10)}",
+            )
+    return np.array([known.index(name) for name in own], dtype=np.int64)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.interpret.activations import crop_to_image, image_share, preserve_state, record_activations
-from striate.tasks.base import ExplainTarget
+from striate.tasks.explaining import ExplainTarget
 
 
 def grad_cam(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from striate.interpret.activations import preserve_state
 from striate.system.progress import progress_bar
-from striate.tasks.base import ExplainTarget
+from striate.tasks.explaining import ExplainTarget
 
 _AT_ONCE, _PIXELS_AT_ONCE = 16, 16 * 224**2
 

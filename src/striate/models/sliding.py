@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
-_BAND = 64  # rows of a picture that are found at a time
 OVERLAP = 4  # windows overlap by a quarter of their side
 
 
@@ -88,37 +86,3 @@ def _ramp(length: int) -> Float[Tensor, " length"]:
     """Rise from 0 to 1 over the middle half; what this and its mirror image give together is 1."""
     place = (torch.arange(length) + 0.5) / length
     return ((place - 0.25) * 2).clamp(0, 1)
-
-
-def likeliest_classes(
-    strips: Iterable[Float[Tensor, "classes _ width"]], height: int, picture_px: tuple[int, int]
-) -> UInt8[Tensor, "_ _"]:
-    """Return the likeliest class of every pixel of a picture.
-
-    Args:
-        strips: scores of classes, some rows at a time.
-        height: how many rows there are in all.
-        picture_px: height and width of the picture, to which scores are brought bilinearly, some rows at a time.
-    """
-    height_px, width_px = picture_px
-    y = ((torch.arange(height_px) + 0.5) * height / height_px - 0.5).clamp(0, height - 1)
-    above = y.floor().long()
-    below, share = (above + 1).clamp(max=height - 1), y - above
-    found = torch.empty(height_px, width_px, dtype=torch.uint8)
-    held, first, row = torch.empty(0), 0, 0  # scores, of which row on; the next row of the picture
-    for strip in strips:
-        held = torch.cat([held, strip], 1) if held.numel() else strip
-        ready = int((below < first + held.shape[1]).sum())
-        for top in range(row, ready, _BAND):
-            rows = slice(top, min(top + _BAND, ready))
-            begin, end = int(above[rows][0]) - first, int(below[rows][-1]) + 1 - first
-            wide = held[None, :, begin:end]
-            if wide.shape[3] != width_px:
-                wide = F.interpolate(wide, (end - begin, width_px), mode="bilinear")
-            upper, lower = (wide[0, :, at[rows] - first - begin] for at in (above, below))
-            found[rows] = (upper + share[rows, None].to(upper) * (lower - upper)).argmax(0).to(torch.uint8).cpu()
-        row = ready
-        if row < height_px:
-            kept = min(int(above[row]) - first, held.shape[1])
-            held, first = held[:, kept:], first + kept
-    return found

@@ -8,8 +8,8 @@ from striate.datasets.checks.problem import Problem
 from striate.datasets.checks.report import check_data, check_labels
 from striate.images.overlays import scale_to
 from striate.reports.page import Section, image_figure
-from striate.runs.run_images import RunImages, denormalise, draw_ground_truth, in_words
-from striate.tasks.base import Task
+from striate.runs.run_images import RunImages, denormalise, draw_ground_truth
+from striate.tasks.task import Task
 
 _MOST_CHECKED = 20_000  # images that are opened again
 _EXAMPLES = 12
@@ -44,7 +44,7 @@ def _add_examples(section: Section, run_images: RunImages, task: Task) -> None:
     batch = run_images.batch("train", run_images.spread("train", _EXAMPLES).tolist())
     images = denormalise(batch.images, run_images.record.preprocessing)
     figures = [
-        image_figure(scale_to(drawn, _SIDE_PX * max(1, drawn.shape[1] // drawn.shape[0])), in_words(truth))
+        image_figure(scale_to(drawn, _SIDE_PX * max(1, drawn.shape[1] // drawn.shape[0])), truth.summary())
         for truth, drawn in draw_ground_truth(task, batch.targets, images)
     ]
     section.text("Some training images, as the network gets them, with their labels:")

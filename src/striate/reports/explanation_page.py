@@ -13,9 +13,10 @@ from striate.images.overlays import colour_map, image_grid, scale_to
 from striate.interpret.feature_maps import strongest_channels
 from striate.reports.first_layer import first_layer_section
 from striate.reports.page import ImageFigure, MapScale, Page, Section, image_figure
-from striate.runs.evaluation import SplitEvaluation, as_table, label, meanings
+from striate.runs.evaluation import SplitEvaluation
 from striate.runs.explanation import Explainer, Explanation, ImagePatch
 from striate.runs.run_images import network_name, purpose
+from striate.tasks.figures import figure_heading, figure_table, meanings
 
 _FEW = 20  # answers that say little
 
@@ -77,11 +78,13 @@ def _add_confidence(section: Section, explainer: Explainer, explanation: Explana
             row.append("–" if value is None else f"{value:.1%}")
     evaluation = explainer.evaluation()
     if evaluation is not None:
-        keys, rows = as_table(evaluation.metrics.rows())
+        figures = explainer.task.spec.row_figures
+        keys, rows = figure_table(figures, evaluation.metrics.rows())
         known = {row[0]: row[1:] for row in rows}
-        header += [label(key) for key in keys[1:]]
-        cells = [row + known[row[0]] for row in cells if row[0] in known]
-        explained = meanings(keys[1:])
+        if any(row[0] in known for row in cells):
+            header += [figure_heading(figures, key) for key in keys[1:]]
+            cells = [row + known[row[0]] for row in cells if row[0] in known]
+            explained = meanings(figures, keys[1:])
     if len(header) > 1:
         section.text(f"How sure that is. {_worth(explanation, evaluation)}")
         section.table(header, cells, numeric=len(header) - 1)

@@ -8,9 +8,9 @@ from typing import Any
 
 from striate.reports.charts import Curve, line_chart
 from striate.reports.page import ChartFigure, Section, chart_figures
-from striate.runs.evaluation import is_share, label
 from striate.runs.record import LOG
-from striate.tasks.base import Task
+from striate.tasks.figures import LOSS, SHARE
+from striate.tasks.task import Task
 
 
 def learning_section(folder: Path, task: Task) -> Section | None:
@@ -64,18 +64,20 @@ def _curve(key: str, rows: list[dict[str, Any]]) -> Curve:
 
 
 def _figures_by_epoch(rows: list[dict[str, Any]], task: Task) -> list[ChartFigure]:
-    """Draw the figures of each epoch: shares in one chart, distances in another."""
-    keys = [key for key, value in rows[-1]["metrics"].items() if isinstance(value, float) and key != "loss"]
-    shares, sizes = [key for key in keys if is_share(key)], [key for key in keys if not is_share(key)]
-    words = f"On the validation images; {label(task.headline)} is what counts, and the best is kept."
-    charts = [
-        line_chart(
-            {label(key): _curve(key, rows) for key in group},
+    """Draw the figures of each epoch: those of one unit in one chart, shares first."""
+    last = rows[-1]["metrics"]
+    figures = [figure for figure in task.spec.figures if isinstance(last.get(figure.name), float) and figure != LOSS]
+    units = dict.fromkeys(figure.unit for figure in sorted(figures, key=lambda figure: not figure.is_share))
+    words = f"On the validation images; {task.spec.figures[0].heading} is what counts, and the best is kept."
+    charts = []
+    for unit in units:
+        group = [figure for figure in figures if figure.unit == unit]
+        together = "share" if unit == SHARE else unit
+        chart = line_chart(
+            {figure.heading: _curve(figure.name, rows) for figure in group},
             x_label="epoch",
-            y_label=label(group[0]) if len(group) == 1 else "share" if group == shares else "mm or px",
-            percent=group == shares,
+            y_label=group[0].heading if len(group) == 1 else together,
+            percent=unit == SHARE,
         )
-        for group in (shares, sizes)
-        if group
-    ]
+        charts.append(chart)
     return chart_figures(*((chart, words) for chart in charts))

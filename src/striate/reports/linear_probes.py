@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from striate.batching.targets import take_targets
 from striate.datasets.splits import SplitName
 from striate.interpret.activations import crop_to_image, image_share, preserve_state, record_activations
 from striate.runs.run_images import RunImages
 from striate.system.progress import progress_bar
-from striate.tasks.base import Features, Task
+from striate.tasks.task import Task
+from striate.tasks.training import Features
 
 _POSITIONS = 20  # per image at most, where positions in an image are read one by one
 _GROUPS = 50  # of these, that are held out together when a model's regularisation is chosen
@@ -62,13 +64,11 @@ def probe_layers(
     figures = {}
     with progress_bar("fitting linear models", len(layers)) as advance:
         for layer in layers:
-            linear = task.fit_linear(fitted_to[layer]).to(run_images.device)
-            metrics = task.metrics()
+            linear = task.training.fit_linear(fitted_to[layer]).to(run_images.device)
+            metrics = task.training.metrics()
             with torch.inference_mode():
                 for values, targets in zip(evaluated_on[layer].values, evaluated_on[layer].targets, strict=True):
-                    outputs = linear(values)
-                    places = targets.ndim - 1 if isinstance(targets, Tensor) else 0
-                    metrics.update(outputs.reshape(*outputs.shape, *[1] * places), targets)
+                    metrics.update(linear(values), targets)
             figures[layer] = metrics.compute()
             advance(1)
     return LinearProbes(figures, len(train), len(held_out))
@@ -92,12 +92,13 @@ def _features(
             share = image_share(network, (batch.images.shape[2], batch.images.shape[3]))
             for layer in layers:
                 output = outputs[layer].float()
-                values, targets = task.read(crop_to_image(output, share) if output.ndim == 4 else output, batch.targets)
+                output = crop_to_image(output, share) if output.ndim == 4 else output
+                values, targets = task.explaining.probe_features(output, batch.targets)
                 # where images are read position by position, all positions would take gigabytes; an odd step comes to
                 # every row and column
                 step = len(values) // (_POSITIONS * len(batch.images)) | 1
                 features[layer].values.append(values[::step].clone())
-                features[layer].targets.append(targets[::step] if isinstance(targets, Tensor) else targets)
+                features[layer].targets.append(take_targets(targets, slice(None, None, step)))
             advance(len(batch.images))
     return {layer: _grouped(of_layer) for layer, of_layer in features.items()}
 

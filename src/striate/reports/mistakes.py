@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from striate.batching.targets import Batch
 from striate.images.overlays import image_grid, overlay, scale_to
 from striate.interpret.activations import feature_map_layers, preserve_state
 from striate.interpret.grad_cam import grad_cam
 from striate.reports.page import ImageFigure, Section, image_figure
 from striate.runs.evaluation import SplitEvaluation
 from striate.runs.run_images import RunImages, denormalise, draw_ground_truth, draw_prediction
-from striate.tasks.base import Batch, Task
+from striate.tasks.task import Task
 
 _SHOWN = 6
 _SIDE_PX = 240
@@ -67,7 +68,7 @@ def _sample_figure(
         images.append(scale_to(truth, across * _SIDE_PX))
         caption = f"{'Above' if across > 1 else 'Left'} what was predicted, then what is true. {caption}"
     with preserve_state(network), torch.no_grad():  # targets go into gradients
-        targets = {target.name: target for target in task.explain_targets(network(batch.images).float())}
+        targets = {target.name: target for target in task.explaining.explain_targets(network(batch.images).float())}
     if (layers := feature_map_layers(network)) and (target := targets.get(result.about)):
         values = grad_cam(network, layers[-1], batch.images, target).cpu().numpy()
         images.append(scale_to(overlay(rgb, values), _SIDE_PX))

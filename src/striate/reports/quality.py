@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from striate.reports.charts import MOST_NAMED_CLASSES, confusion_chart, reliability_diagram
 from striate.reports.page import Section, chart_figures
-from striate.runs.evaluation import SplitEvaluation, as_table, label, meanings
+from striate.runs.evaluation import SplitEvaluation
+from striate.tasks.figures import Figure, figure_heading, figure_table, meanings
 
 _ROWS = 40  # of a table
 _MOST_DRAWN_CLASSES = 100  # of a confusion matrix
@@ -14,10 +17,11 @@ _CONFUSIONS = 6  # in words
 _NEAR_ONE = 0.05  # distance of a temperature from 1 that means nothing
 
 
-def rows_section(evaluation: SplitEvaluation) -> Section:
-    """Show the figures of each class, or joint, and what is taken for what."""
-    rows = evaluation.metrics.rows()
-    keys, cells = as_table(rows)
+def rows_section(evaluation: SplitEvaluation, figures: Sequence[Figure]) -> Section | None:
+    """Show the figures of each class, joint or the like, and what is taken for what; None where there are none."""
+    keys, cells = figure_table(figures, evaluation.metrics.rows())
+    if not keys:
+        return None
     section = Section(f"By {keys[0]}")
     section.text(f"On {evaluation.scope}.")
     confusion = evaluation.metrics.confusion
@@ -26,8 +30,8 @@ def rows_section(evaluation: SplitEvaluation) -> Section:
     section.text("One by one:")
     if len(cells) > _ROWS:
         section.text(f"The first {_ROWS} of {len(cells):,}; striate evaluate prints all.", "note")
-    section.table([label(key) for key in keys], cells[:_ROWS], numeric=len(keys) - 1)
-    section.text(meanings(keys), "note")
+    section.table([figure_heading(figures, key) for key in keys], cells[:_ROWS], numeric=len(keys) - 1)
+    section.text(meanings(figures, keys), "note")
     return section
 
 

@@ -15,11 +15,12 @@ from striate.reports.mistakes import least_confident_section, mistakes_section
 from striate.reports.page import Page, Section
 from striate.reports.quality import calibration_section, rows_section
 from striate.reports.representation import representation_section
-from striate.runs.evaluation import SplitEvaluation, evaluate_sample, is_share, label, meanings
+from striate.runs.evaluation import SplitEvaluation, evaluate_sample
 from striate.runs.record import RunRecord
 from striate.runs.run import Run
 from striate.runs.run_images import RunImages, network_name, purpose
 from striate.system import atomic
+from striate.tasks.figures import describe, meanings
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def _sections(run: Run, run_images: RunImages, *, thorough: bool, projection: Pr
     sections = [
         _summary_section(run, evaluation),
         learning_section(run.folder, task),
-        rows_section(evaluation),
+        rows_section(evaluation, task.spec.row_figures),
         calibration_section(evaluation),
         mistakes_section(run_images, task, network, evaluation),
         least_confident_section(run_images, task, network, evaluation),
@@ -121,17 +122,18 @@ def _lead(record: RunRecord) -> str:
 def _summary_section(run: Run, evaluation: SplitEvaluation | None) -> Section:
     """Say how good the network is, what that means, and what it is compared with."""
     record, task, section = run.record, run.task, Section()
-    section.text(task.describe(record.metrics) if record.metrics else "It has no figures yet.", "large")
+    section.text(describe(task.spec.figures, record.metrics) if record.metrics else "It has no figures yet.", "large")
     if evaluation and evaluation.interval:
-        low, high = (f"{end:.1%}" if is_share(task.headline) else f"{end:,.1f}" for end in evaluation.interval)
+        headline = task.spec.figures[0]
+        low, high = map(headline.cell, evaluation.interval)
         section.text(
-            f"Had other images been drawn, {label(task.headline).partition(',')[0]} would lie between {low} and {high} "
-            f"(95 % interval, by drawing anew from {evaluation.scope}).",
+            f"Had other images been drawn, {headline.label} would lie between {low} and {high} (95 % interval, by "
+            f"drawing anew from {evaluation.scope}).",
             "note",
         )
-    section.text(meanings(record.metrics), "note")
+    section.text(meanings(task.spec.figures, record.metrics), "note")
     for name, figures in record.baselines.items():
-        section.text(f"To compare, {name}, which needs no network: {task.describe(figures)}.", "note")
+        section.text(f"To compare, {name}, which needs no network: {describe(task.spec.figures, figures)}.", "note")
     section.text(_provenance(record), "note")
     return section
 

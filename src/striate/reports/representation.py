@@ -11,10 +11,10 @@ from striate.interpret.embedding import Projection, embed, project
 from striate.reports.charts import line_chart, scatter_chart
 from striate.reports.linear_probes import LinearProbes, probe_layers
 from striate.reports.page import ColourLegend, Section, chart_figures
-from striate.runs.evaluation import is_share, label
 from striate.runs.run_images import RunImages
 from striate.system.progress import progress_bar
-from striate.tasks.base import Task
+from striate.tasks.figures import brief
+from striate.tasks.task import Task
 
 _SPLIT: SplitName = "val"
 _TRAIN_IMAGES, _VAL_IMAGES = 400, 200  # that linear models are fitted to, and evaluated on
@@ -56,14 +56,14 @@ def representation_section(
 
 def _add_probes(section: Section, task: Task, probes: LinearProbes) -> None:
     """Draw what linear models reach, from the first layer to the last."""
-    name = task.headline
-    reached = ", ".join(f"{layer} {task.brief(figures)}" for layer, figures in probes.figures.items())
+    headline = task.spec.figures[0]
+    reached = ", ".join(f"{layer} {brief(task.spec.figures, values)}" for layer, values in probes.figures.items())
     depths = [float(depth) for depth in range(1, len(probes.figures) + 1)]
     chart = line_chart(
-        {name: (depths, [figures[name] for figures in probes.figures.values()])},
+        {headline.name: (depths, [values[headline.name] for values in probes.figures.values()])},
         x_label="depth (of the layers shown)",
-        y_label=label(name),
-        percent=is_share(name),
+        y_label=headline.heading,
+        percent=headline.is_share,
     )
     images = f"{probes.train_images:,} training images and evaluated on {probes.evaluation_images:,} validation images"
     caption = f"What a linear model of each layer reaches, fitted to {images}: {reached}."

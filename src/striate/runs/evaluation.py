@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from striate.batching.targets import Targets, take_targets
 from striate.datasets.splits import SplitName
 from striate.interpret.activations import preserve_state
 from striate.interpret.calibration import Calibration, calibrate
 from striate.runs.run_images import RunImages
 from striate.system.progress import progress_bar
-from striate.tasks.base import Metrics, SampleResult, Targets, Task
+from striate.tasks.explaining import SampleResult
+from striate.tasks.task import Task
+from striate.tasks.training import Metrics
 
 _ANSWERS = 50_000  # at most that calibration counts
 _MOST_NUMBERS = 20_000_000  # logits of these, for the memory that they take
 _RESAMPLES = 200  # of the bootstrap
-_WORDS = {
-    "accuracy": ("accuracy", "the share that is right"),
-    "top5_accuracy": ("top-5 accuracy", "the share whose true class is among the five likeliest"),
-    "recall": ("recall", "of those that are of a class, the share that was called so"),
-    "precision": ("precision", "of those that were called so, the share that is"),
-    "mean_iou": ("mean IoU", "the mean of the classes' IoU"),
-    "iou": ("IoU", "the area that is rightly called so, over all that is so or was called so; 100 % is perfect"),
-    "pixel_accuracy": ("pixel accuracy", "the share of pixels that are right"),
-    "class_accuracy": ("class accuracy", "the mean over classes of the share of their pixels that are right"),
-    "boundary_f1": ("boundary F1", "how well borders lie where they are, within some pixels; 100 % is perfect"),
-    "mpjpe_mm": ("MPJPE, mm", "how far joints are from where they were found, on average"),
-    "pa_mpjpe_mm": (
-        "PA-MPJPE, mm",
-        "the same, once the whole pose is turned, scaled and moved as well as can be",
-    ),
-    "pck150": ("PCK@150mm", "the share of joints within 15 cm"),
-    "mean_px": ("mean error, px", "how far joints are from where they were found, on average"),
-    "pck10": ("PCK@10%", "the share of joints within a tenth of the person's size"),
-    "auc": ("AUC", "the mean of that share over all smaller limits"),
-    "samples": ("images", ""),
-}
 
 
 @dataclass(frozen=True)
@@ -85,18 +65,18 @@ def evaluate_sample(run_images: RunImages, task: Task, network: nn.Module, most:
     split: SplitName = "test" if run_images.record.metrics_split == "test" else "val"
     indices = run_images.spread(split, most)
     known = run_images.record.metrics
-    wants_interval = bool(known) and f"{task.headline}_interval" not in known
+    wants_interval = bool(known) and task.spec.figures[0].interval == "bootstrap"
     sample_results: list[SampleResult] = []
-    metrics, answers = task.metrics(), _CalibrationInputs(task, len(indices))
+    metrics, answers = task.training.metrics(), _CalibrationInputs(task, len(indices))
     sums: list[list[Tensor]] = []  # of each image
-    batches = run_images.batches(split, indices, min(32, task.batch_size))
+    batches = run_images.batches(split, indices, min(32, task.spec.batch_size))
     with preserve_state(network), torch.inference_mode(), progress_bar("evaluating", len(indices)) as advance:
         for batch in batches.in_order():
             outputs = network(batch.images).float()
             metrics.update(outputs, batch.targets)
             if wants_interval:
                 sums += _sums_per_image(task, outputs, batch.targets)
-            sample_results += task.sample_results(outputs, batch.targets)
+            sample_results += task.explaining.sample_results(outputs, batch.targets)
             answers.add(outputs, batch.targets)
             advance(len(batch.images))
     interval = _bootstrap_interval(task, sums) if sums else None
@@ -116,13 +96,13 @@ class _CalibrationInputs:
 
     def __init__(self, task: Task, images: int) -> None:
         self._task = task
-        self._per_image = max(1, min(_ANSWERS, _MOST_NUMBERS // task.outputs) // max(1, images))
+        self._per_image = max(1, min(_ANSWERS, _MOST_NUMBERS // task.spec.outputs) // max(1, images))
         self._logits: list[Tensor] = []
         self._classes: list[Tensor] = []
 
     def add(self, outputs: Tensor, targets: Targets) -> None:
         """Collect the answers of a batch."""
-        if answers := self._task.answers(outputs, targets):
+        if answers := self._task.explaining.calibration_inputs(outputs, targets):
             logits, classes = answers
             step = max(1, len(logits) // (self._per_image * len(outputs)))
             self._logits.append(logits[::step].cpu())
@@ -139,8 +119,8 @@ def _sums_per_image(task: Task, outputs: Tensor, targets: Targets) -> list[list[
     """Return the sums of the metrics of each image by itself."""
     sums = []
     for index in range(len(outputs)):
-        metrics = task.metrics()
-        metrics.update(outputs[index : index + 1], targets[index : index + 1])
+        metrics = task.training.metrics()
+        metrics.update(outputs[index : index + 1], take_targets(targets, slice(index, index + 1)))
         sums.append([part.clone() for part in metrics.sums()])
     return sums
 
@@ -151,42 +131,12 @@ def _bootstrap_interval(task: Task, sums: list[list[Tensor]]) -> tuple[float, fl
     stacked = [torch.stack(parts) for parts in zip(*sums, strict=True)]
     for _ in range(_RESAMPLES):
         times = torch.bincount(torch.randint(len(sums), (len(sums),), generator=random), minlength=len(sums))
-        resampled = task.metrics()
+        resampled = task.training.metrics()
         for own, parts in zip(resampled.sums(), stacked, strict=True):
             own.copy_(torch.tensordot(times.to(parts.dtype), parts, dims=1))
         if resampled.targets:
-            values.append(float(resampled.compute()[task.headline]))
+            values.append(float(resampled.compute()[task.spec.figures[0].name]))
     if len(values) < _RESAMPLES // 2:
         return None
     low, high = torch.tensor(values, dtype=torch.float64).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
     return float(low), float(high)
-
-
-def label(key: str) -> str:
-    """Return what a figure is called."""
-    return _WORDS[key][0] if key in _WORDS else key.replace("_", " ")
-
-
-def meanings(keys: Iterable[str]) -> str:
-    """Say what figures mean, for someone who does not know their names."""
-    return " ".join(f"{_WORDS[key][0]}: {_WORDS[key][1]}." for key in keys if key in _WORDS and _WORDS[key][1])
-
-
-def is_share(key: str) -> bool:
-    """Tell whether a figure is a share, which is written as a percentage."""
-    return not key.endswith(("_mm", "_px")) and key != "loss"
-
-
-def as_table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Write the figures of classes, or joints, as the keys and the cells of a table, an interval behind its figure."""
-    keys = [key for key in rows[0] if not key.endswith("_interval")]
-    return keys, [[_cell(key, row[key], row.get(f"{key}_interval")) for key in keys] for row in rows]
-
-
-def _cell(key: str, value: Any, interval: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        text = f"{value:.1%}" if is_share(key) else f"{value:,.1f}"
-        return f"{text} ({interval[0]:.0%}–{interval[1]:.0%})" if interval else text
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -34,9 +34,11 @@ from striate.interpret.top_activations import top_activations
 from striate.runs.evaluation import SplitEvaluation, evaluate_sample
 from striate.runs.inputs import seen_as
 from striate.runs.record import RunRecord
-from striate.runs.run_images import RunImages, denormalise, draw_prediction, in_words, predict_image, unlabelled_samples
+from striate.runs.run_images import RunImages, denormalise, draw_prediction, predict_image, unlabelled_samples
 from striate.system.progress import progress_bar
-from striate.tasks.base import ExplainTarget, Prediction, PredictOptions, Task
+from striate.tasks.explaining import ExplainTarget
+from striate.tasks.spec import Prediction, PredictOptions
+from striate.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +135,7 @@ class Explanation:
 
     def illustrations(self) -> list[tuple[RGBArray, str]]:
         """Return the prediction and the maps as RGB images, each with its caption."""
-        shown = [(scale_to(self.drawn, 2 * _SIDE_PX), f"What it says: {in_words(self.prediction)}")]
+        shown = [(scale_to(self.drawn, 2 * _SIDE_PX), f"What it says: {self.prediction.summary()}")]
         shown += [self._grad_cam_pair(target) for target in self.grad_cam]
         occluded = scale_to(overlay(self.image, self.occlusion), _SIDE_PX)
         first = next(iter(self.targets))
@@ -205,7 +207,7 @@ class Explainer:
         self.record, self.task, self.network, self.run_images, self.of = record, task, network, run_images, of
         self._layers = list(dict.fromkeys([*([self.layer] if layer and self.layer else []), *maps]))
         self._device = next(network.parameters()).device
-        self._random_network = task.build(record.plan(), record.model, _RANDOM_SEED).to(self._device)
+        self._random_network = task.training.build(record.plan(), record.model, _RANDOM_SEED).to(self._device)
         self._train_vectors: np.ndarray | None = None
         self._evaluation: SplitEvaluation | None = None
 
@@ -271,7 +273,7 @@ class Explainer:
         """Return all targets that the outputs for an image have, and those that are explained."""
         with preserve_state(self.network), torch.no_grad():  # targets go into gradients
             outputs = self.network(image).float()
-        known = self.task.explain_targets(outputs)
+        known = self.task.explaining.explain_targets(outputs)
         if self.of is None:
             return known, known[:_TARGETS]
         wanted = [target for target in known if target.name == self.of]

@@ -1,4 +1,4 @@
-"""What a run is given: picture files, and labelled data whose joints come in another order."""
+"""What a run is given: image files, and the images that it was trained on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from striate.datasets import Dataset
 from striate.datasets.files import find_images
-from striate.datasets.labels import JointLabels
 from striate.errors import DataError, RunError, listing
 from striate.images.preprocessing import Preprocessing
 from striate.runs.record import SPLIT
-from striate.tasks.base import PredictOptions, Task
-from striate.tasks.skeleton import Skeleton
+from striate.tasks.spec import PredictOptions
+from striate.tasks.task import Task
 from striate.training.config import TrainConfig
 
 logger = logging.getLogger(__name__)
@@ -58,9 +56,9 @@ def seen_as(task: Task, form: Preprocessing, picture_px: tuple[int, int], option
         picture_px: height and width of the picture.
         options: of the prediction.
     """
-    height, width = task.input_px((form.height_px, form.width_px), form.scale, picture_px, options)
+    height, width = task.spec.input_size((form.height_px, form.width_px), form.scale, picture_px, options)
     # of a task that keeps them, the size has the picture's own shape, but for rounding
-    return replace(form, height_px=height, width_px=width, fit="stretch" if task.keeps_aspect else form.fit)
+    return replace(form, height_px=height, width_px=width, fit="stretch" if task.spec.keeps_aspect else form.fit)
 
 
 def tile_px(task: Task, config: TrainConfig) -> tuple[int, int] | None:
@@ -69,38 +67,10 @@ def tile_px(task: Task, config: TrainConfig) -> tuple[int, int] | None:
     Twice what training cuts out: a network that has learned from windows of 256 pixels sees more than their border
     away, so larger ones differ less from the whole picture (docs/segmentation.md has the figures).
     """
-    if task.crop_px is None:
+    if task.spec.crop_px is None:
         return None
-    side = 2 * (config.crop if isinstance(config.crop, int) else task.crop_px)
+    side = 2 * (config.crop if isinstance(config.crop, int) else task.spec.crop_px)
     return side, side
-
-
-def with_joints_of(dataset: Dataset, known: Skeleton | None) -> Dataset:
-    """Return data with a network's joints in its order; raises DataError where these are others.
-
-    What hangs on what, and what a mirror image swaps, changes neither places nor figures.
-    """
-    labels = dataset.samples.labels
-    if known is None or not isinstance(labels, JointLabels):
-        return dataset
-    given, where = labels.skeleton, dataset.location
-    if given.unit != known.unit:
-        raise DataError(
-            f"{where}: its joints are in {given.unit}, and the network finds them in {known.unit}; "
-            "measure it on data like those of its training."
-        )
-    if set(given.joints) != set(known.joints):
-        strange = [joint for joint in given.joints if joint not in known.joints]
-        missing = [joint for joint in known.joints if joint not in given.joints]
-        parts = [f"the network does not know {listing(strange)}"] if strange else []
-        parts += [f"{listing(missing)} of the network's joints are not there"] if missing else []
-        raise DataError(f"{where}: {'; '.join(parts)}; give data with the joints of its training.")
-    theirs, ours = given.joints[given.root], known.joints[known.root]
-    if given.unit == "mm" and theirs != ours:
-        raise DataError(
-            f"{where}: its joints are relative to {theirs}, and the network's to {ours}; give that parent -1."
-        )
-    return replace(dataset, samples=replace(dataset.samples, labels=labels.in_order_of(known)), skeleton=known)
 
 
 def read_split(folder: Path) -> dict[str, dict[str, str]]:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import safetensors.numpy
 import torch
+from safetensors import SafetensorError
 
 from striate.batching.augmentation import POLICIES, PolicyName
 from striate.errors import RunError, listing
 from striate.images.preprocessing import Preprocessing
-from striate.models import MODELS, find, is_line
+from striate.models import MODELS, is_line
 from striate.models.effects import Shape
 from striate.models.plan import Plan
 from striate.runs.migration import migrated
 from striate.system import atomic, strict_json
 from striate.tasks import TASKS, create_task
-from striate.tasks.base import Task
 from striate.tasks.skeleton import Skeleton
+from striate.tasks.spec import TargetStatistics
+from striate.tasks.task import Task
 from striate.tasks.vocabulary import Vocabulary
 from striate.training.config import TrainConfig
 from striate.version import __version__
@@ -112,16 +115,26 @@ class RunRecord:
         return Vocabulary(classes=self.classes, colours=self.colours, skeleton=self.skeleton)
 
     def create_task(self) -> Task:
-        """Build its task."""
-        return create_task(
-            self.task, self.vocabulary, target_statistics=self.target_statistics, **self.config.of_task(self.task)
-        )
+        """Create its task, with what `run.json` has of its statistics."""
+        statistics = TargetStatistics(self.target_statistics)
+        return create_task(self.task, self.vocabulary, statistics, self.config.of_task(self.task))
+
+    def statistics(self, folder: Path) -> TargetStatistics:
+        """Return all statistics of the training targets; raises RunError where those in the folder are damaged."""
+        path = folder / TENSORS
+        try:
+            tensors = safetensors.numpy.load_file(path) if path.exists() else {}
+            statistics = TargetStatistics(self.target_statistics, tensors)
+            _ = self.create_task().with_statistics(statistics).spec  # which checks them
+        except (OSError, SafetensorError, ValueError) as error:
+            raise RunError(str(path), f"damaged ({' '.join(str(error).split())[:200]})", "train again") from None
+        return statistics
 
     def plan(self, shape: Shape | None = None) -> Plan:
         """Work its network out, for images [channels, height, width]; those it was trained on by default."""
         form, task = self.preprocessing, self.create_task()
-        inner = task.backbone_input(shape or (form.channels, form.height_px, form.width_px))
-        return task.trim_plan(replace(find(self.model), line=self.line).plan(inner, classes=task.outputs), self.model)
+        shape = shape or (form.channels, form.height_px, form.width_px)
+        return task.training.plan_network(self.model, shape, line=self.line)
 
     def write(self, folder: Path) -> None:
         """Write `run.json` into a run's folder, atomically; raises OutputError."""
@@ -162,7 +175,7 @@ class RunRecord:
                     "config": _config(fields["config"]),
                 }
             )
-            record.create_task()  # a damaged record may not have what its task needs
+            _ = record.create_task().spec  # a damaged record may not have what its task needs
             if record.best_epoch is not None and not record.target_statistics:
                 raise RunError(f"{path}: damaged (learned is empty); train again.")
             return record

@@ -18,24 +18,25 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
 
-from striate.batching.batches import Batches, renumbered
+from striate.batching.batches import Batches
 from striate.datasets import Dataset, open_data
 from striate.datasets.store import Store, open_store, undecoded_store
-from striate.errors import ConfigError, DataError, RunError, listing, nearest
+from striate.errors import ConfigError, DataError, RunError
 from striate.images.decode import decode, open_image, upright_size
 from striate.images.preprocessing import Preprocessing
-from striate.images.resize import ImageSpec, resize_transform
+from striate.images.resize import ImageSpec
 from striate.images.sources import ImageFiles, file_errors
 from striate.models import MODELS
 from striate.models.pretrained import weights
-from striate.runs.inputs import image_paths, read_split, seen_as, tile_px, with_joints_of
+from striate.runs.inputs import image_paths, read_split, seen_as, tile_px
 from striate.runs.published import published_record
 from striate.runs.record import FILE as RECORD
-from striate.runs.record import TENSORS, WEIGHTS, RunRecord
+from striate.runs.record import WEIGHTS, RunRecord
 from striate.runs.run_images import unlabelled_samples
 from striate.system.machine import fits_into_memory, keep_freed_memory
 from striate.system.progress import progress_bar
-from striate.tasks.base import Origin, Prediction, PredictOptions, Task
+from striate.tasks.spec import Origin, Prediction, PredictOptions
+from striate.tasks.task import Task
 from striate.training.loop import evaluate_with_baselines
 
 if TYPE_CHECKING:
@@ -107,13 +108,7 @@ class Run:
             raise DataError(
                 f"{dataset.location}: its task is {dataset.task}; that of {self.folder} is {self.record.task}."
             )
-        unknown = [name for name in dataset.classes if name not in self.classes]
-        if unknown:
-            raise DataError(
-                f"{dataset.location}: the network has no class {unknown[0]!r}{nearest(unknown[0], self.classes)}; "
-                f"it knows: {listing(self.classes, most=10)}."
-            )
-        dataset = with_joints_of(dataset, self.record.skeleton)
+        dataset = dataset.aligned_to(self.record.vocabulary)
         chosen = dataset.split(dataset.official_split) if dataset.official_split else dataset.samples
         samples = chosen if split == "auto" else dataset.split(split)
         # what training decoded is found in the cache; what is not is decoded on the way
@@ -127,11 +122,8 @@ class Run:
         )
         store, seen = self._part_from_training(store, dataset.location, leave_out=split == "auto")
         batches = self._batches(store, self.record.preprocessing)
-        to_ours = [self.classes.index(name) for name in dataset.classes]
         with progress_bar("evaluating", len(store)) as advance:
-            metrics, baselines = evaluate_with_baselines(
-                self.model, self.task, renumbered(batches.in_order(), to_ours), advance
-            )
+            metrics, baselines = evaluate_with_baselines(self.model, self.task, batches.in_order(), advance)
         if not metrics.targets:
             raise DataError(f"{dataset.location}: nothing here has a label, so there is nothing to measure.")
         return {
@@ -140,7 +132,7 @@ class Run:
             "size_px": [self.record.preprocessing.height_px, self.record.preprocessing.width_px],
             "metrics": metrics.compute(),
             "baselines": {name: found.compute() for name, found in baselines.items()},
-            self.task.per: metrics.rows(),
+            f"per_{self.task.spec.row}": metrics.rows(),
             "seen": seen,
         }
 
@@ -177,8 +169,8 @@ class Run:
     ) -> Iterator[tuple[Path, Prediction]]:
         """Yield the predictions of image files, one by one; see `predict`."""
         options = PredictOptions(top=top, tile=tile, window_px=tile_px(self.task, self.record.config) if tile else None)
-        self.task.check(options)
-        at_once = 1 if self.task.keeps_aspect else max(1, len(paths))  # those that are brought to one size
+        self.task.spec.check_options(options)
+        at_once = 1 if self.task.spec.keeps_aspect else max(1, len(paths))  # those that are brought to one size
         with progress_bar("predicting", len(paths)) as advance:
             for begin in range(0, len(paths), at_once):
                 yield from self._predict(ImageFiles(paths[begin : begin + at_once]), options, advance)
@@ -202,16 +194,14 @@ class Run:
                 "leave --tile out, or cut the picture up."
             )
 
-        def origin(place: int) -> Origin:
-            box = resize_transform(*size_px(place), preprocessing.image_spec)
-            return Origin(size_px=size_px(place), scale=(box.scale_x, box.scale_y), offset=(box.offset_x, box.offset_y))
-
         store = undecoded_store(unlabelled_samples(files.paths), preprocessing.image_spec, max_pixels=max_pixels)
         place = 0
         for batch in self._batches(store, preprocessing).in_order():
-            origins = map(origin, range(place, place + len(batch.images)))  # read where the task wants them
+            indices = range(place, place + len(batch.images))
+            origins = (Origin.of(size_px(index), preprocessing.image_spec) for index in indices)  # read where wanted
             with torch.inference_mode():
-                found = self.task.predict(self.model, batch.images, origins, options, advance)
+                outputs = self.task.training.forward(self.model, batch.images, options, advance)
+                found = self.task.spec.decode(outputs, origins, options)
             yield from zip(files.paths[place : place + len(found)], found, strict=True)
             place += len(found)
 
@@ -275,7 +265,7 @@ class Run:
     def _batches(self, store: Store, preprocessing: Preprocessing) -> Batches:
         """Put decoded images into batches on the network's device; not into larger ones than it was trained with."""
         device = next(self.model.parameters()).device
-        batch_size = min(self.task.batch_size, self.record.config.images_a_step(self.task.batch_size))
+        batch_size = min(self.task.spec.batch_size, self.record.config.images_a_step(self.task.spec.batch_size))
         return Batches(store=store, preprocessing=preprocessing, batch_size=batch_size, device=device)
 
     def _part_from_training(self, store: Store, location: str, *, leave_out: bool) -> tuple[Store, dict[str, int]]:
@@ -332,7 +322,7 @@ def load(folder: str | Path) -> Run:
             f"{folder}: its training did not end ({record.status}, {record.epochs} of {record.planned_epochs} epochs)"
         )
     task = record.create_task()
-    model = task.build(record.plan(), record.model, 0)
+    model = task.training.build(record.plan(), record.model, 0)
     path = folder / WEIGHTS
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
@@ -341,7 +331,7 @@ def load(folder: str | Path) -> Run:
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{path}: damaged, or of another network ({reason}); train again.") from None
-    restore_tensors(task, folder)
+    task = task.with_statistics(record.statistics(folder))
     return Run(folder, record, model.to(default_device()).eval(), task)
 
 
@@ -349,18 +339,9 @@ def _load_published(model: str) -> Run:
     """Load a network with published weights, as if it were a run."""
     record = published_record(model)
     task = record.create_task()
-    network = task.build(record.plan(), model, 0)
+    network = task.training.build(record.plan(), model, 0)
     network.load_state_dict(weights.published(model, MODELS[model]))
     return Run(Path(model), record, network.to(default_device()).eval(), task)
-
-
-def restore_tensors(task: Task, folder: Path) -> None:
-    """Give a task what it found in the training samples, beside its record; raises RunError where that is damaged."""
-    path = folder / TENSORS
-    try:
-        task.tensors = safetensors.torch.load_file(path) if path.exists() else {}
-    except (OSError, SafetensorError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({' '.join(str(error).split())[:200]}); train again.") from None
 
 
 def default_device() -> torch.device:

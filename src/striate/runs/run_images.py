@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from striate.batching.batches import Batches
+from striate.batching.targets import Batch, Targets
 from striate.datasets import Dataset, open_data
 from striate.datasets.dataset import Samples
 from striate.datasets.labels import ClassLabels
@@ -26,7 +27,8 @@ from striate.interpret.activations import preserve_state
 from striate.models import MODELS
 from striate.runs.inputs import read_split
 from striate.runs.record import RunRecord
-from striate.tasks.base import Batch, Origin, Prediction, PredictOptions, Targets, Task
+from striate.tasks.spec import Origin, Prediction, PredictOptions
+from striate.tasks.task import Task
 
 _DRAWN_PX = 256  # longer side that small images are enlarged to before something is drawn on them
 
@@ -141,9 +143,16 @@ def predict_image(
     """Predict a normalised image as it is, for drawing on one that is `enlarged` times as large."""
     height, width = image.shape[2:]
     scale = 1 / enlarged
-    origin = Origin(size_px=(enlarged * height, enlarged * width), scale=(scale, scale), offset=(0.0, 0.0))
+    origin = Origin(
+        source_px=(enlarged * height, enlarged * width),
+        image_px=(height, width),
+        scale=(scale, scale),
+        offset=(0.0, 0.0),
+    )
+    options = PredictOptions()
     with preserve_state(network), torch.inference_mode():
-        return task.predict(network, image, [origin], PredictOptions(), lambda share: None)[0]
+        outputs = task.training.forward(network, image, options, lambda share: None)
+        return task.spec.decode(outputs, [origin], options)[0]
 
 
 def draw_prediction(
@@ -157,7 +166,7 @@ def draw_prediction(
 def draw_ground_truth(task: Task, targets: Targets, images: Sequence[RGBArray]) -> list[tuple[Prediction, RGBArray]]:
     """Return the ground truth of samples, each with its image that it is drawn on; small images are enlarged first."""
     enlarged = _enlargement(images[0])
-    truths = task.ground_truth(targets, enlarged)
+    truths = task.explaining.ground_truth(targets, enlarged)
     return [(truth, _drawn(truth, image, enlarged)) for truth, image in zip(truths, images, strict=True)]
 
 
@@ -170,30 +179,10 @@ def _drawn(prediction: Prediction, image: RGBArray, enlarged: int) -> RGBArray:
     return np.asarray(prediction.overlay(image.repeat(enlarged, 0).repeat(enlarged, 1)).convert("RGB"))
 
 
-def in_words(prediction: Prediction) -> str:
-    """Say a prediction in a few words: classes, or how many joints."""
-    rows = prediction.rows()
-    if "joint" in rows[0]:
-        known = sum(any(isinstance(value, float | int) for value in row.values()) for row in rows)
-        return f"{known} joints"
-    said = []
-    for row in rows:
-        share = row.get("probability", row.get("share"))
-        if share != 0:
-            of = "" if "probability" in row else " of the pixels"
-            said.append(row["class"] if share is None or share == 1 else f"{row['class']} {share:.0%}{of}")
-    return ", ".join(said[:3]) + (" …" if len(said) > 3 else "")
-
-
 def purpose(record: RunRecord) -> str:
-    """Say what a network was made to do, and what it is called."""
-    what = {
-        "classify": "says what an image shows",
-        "segment": "gives every pixel a class",
-        "pose": "finds a person's joints",
-    }[record.task]
+    """Return what a network is called, and what it does."""
     name = network_name(record)
-    return f"{name if name in MODELS else name.capitalize()} {what}"
+    return f"{name if name in MODELS else name.capitalize()} {record.create_task().spec.purpose}"
 
 
 def network_name(record: RunRecord) -> str:

@@ -10,10 +10,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import safetensors.numpy
+
 from striate.errors import OutputError
 from striate.runs.record import LOG, SPLIT, TENSORS, WEIGHTS, RunRecord
 from striate.system import atomic, strict_json
-from striate.tasks.base import Task
+from striate.tasks.figures import brief, score
+from striate.tasks.task import Task
 from striate.training import checkpoint
 from striate.training.budget import Length
 from striate.training.loop import EpochResult
@@ -53,8 +56,8 @@ class RunWriter:
         """Begin a new run: from now on it can be gone on with. Raises OutputError."""
         if self.first:
             atomic.write(self.folder / SPLIT, split_json)
-            if self.task.tensors:
-                atomic.write(self.folder / TENSORS, checkpoint.packed(self.task.tensors))
+            if self.task.statistics.tensors:
+                atomic.write(self.folder / TENSORS, safetensors.numpy.save(dict(self.task.statistics.tensors)))
         self.write_record()
 
     def facts(self, state: TrainState) -> dict[str, Any]:
@@ -105,7 +108,7 @@ class RunWriter:
             self.train_seconds += result.train_seconds
         self.lines.append(strict_json.dumps(asdict(result) | {"images_per_s": result.images_per_s}, indent=None))
         best = self.record.metrics
-        if not best or self.task.score(result.metrics) > self.task.score(best):
+        if not best or score(self.task.spec.figures, result.metrics) > score(self.task.spec.figures, best):
             if self.first:
                 content = checkpoint.packed(state.best.state_dict())
                 atomic.write(self.folder / WEIGHTS, content)
@@ -139,7 +142,7 @@ class RunWriter:
             logger.info(str(error))
         if not self.record.metrics:
             return "it had not come to the end of its first epoch"
-        epoch = f"epoch {self.record.best_epoch}, {self.task.brief(self.record.metrics)}"
+        epoch = f"epoch {self.record.best_epoch}, {brief(self.task.spec.figures, self.record.metrics)}"
         return f"the best weights so far, {epoch}, are in {self.folder}"
 
     def write_record(self, **changes: object) -> None:

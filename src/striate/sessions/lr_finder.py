@@ -33,7 +33,7 @@ def find_lr(data: Dataset | str | Path, config: TrainConfig | None = None) -> Ra
         config = prepared.config
         stores = decode_splits(prepared, config)
         preprocessing = prepared.preprocessing(stores["train"])
-        prepared.fit_target_statistics(stores["train"], preprocessing)
+        prepared = prepared.with_statistics(prepared.fit_target_statistics(stores["train"], preprocessing))
         model = build_network(prepared, config, device)
         feeds = Loaders.of(prepared, config, DistributedContext(), stores, preprocessing, device)
         fit_last_layer(model, prepared.task, feeds, start=prepared.start)

@@ -32,7 +32,8 @@ from striate.sessions.resume import ResumableRun
 from striate.system import strict_json
 from striate.system.machine import fits_into_memory
 from striate.tasks import TASKS, create_task
-from striate.tasks.base import Task
+from striate.tasks.spec import TargetStatistics
+from striate.tasks.task import Task
 from striate.training.config import TrainConfig
 
 logger = logging.getLogger(__name__)
@@ -78,8 +79,12 @@ class Prepared:
             mean, std = channel_statistics(store)
         return Preprocessing(**asdict(self.form), mean=mean, std=std, scale=self.scale)
 
-    def fit_target_statistics(self, store: Store, preprocessing: Preprocessing) -> None:
-        """Have the task find in the training samples what it has to know of them."""
+    def with_statistics(self, statistics: TargetStatistics) -> Prepared:
+        """Return the same, with statistics of the training targets."""
+        return replace(self, task=self.task.with_statistics(statistics))
+
+    def fit_target_statistics(self, store: Store, preprocessing: Preprocessing) -> TargetStatistics:
+        """Compute what the task has to know of the training samples; raises DataError where they teach nothing."""
         cpu = torch.device("cpu")
 
         def images(chosen: Int64[np.ndarray, " chosen"]) -> Iterator[torch.Tensor]:
@@ -87,9 +92,9 @@ class Prepared:
             return (batch.images for batch in some.in_order())
 
         try:
-            self.task.fit_target_statistics(targets_of(store, self.form), images)
+            return self.task.training.fit_target_statistics(targets_of(store, self.form), images)
         except DataError as error:
-            raise DataError(f"{self.dataset.location}: {error}") from None
+            raise error.at(self.dataset.location) from None
 
 
 def open_for(data: Dataset | str | Path, config: TrainConfig) -> Dataset:
@@ -111,10 +116,10 @@ def prepare(data: Dataset | str | Path, config: TrainConfig, begun: ResumableRun
     dataset.check_trainable()
     _refuse_nonsense(dataset)
     natural = typical_shape(dataset.split("train"), config.max_pixels)
-    task = create_task(dataset.task, dataset.vocabulary, **config.of_task(dataset.task))
-    if config.fit != "auto" and config.fit not in task.fits:
-        raise ConfigError(f"fit (={config.fit}) must be {' or '.join(task.fits)} for {dataset.task}.")
-    batch_size = config.images_a_step(task.batch_size)
+    task = create_task(dataset.task, dataset.vocabulary, options=config.of_task(dataset.task))
+    if config.fit != "auto" and config.fit not in task.spec.fits:
+        raise ConfigError(f"fit (={config.fit}) must be {' or '.join(task.spec.fits)} for {dataset.task}.")
+    batch_size = config.images_a_step(task.spec.batch_size)
     if begun:
         config = _as_begun(config, begun.record.config)
     needs_none = begun is not None and begun.has_weights and not config.probe
@@ -123,12 +128,9 @@ def prepare(data: Dataset | str | Path, config: TrainConfig, begun: ResumableRun
     config = _recipe(config, task, start, settled=begun is not None)
     record = begun.record if begun else start.record if start else None
     name, form, scale = choose_form(natural, task, config, record)
-    inner = task.backbone_input((form.channels, *(window_px(task, config, form) or (form.height_px, form.width_px))))
-    if record and name == record.model and config.stem == "auto":
-        whole = replace(models.find(name), line=record.line).plan(inner, classes=task.outputs)
-    else:
-        whole = models.plan(name, inner, classes=task.outputs, stem=config.stem)
-    plan = task.trim_plan(whole, name)
+    shape = (form.channels, *(window_px(task, config, form) or (form.height_px, form.width_px)))
+    line = record.line if record and name == record.model and config.stem == "auto" else ""
+    plan = task.training.plan_network(name, shape, stem=config.stem, line=line)
     _check_memory(plan, name, batch_size // config.accumulate)
     _check_progressive(plan, name, config)
     return Prepared(
@@ -153,11 +155,11 @@ def _as_begun(config: TrainConfig, before: TrainConfig) -> TrainConfig:
 
 def _recipe(config: TrainConfig, task: Task, start: Start | None, *, settled: bool) -> TrainConfig:
     """Settle first weights, and how they follow gradients, where left to us: docs/pretraining.md has the figures."""
-    published = task.fine_tuning if start is not None and start.is_published else None
+    published = task.spec.fine_tuning if start is not None and start.is_published else None
     if config.pretrained == "auto" and not settled:
         config = replace(config, pretrained="imagenet" if start else "none")
     if config.optimiser == "auto":
-        config = replace(config, optimiser=published.optimiser if published else task.optimiser)
+        config = replace(config, optimiser=published.optimiser if published else task.spec.optimiser)
     if config.freeze == "auto":
         config = replace(config, freeze=published.freeze if published else "none")
     if config.lr == "default" and published and published.share < 1:
@@ -187,7 +189,7 @@ def choose_form(
         name = models.suggest(natural_px if config.size == "auto" else config.size, channels)
     if config.size != "auto":
         size_px = config.size
-    elif task.keeps_aspect:
+    elif task.spec.keeps_aspect:
         size_px = min(natural_px, _MOST_PX)
     else:
         made_for = record.preprocessing.image_spec if record else None
@@ -195,9 +197,9 @@ def choose_form(
         size_px = min(most_px, natural_px)
         if name in models.MODELS:  # images that are a little too small for it are enlarged
             size_px = max(size_px, models.smallest_px(name, channels, config.stem))
-    fit = task.fits[0] if config.fit == "auto" else config.fit
+    fit = task.spec.fits[0] if config.fit == "auto" else config.fit
     scale = size_px / natural_px
-    sides = (round(height_px * scale), round(width_px * scale)) if task.keeps_aspect else (size_px, size_px)
+    sides = (round(height_px * scale), round(width_px * scale)) if task.spec.keeps_aspect else (size_px, size_px)
     interpolation = record.preprocessing.interpolation if record else "bilinear"
     form = ImageSpec(height_px=sides[0], width_px=sides[1], channels=channels, fit=fit, interpolation=interpolation)
     return name, form, scale
@@ -205,11 +207,11 @@ def choose_form(
 
 def window_px(task: Task, config: TrainConfig, form: ImageSpec) -> tuple[int, int] | None:
     """Return the height and width of what training cuts out of an image; None where the task takes whole images."""
-    if task.crop_px is None:
+    if task.spec.crop_px is None:
         return None
     if config.crop == "none":
         return form.height_px, form.width_px
-    side = task.crop_px if config.crop == "auto" else config.crop
+    side = task.spec.crop_px if config.crop == "auto" else config.crop
     return min(side, form.height_px), min(side, form.width_px)
 
 
@@ -301,7 +303,7 @@ def _labelled_alone(store: Store, location: str, split: SplitName) -> Store:
 
 def build_network(prepared: Prepared, config: TrainConfig, device: torch.device) -> nn.Module:
     """Build the network with its first weights."""
-    network = prepared.task.build(prepared.plan, prepared.model, config.seed)
+    network = prepared.task.training.build(prepared.plan, prepared.model, config.seed)
     if prepared.start:
         found = _begin_with(prepared.start, network, prepared.model)
         layers = dict.fromkeys(name.rpartition(".")[0] for name in found.fresh)

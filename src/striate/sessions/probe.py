@@ -24,7 +24,9 @@ from striate.sessions.initial_weights import Start
 from striate.sessions.tune import Loaders
 from striate.system.machine import memory_bytes
 from striate.system.progress import progress_bar
-from striate.tasks.base import Features, Task
+from striate.tasks.figures import brief
+from striate.tasks.task import Task
+from striate.tasks.training import Features
 from striate.training.loop import EpochResult, evaluate_with_baselines
 
 logger = logging.getLogger(__name__)
@@ -74,13 +76,13 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Loaders, *, start: Sta
             "probe, last_layer: only a fully connected last layer can be fitted, and here is none; leave them out, "
             "or take --freeze backbone."
         )
-    if last is None or (task.outputs > _MOST_OUTPUTS and not asked):
+    if last is None or (task.spec.outputs > _MOST_OUTPUTS and not asked):
         return None
     features = _look(network, task, last, feeds)
     if not all(bool(values.isfinite().all()) for values in features.values):
         raise NotFiniteError("what reaches the last layer is not finite: its weights, or the images, are at fault.")
     with torch.no_grad():
-        last.load_state_dict(task.fit_linear(features).state_dict())
+        last.load_state_dict(task.training.fit_linear(features).state_dict())
         for parameter in last.parameters():  # what the first process has found; the others found it, too, or nearly
             parameter.mul_(float(distributed.first))
         distributed.add_up([parameter.data for parameter in last.parameters()])
@@ -88,8 +90,8 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Loaders, *, start: Sta
     if start is None:
         logger.info("all weights below the last layer are as they were drawn: see --pretrained")
     images, result = f"{len(np.unique(features.groups)):,} images", fitted.result
-    brief = task.brief(result.metrics)
-    logger.info(f"last layer fitted to what the rest makes of {images}, in {result.train_seconds:.0f} s: {brief}")
+    said = brief(task.spec.figures, result.metrics)
+    logger.info(f"last layer fitted to what the rest makes of {images}, in {result.train_seconds:.0f} s: {said}")
     return fitted
 
 
@@ -100,7 +102,7 @@ def _measured(
     """Measure a network whose last layer was fitted to features, which took some seconds, as its epoch 0."""
     loss_sum, count = 0.0, 0
     for values, targets in zip(features.values, features.targets, strict=True):
-        loss, valid = task.loss(last(values), targets)
+        loss, valid = task.training.loss(last(values), targets)
         loss_sum, count = loss_sum + float(loss), count + int(valid)
     metrics, baselines = evaluate_with_baselines(network, task, feeds.val())
     feeds.distributed.add_up(metrics.sums())
@@ -146,9 +148,9 @@ def _layout() -> torch.memory_format:
 def _look(network: nn.Module, task: Task, last: nn.Linear, feeds: Loaders) -> Features:
     """Run the network over training images, in random order, and collect what reaches its last layer."""
     batches, seed, plain = feeds.batches["train"], feeds.config.seed, POLICIES["none"]
-    most, within_s = _most(feeds, len(batches.store), last.in_features + task.outputs)
+    most, within_s = _most(feeds, len(batches.store), last.in_features + task.spec.outputs)
     chosen = np.sort(epoch_order(len(batches.store), seed, 0)[:most])
-    size = min(batches.batch_size, task.batch_size)
+    size = min(batches.batch_size, task.spec.batch_size)
     batches = replace(batches, store=batches.store.take(chosen), share=(0, 1), batch_size=size)
     policy, policies = replace(feeds.policy, mixup=0.0), [plain]
     if most <= _TWICE_UP_TO and (policy.moves or policy.colours):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from striate.images.preprocessing import Preprocessing
 from striate.models.plan import Plan
 from striate.reports.report import write_report
 from striate.runs.record import WEIGHTS, RunRecord, environment
-from striate.runs.run import Run, default_device, load, restore_tensors
+from striate.runs.run import Run, default_device, load
 from striate.runs.writer import RunWriter
 from striate.sessions.prepare import (
     Prepared,
@@ -48,6 +49,7 @@ from striate.sessions.resume import find_resumable
 from striate.sessions.run_folder import check_unchanged, run_folder
 from striate.sessions.tune import Loaders, TrainingPlan, tune
 from striate.system.progress import progress_bar
+from striate.tasks.figures import brief
 from striate.training import checkpoint
 from striate.training.budget import Length
 from striate.training.config import TrainConfig
@@ -139,11 +141,11 @@ class _Training:
             check_unchanged(self.folder, old, prepared, config, splits, label_digests(stores))
             saved = self._newest_checkpoint(old)
             _say_what_is_new(self.folder, old)
-            prepared.task.target_statistics = old.target_statistics
-            restore_tensors(prepared.task, self.folder)
+            self.prepared = prepared = prepared.with_statistics(old.statistics(self.folder))
         else:
             preprocessing = prepared.preprocessing(stores["train"])
-            prepared.fit_target_statistics(stores["train"], preprocessing)
+            statistics = prepared.fit_target_statistics(stores["train"], preprocessing)
+            self.prepared = prepared = prepared.with_statistics(statistics)
         record = (
             self._record(stores, preprocessing, device)
             if old is None
@@ -243,7 +245,7 @@ class _Training:
             classes=prepared.dataset.classes,
             colours=prepared.dataset.colours,
             skeleton=prepared.dataset.skeleton,
-            target_statistics=prepared.task.target_statistics,
+            target_statistics=dict(prepared.task.statistics.values),
             preprocessing=preprocessing,
             augment=config.policy,
             config=config,
@@ -280,7 +282,7 @@ class _Training:
     def _epochs(self, state: TrainState, settled: TrainingPlan, feeds: Loaders, writer: RunWriter) -> None:
         """Train to the end, with a checkpoint now and then."""
         length, steps_per_epoch = settled.length, settled.length.steps_per_epoch
-        with training_display(length, state.progress, self.prepared.task.brief) as display:
+        with training_display(length, state.progress, partial(brief, self.prepared.task.spec.figures)) as display:
 
             def on_step(images: int, loss: float) -> None:
                 display.step(images, loss)

@@ -14,13 +14,13 @@ from torch import nn
 
 from striate.batching.augmentation import POLICIES, Policy
 from striate.batching.batches import Batches, smallest_share
+from striate.batching.targets import Batch
 from striate.cache import folder as cache
 from striate.datasets.splits import SplitName
 from striate.datasets.store import Store
 from striate.errors import BudgetError, ConfigError
 from striate.images.preprocessing import Preprocessing
 from striate.sessions.prepare import Prepared, window_px
-from striate.tasks.base import Batch
 from striate.training.budget import Budget, Length
 from striate.training.compiled import compile_network
 from striate.training.config import TrainConfig
@@ -79,7 +79,7 @@ class Loaders:
         if policy.flip and dataset.skeleton and not dataset.skeleton.mirror:
             logger.info("no mirror images: no joints are paired as left and right (mirror in joints.json)")
         policy = policy.valid_for(dataset.samples.labels, mirror_safe=dataset.mirror_safe)
-        window, most = window_px(prepared.task, config, prepared.form), prepared.task.batch_size
+        window, most = window_px(prepared.task, config, prepared.form), prepared.task.spec.batch_size
         batches = {
             split: Batches(
                 store=store,
@@ -217,7 +217,7 @@ def settle_precision(model: nn.Module, prepared: Prepared, feeds: Loaders) -> tu
             next(iter(next(iter(feeds.train(0, 0))).parts(config.accumulate))),
             wanted=config.precision,
             memory=cache.folder() / _FILE,
-            network=f"{prepared.plan.line} {prepared.task.outputs} {options} {config.freeze}",
+            network=f"{prepared.plan.line} {prepared.task.spec.outputs} {options} {config.freeze}",
         )
         chosen = {"precision": asdict(precision), "trials": trials}
     chosen = distributed.agree(chosen)

@@ -1,37 +1,50 @@
-"""Tasks: what differs between classifying, segmenting, and finding a pose. Nothing else lives here.
+"""Tasks: what differs between classification, segmentation and pose estimation. Nothing else knows which task it is.
 
-A new task is one file here, a class that keeps `base.Task` and is built from what labels are about, and one
-line in `TASKS`.
+A new task is one folder here, whose `TASK` names its three faces and its options, and one line in `TASKS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
+from striate.tasks.task import Task, TaskEntry
+
 if TYPE_CHECKING:
-    from striate.tasks.base import Task
+    from striate.tasks.spec import TargetStatistics
     from striate.tasks.vocabulary import Vocabulary
 
-__all__ = ["TASKS", "create_task"]
+__all__ = ["TASKS", "Task", "TaskEntry", "create_task", "find_task"]
 
 TASKS: dict[str, str] = {
-    "classify": "striate.tasks.classification:Classification",
-    "segment": "striate.tasks.segmentation:Segmentation",
-    "pose": "striate.tasks.pose:Pose",
+    "classify": "striate.tasks.classification:TASK",
+    "segment": "striate.tasks.segmentation:TASK",
+    "pose": "striate.tasks.pose:TASK",
 }
 
 
+def find_task(name: str) -> TaskEntry:
+    """Return the entry of a task by its name, a key of `TASKS`."""
+    entry: TaskEntry = resolve_name(TASKS[name])
+    return entry
+
+
 def create_task(
-    name: str, vocabulary: Vocabulary, *, target_statistics: dict[str, Any] | None = None, **options: Any
+    name: str,
+    vocabulary: Vocabulary,
+    statistics: TargetStatistics | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Task:
-    """Build the task of a data set or a run.
+    """Create the task of a data set or a run.
 
     Args:
         name: a key of `TASKS`.
         vocabulary: what the labels are about.
-        learned: what an earlier `study` of the training targets has found.
-        options: of the network's head, and of the loss.
+        statistics: statistics of the training targets, from `fit_target_statistics`; None: not known yet.
+        options: fields of the task's options; what is left out has its default.
+
+    Raises:
+        ConfigError: an option has a value that makes no sense.
     """
-    task: Task = resolve_name(TASKS[name])(vocabulary, target_statistics=target_statistics or {}, **options)
-    return task
+    return Task(name, find_task(name), vocabulary, statistics, options)

@@ -1,4 +1,4 @@
-"""What one can say without looking: beside every figure stands what that would reach."""
+"""What one can predict without looking at the image: its figures stand beside those of every network."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-THUMBNAIL_PX = 16
-
 
 def log_shares(counts: Sequence[int]) -> Float[Tensor, " classes"]:
-    """Return the logarithms of shares, which are the logits of one who knows nothing else.
+    """Return the logarithms of shares, the logits of one who knows nothing else.
 
     What was never counted gets half a count.
     """
@@ -21,6 +19,6 @@ def log_shares(counts: Sequence[int]) -> Float[Tensor, " classes"]:
     return (counted / counted.sum()).log()
 
 
-def thumbnails(images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _"]:
-    """Return grey images of 16x16 pixels, by which the most alike one is found."""
-    return F.adaptive_avg_pool2d(images.float().mean(1, keepdim=True), THUMBNAIL_PX).flatten(1).cpu()
+def thumbnails(images: Float[Tensor, "batch channels height width"], side_px: int) -> Float[Tensor, "batch _"]:
+    """Return small grey images, by which the most similar one is found."""
+    return F.adaptive_avg_pool2d(images.float().mean(1, keepdim=True), side_px).flatten(1).cpu()

@@ -1,4 +1,4 @@
-"""Training: the loop and its pieces. Of tasks it knows the protocol, `tasks.base`, and nothing else.
+"""Training: the loop and its pieces. Of tasks it knows the protocol, `tasks.training`, and nothing else.
 
 config.py            what a user can choose
 schedule_options.py  what a user can choose about the learning rate

@@ -8,11 +8,14 @@ from typing import Any, Literal, get_args
 
 from striate.errors import ConfigError
 from striate.system.options import Options, is_number, is_whole
+from striate.tasks import TASKS
+from striate.tasks.classification.options import ClassificationOptions
+from striate.tasks.options import options_of_task
+from striate.tasks.pose.options import PoseOptions
+from striate.tasks.segmentation.options import SegmentationOptions
 from striate.training.schedule_options import ScheduleOptions
-from striate.training.task_options import PoseOptions, SegmentationOptions, options_of_task
 
 Stem = Literal["auto", "small", "large"]
-TaskChoice = Literal["auto", "classify", "segment", "pose"]
 Fit = Literal["auto", "crop", "pad", "stretch"]
 Keep = Literal["auto", "disk", "none"]
 PolicyName = Literal["none", "light", "standard", "strong"]
@@ -35,7 +38,7 @@ class DataOptions(Options):
         ConfigError: a value makes no sense.
     """
 
-    task: TaskChoice = "auto"
+    task: str = "auto"
     """What the labels are for. auto: what the layout of the data tells."""
 
     ignore: tuple[str, ...] = ()
@@ -53,7 +56,7 @@ class DataOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(
-            ("task", self.task in get_args(TaskChoice), f"one of {', '.join(get_args(TaskChoice))}"),
+            ("task", self.task in ("auto", *TASKS), f"one of auto, {', '.join(TASKS)}"),
             ("ignore", all(isinstance(name, str) for name in self.ignore), "names of classes, or values in masks"),
             (
                 "threshold",
@@ -96,9 +99,6 @@ class LearningOptions(Options):
 
     weight_decay: float | Literal["auto"] = "auto"
     """Pull of every weight, but norms and biases, towards zero: 0 or more. auto: 0.0005 for sgd, 0.05 for adamw."""
-
-    label_smoothing: float = 0.0
-    """Share of every target that is spread over all classes (Szegedy et al. 2016): at least 0, below 1."""
 
     clip: float = 0.0
     """Longest gradient, by its norm; a longer one is shortened to it. 0: any is taken."""
@@ -151,11 +151,6 @@ class LearningOptions(Options):
                 "weight_decay",
                 self.weight_decay == "auto" or (is_number(self.weight_decay) and float(self.weight_decay) >= 0),
                 "0 or more, or auto",
-            ),
-            (
-                "label_smoothing",
-                is_number(self.label_smoothing) and 0 <= self.label_smoothing < 1,
-                "at least 0 and below 1",
             ),
             ("clip", is_number(self.clip) and self.clip >= 0, "0 or more"),
             ("accumulate", is_whole(self.accumulate, 1), "a whole number, 1 or more"),
@@ -369,6 +364,7 @@ class TrainConfig(
     LearningOptions,
     PoseOptions,
     SegmentationOptions,
+    ClassificationOptions,
     RunOptions,
     PictureOptions,
     NetworkOptions,

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from striate.batching.targets import Batch
 from striate.errors import DataError, TrainingError
 from striate.system.signals import hold_interrupt
-from striate.tasks.base import Batch, Metrics, Task
+from striate.tasks.task import Task
+from striate.tasks.training import Metrics
 from striate.training.distributed import DistributedContext
 from striate.training.precision import Precision
 from striate.training.state import TrainState, train_mode
@@ -153,7 +155,7 @@ def evaluate_model(
         precision: of the passes, float32 where it is left out.
         distributed: the processes whose counts are added up; this one alone where it is left out.
     """
-    metrics = task.metrics()
+    metrics = task.training.metrics()
     for batch, outputs in _passes(model, batches, precision or Precision()):
         metrics.update(outputs, batch.targets)
         on_progress(len(batch.images))
@@ -167,12 +169,12 @@ def evaluate_with_baselines(
     model: nn.Module, task: Task, batches: Iterable[Batch], on_progress: Callable[[int], None] = lambda images: None
 ) -> tuple[Metrics, dict[str, Metrics]]:
     """Count as `evaluate_model` does, in float32, and beside it what the task's baselines say of the same images."""
-    metrics = task.metrics()
+    metrics = task.training.metrics()
     baselines: dict[str, Metrics] = {}
     for batch, outputs in _passes(model, batches, Precision()):
         metrics.update(outputs, batch.targets)
-        for name, guess in task.baselines(batch.images).items():
-            baselines.setdefault(name, task.metrics()).update(guess, batch.targets)
+        for name, guess in task.training.baselines(batch.images).items():
+            baselines.setdefault(name, task.training.metrics()).update(guess, batch.targets)
         on_progress(len(batch.images))
     return metrics, baselines
 

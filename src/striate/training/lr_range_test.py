@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from striate.batching.targets import Batch
 from striate.errors import NotFiniteError, TrainingError
 from striate.system.progress import progress_bar
-from striate.tasks.base import Batch
 from striate.training.state import start_state, train_mode
 from striate.training.step import StepContext, train_step
 

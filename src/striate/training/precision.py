@@ -20,9 +20,10 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from striate.batching.targets import Batch
 from striate.errors import OutputError
 from striate.system import atomic, strict_json
-from striate.tasks.base import Batch, Task
+from striate.tasks.task import Task
 from striate.training.hardware import out_of_memory, threads
 from striate.training.state import train_mode
 
@@ -262,7 +263,7 @@ class _Trials:
             began = time.perf_counter()
             with precision.passes(device):
                 outputs = twin(images)
-            loss_sum, targets = self.task.loss(outputs.float(), batch.targets)
+            loss_sum, targets = self.task.training.loss(outputs.float(), batch.targets)
             loss_sum.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             _wait(device)
             seconds = time.perf_counter() - began

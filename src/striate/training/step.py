@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from striate.batching.targets import Batch
 from striate.errors import NotFiniteError, TrainingError
-from striate.tasks.base import Batch, Task
+from striate.tasks.task import Task
 from striate.training.config import TrainConfig
 from striate.training.distributed import DistributedContext
 from striate.training.hardware import out_of_memory
@@ -166,7 +167,7 @@ def _in_parts(state: TrainState, context: StepContext, batch: Batch, parts: int)
     for part in batch.parts(parts):
         with context.precision.passes(device):
             outputs = forward(context.precision.lay_out(part.images))
-        loss_sum, targets = context.task.loss(outputs.float(), part.targets)
+        loss_sum, targets = context.task.training.loss(outputs.float(), part.targets)
         loss_sum.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         sums[0] += loss_sum.detach()
         sums[1] += targets

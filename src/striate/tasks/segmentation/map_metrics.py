@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from striate.batching.targets import NO_LABEL, Targets
-from striate.tasks.boundaries import border_counts
+from striate.batching.targets import NO_LABEL, Targets, one_tensor
+from striate.tasks.segmentation.boundaries import border_counts
 
 
 class SegmentationMetrics:
@@ -25,7 +25,7 @@ class SegmentationMetrics:
 
     @property
     def targets(self) -> int:
-        """How many pixels with a label have been counted."""
+        """How many labelled pixels have been counted."""
         return int(self.confusion.sum())
 
     def sums(self) -> list[Tensor]:
@@ -34,13 +34,12 @@ class SegmentationMetrics:
 
     def update(self, outputs: Float[Tensor, "batch classes height width"], targets: Targets) -> None:
         """Count a batch of scores against the classes of its pixels."""
-        assert isinstance(targets, Tensor)
-        count = len(self.classes)
-        called, labelled = outputs.argmax(1), targets != NO_LABEL
-        pairs = targets[labelled] * count + called[labelled]
+        masks, count = one_tensor(targets), len(self.classes)
+        called, labelled = outputs.argmax(1), masks != NO_LABEL
+        pairs = masks[labelled] * count + called[labelled]
         self.confusion += torch.bincount(pairs, minlength=count * count).view(count, count).cpu()
-        self.borders += border_counts(called, targets, count).cpu()
-        loss = F.cross_entropy(outputs, targets, ignore_index=NO_LABEL, reduction="none")
+        self.borders += border_counts(called, masks, count).cpu()
+        loss = F.cross_entropy(outputs, masks, ignore_index=NO_LABEL, reduction="none")
         self.loss_sum += loss.sum(dtype=torch.float64).cpu()
 
     def compute(self) -> dict[str, Any]:
@@ -63,17 +62,19 @@ class SegmentationMetrics:
         IoU: hits / (pixels of the class + pixels called so - hits).
         """
         hits, true, called = self.confusion.diagonal(), self.confusion.sum(1), self.confusion.sum(0)
-        found, found_near, wanted, wanted_near = self.borders
+        called_border, called_near, true_border, true_near = self.borders
         return [
             {
                 "class": name,
-                "pixels": int(true[place]),
-                "iou": _share(hits[place], true[place] + called[place] - hits[place]),
-                "accuracy": _share(hits[place], true[place]),
-                "precision": _share(hits[place], called[place]),
-                "boundary_f1": _f1(_share(found_near[place], found[place]), _share(wanted_near[place], wanted[place])),
+                "pixels": int(true[index]),
+                "iou": _share(hits[index], true[index] + called[index] - hits[index]),
+                "accuracy": _share(hits[index], true[index]),
+                "precision": _share(hits[index], called[index]),
+                "boundary_f1": _f1(
+                    _share(called_near[index], called_border[index]), _share(true_near[index], true_border[index])
+                ),
             }
-            for place, name in enumerate(self.classes)
+            for index, name in enumerate(self.classes)
         ]
 
 

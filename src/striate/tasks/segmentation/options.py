@@ -1,41 +1,22 @@
-"""What a user can choose about the task, the network's head and the loss; and which options are for which tasks."""
+"""What a user can choose about segmentation: the decoder and the loss."""
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from striate.errors import ConfigError
-from striate.system.options import Options, is_number, is_whole
-from striate.tasks.heads import Head
+from striate.system.options import is_number, is_whole
+from striate.tasks.options import SmoothingOptions
 
 WayUp = Literal["upsample", "transposed"]
 Merge = Literal["concat", "sum"]
 Weighing = Literal["none", "auto", "sqrt"]
 
-HEAD_AND_LOSS: dict[str, tuple[str, ...]] = {
-    "label_smoothing": ("classify", "segment"),
-    "decoder": ("segment",),
-    "skips": ("segment",),
-    "merge": ("segment",),
-    "reduce": ("segment",),
-    "dice": ("segment",),
-    "class_weights": ("segment",),
-    "head": ("pose",),
-}
-"""Options that a task itself takes, and which tasks these are."""
-
-OF_TRAINING: dict[str, tuple[str, ...]] = {
-    "mixup": ("classify",),
-    "progressive": ("classify",),
-    "crop": ("segment",),
-}
-"""Options of training that make sense for some tasks alone."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentationOptions(Options):
-    """How a class for every pixel is found.
+class SegmentationOptions(SmoothingOptions):
+    """Options of the decoder and of the loss.
 
     Raises:
         ConfigError: a value makes no sense.
@@ -78,32 +59,3 @@ class SegmentationOptions(Options):
         )
         if not self.skips and self.merge != "concat":
             raise ConfigError("merge", "changes nothing without skips (--no-skips)", "leave it out")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoseOptions(Options):
-    """How joints are found.
-
-    Raises:
-        ConfigError: a value makes no sense.
-    """
-
-    head: Head = "vector"
-    """What ends in coordinates: the model's own head, or transposed convolutions to a heatmap for each joint."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(("head", self.head in get_args(Head), f"one of {', '.join(get_args(Head))}"))
-
-
-def options_of_task(config: Any, task: str) -> dict[str, Any]:
-    """Return what a task itself takes of a training's options.
-
-    Raises:
-        ConfigError: an option was chosen that is for other tasks.
-    """
-    defaults = {one.name: one.default for one in fields(config) if one.default is not MISSING}
-    for name, tasks in (HEAD_AND_LOSS | OF_TRAINING).items():
-        if task not in tasks and getattr(config, name) != defaults[name]:
-            raise ConfigError(name, f"is for {' and '.join(tasks)}, not for {task}", "leave it out")
-    return {name: getattr(config, name) for name, tasks in HEAD_AND_LOSS.items() if task in tasks}

@@ -18,8 +18,8 @@ _LEAST_JOINTS = 3  # that fix a pose in space
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
-    """Where joints are, or were found.
+class TrueJoints:
+    """Where joints are.
 
     Attributes:
         points: x, y and z in mm, or u and v in pixels.
@@ -34,7 +34,7 @@ class JointMetrics:
     """Summed distances of visible joints, each joint by itself, in double precision.
 
     Args:
-        skeleton: the joints; its unit says whether places are in mm, or in pixels.
+        skeleton: the joints; its unit says whether coordinates are in mm, or in pixels.
     """
 
     confusion: Tensor | None = None
@@ -61,7 +61,7 @@ class JointMetrics:
         return [self.counts, self.within, self.compared, self.distances, self.aligned, self.loss]
 
     def count(
-        self, found: Float[Tensor, "batch joints axes"], true: Places, loss: Float[Tensor, ""], targets: int
+        self, found: Float[Tensor, "batch joints axes"], true: TrueJoints, loss: Float[Tensor, ""], targets: int
     ) -> None:
         """Count a batch: where joints were found, where they are, and the summed loss of so many targets."""
         found, points, visible = found.double().cpu(), true.points.double().cpu(), true.visible.cpu()
@@ -96,9 +96,9 @@ class JointMetrics:
     def rows(self) -> list[dict[str, Any]]:
         """Return each joint's number of samples and its figures; of these the root in space has no shares."""
         return [
-            {"joint": name, "samples": int(self.counts[place])}
-            | self._figures([place], [place] if place in self.rated else [])
-            for place, name in enumerate(self.joints)
+            {"joint": name, "samples": int(self.counts[index])}
+            | self._figures([index], [index] if index in self.rated else [])
+            for index, name in enumerate(self.joints)
         ]
 
     def _figures(self, joints: list[int], rated: list[int]) -> dict[str, float | None]:
@@ -148,10 +148,3 @@ def _extent(points: Tensor, visible: Tensor) -> Float[Tensor, " batch"]:
     high = torch.where(visible[..., None], points, -torch.inf).amax(1)
     longer: Tensor = (high - low).amax(1).clamp(min=0)
     return longer
-
-
-def written(name: str, figure: float | None) -> str:
-    """Write lengths in mm and shares as percentages, and a dash for what there is not."""
-    if figure is None:
-        return "–"
-    return f"{figure:.0f} mm" if name.endswith("_mm") else f"{figure:.1%}"

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from striate.datasets.dataset import Dataset, Samples
-from striate.datasets.labels import Labels
+from striate.datasets.labels import Labels, LabelTargets, Motion
 from striate.images.sources import ImageFiles
 
 TASKS = ("number",)
@@ -34,6 +34,10 @@ class NumberLabels(Labels):
     def content(self) -> bytes:
         """Return the numbers."""
         return self.numbers.tobytes()
+
+    def make_targets(self, motion: Motion | None, image_px: tuple[int, int]) -> LabelTargets:
+        """Return the numbers."""
+        return self.numbers
 
     def same(self, first: int, second: int) -> bool:
         """Tell whether two samples have the same number."""

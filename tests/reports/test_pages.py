@@ -101,6 +101,7 @@ def test_the_end_of_a_training_leaves_a_report(colour_folders, tmp_path, reports
 
 def test_a_report_without_its_data_says_so(colour_run, tmp_path, capsys):
     assert main(["report", str(colour_run.folder), "--data", str(tmp_path / "gone"), "--json"]) == 2
+    capsys.readouterr()
     assert not (colour_run.folder / "report.html").exists()
     record = json.loads((colour_run.folder / "run.json").read_text())
     record["data"]["location"] = str(tmp_path / "gone")

@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from tests.conftest import QUICK
+from tests.support import raises
 
 import striate as st
 from striate.batching.batches import Batches
@@ -358,7 +359,7 @@ def test_a_broken_image_is_named_and_nothing_is_written(colour_folders, tmp_path
     folder = colour_folders()
     content = (folder / broken).read_bytes()
     (folder / broken).write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=rf"{broken}: damaged image .* Repair, shrink or remove it"):
+    with raises(DataError, where=f"{broken}$", what="damaged image", fix="repair, shrink or remove it$"):
         st.train(folder, st.TrainConfig(**QUICK, out=str(tmp_path / "deep" / "run")))
     assert not (tmp_path / "deep").exists()
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from striate.datasets.checks.problem import Problem
 from striate.datasets.checks.scan import DatasetScan
+from striate.datasets.labels import ClassLabels
 from striate.errors import DataError, listing
 
 _UNLIKE = 10  # a class has so many times the images of another
@@ -21,10 +22,10 @@ def trainable(scan: DatasetScan) -> Iterator[Problem]:
         yield Problem.of(error, "layout", where=scan.dataset.location, fix="")
 
 
-def imbalance(scan: DatasetScan) -> Iterator[Problem]:
+def imbalance(scan: DatasetScan, labels: ClassLabels) -> Iterator[Problem]:
     """Find classes of very different size."""
     dataset = scan.dataset
-    counts = scan.counts("train")
+    counts = labels.take(dataset.splits["train"]).counts(len(dataset.classes))
     most, least = int(np.argmax(counts)), int(np.argmin(np.where(counts > 0, counts, counts.max())))
     if counts[most] > _UNLIKE * counts[least]:
         ratio = counts[most] / counts[least]

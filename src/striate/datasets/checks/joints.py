@@ -19,10 +19,8 @@ _ODD = 3  # times as long, or as short, as the same bone is in the middle of all
 _FEWEST = 10  # samples for a middle to mean something
 
 
-def off_image(scan: DatasetScan) -> Iterator[Problem]:
+def off_image(scan: DatasetScan, labels: JointLabels) -> Iterator[Problem]:
     """Find visible joints that are outside of their image by more than a twentieth of its side."""
-    labels = scan.dataset.samples.labels
-    assert isinstance(labels, JointLabels)  # whose check it is
     unread = (10**9, 10**9)
     sizes = np.array([image.size_px or unread for image in scan.scans])
     outside, uv, misplaced = labels.strays(sizes), labels.uv_px, labels.misplaced(sizes)

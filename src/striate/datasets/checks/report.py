@@ -78,8 +78,12 @@ def check_data(
             raise
         return _unread(str(location), error)
     scan = scan_dataset(dataset, max_pixels=max_pixels)
-    checks = (*CHECKS.values(), *dataset.samples.labels.scan_checks)
-    problems = [*check_labels(dataset), *(problem for check in checks for problem in resolve_name(check)(scan))]
+    labels = dataset.samples.labels
+    problems = [
+        *check_labels(dataset),
+        *(problem for check in CHECKS.values() for problem in resolve_name(check)(scan)),
+        *(problem for check in labels.scan_checks for problem in resolve_name(check)(scan, labels)),
+    ]
     problems.sort(key=lambda problem: problem.rank)
     return CheckReport(problems=tuple(problems), summary=_summary(scan) | _tally(problems))
 

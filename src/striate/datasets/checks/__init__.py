@@ -14,7 +14,8 @@ sides.py     left and right
 
 A check is a function that yields problems. Checks of every data set take a `DatasetScan` and are listed here; checks of
 one kind of label are listed by the labels themselves: `label_checks`, which take the `Dataset` and the labels and read
-no image, and `scan_checks`, which take a `DatasetScan` and the labels. A new check is a file, and a line in one of these.
+no image, and `scan_checks`, which take a `DatasetScan` and the labels. A new check is a file, and a line in one of
+these.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from striate.images.sources import ImageFiles
 
 @pytest.fixture
 def document(tmp_path: Path, picture) -> Document:
-    """Make four pictures, and the document that a valid `joints.json` of them would hold."""
+    """Make four images, and the document that a valid `joints.json` of them would hold."""
     for seed, name in enumerate("abcd"):
         picture(seed=seed).save(tmp_path / f"{name}.png")
     return {**copy.deepcopy(SKELETON), "samples": [sample(f"{name}.png") for name in "abcd"]}

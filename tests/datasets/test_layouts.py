@@ -23,7 +23,7 @@ from striate.images.sources import SourceImages
 COUNT = 12
 
 
-def save_pictures(folder: Path) -> list[Path]:
+def save_images(folder: Path) -> list[Path]:
     folder.mkdir(parents=True)
     paths = [folder / f"{index}.png" for index in range(COUNT)]
     for index, path in enumerate(paths):
@@ -41,32 +41,32 @@ def save_masks(folder: Path) -> None:
 
 def make_class_folders(root: Path) -> Path:
     for name in ("a", "b"):
-        save_pictures(root / name)
+        save_images(root / name)
     return root
 
 
 def make_table(root: Path) -> Path:
-    rows = [f"pictures/{path.name},{'ab'[index % 2]}" for index, path in enumerate(save_pictures(root / "pictures"))]
+    rows = [f"files/{path.name},{'ab'[index % 2]}" for index, path in enumerate(save_images(root / "files"))]
     (root / "table.csv").write_text("image,label\n" + "\n".join(rows) + "\n")
     return root / "table.csv"
 
 
 def make_image_masks(root: Path) -> Path:
-    save_pictures(root / "images")
+    save_images(root / "images")
     save_masks(root / "masks")
     (root / "classes.txt").write_text("sky\nroad\n")
     return root
 
 
 def make_camvid(root: Path) -> Path:
-    save_pictures(root / "train")
+    save_images(root / "train")
     save_masks(root / "trainannot")
     (root / "classes.txt").write_text("sky\nroad\n")
     return root
 
 
 def make_joints(root: Path) -> Path:
-    names = [f"pictures/{path.name}" for path in save_pictures(root / "pictures")]
+    names = [f"files/{path.name}" for path in save_images(root / "files")]
     places = {"xyz": [[0, 0, 900], [200, 0, 900]], "uv": [[9, 8], [12, 8]]}
     document = {"joints": ["root", "hand"], "parents": [-1, 0], "unit": "mm"}
     (root / "joints.json").write_text(json.dumps(document | {"samples": [{"image": name} | places for name in names]}))
@@ -74,7 +74,7 @@ def make_joints(root: Path) -> Path:
 
 
 def make_coco(root: Path) -> Path:
-    paths = save_pictures(root / "pictures")
+    paths = save_images(root / "files")
     person = {
         "category_id": 1,
         "iscrowd": 0,
@@ -84,7 +84,7 @@ def make_coco(root: Path) -> Path:
     }
     document = {
         "images": [
-            {"id": n, "file_name": f"pictures/{path.name}", "width": 20, "height": 16} for n, path in enumerate(paths)
+            {"id": n, "file_name": f"files/{path.name}", "width": 20, "height": 16} for n, path in enumerate(paths)
         ],
         "categories": [{"id": 1, "name": "person", "keypoints": ["root", "hand"], "skeleton": [[1, 2]]}],
         "annotations": [{"id": n, "image_id": n} | person for n in range(COUNT)],

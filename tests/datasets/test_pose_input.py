@@ -30,7 +30,7 @@ STANDING = np.array([[0, 0, 3000], [110, 10, 3000], [-110, 10, 3000], [0, -600, 
 
 @pytest.fixture
 def people(tmp_path: Path, picture) -> Callable[[Spoil], Path]:
-    """Make eight pictures and their `joints.json`, to which something is done."""
+    """Make eight images and their `joints.json`, to which something is done."""
 
     def make(spoil: Spoil = lambda document: None) -> Path:
         folder, samples = tmp_path / "people", []

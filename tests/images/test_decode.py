@@ -1,4 +1,4 @@
-"""Whatever a picture file is, it becomes the right 8-bit pixels or an ImageError."""
+"""Whatever an image file is, it becomes the right 8-bit pixels or an ImageError."""
 
 from __future__ import annotations
 
@@ -304,7 +304,7 @@ def test_a_form_that_no_image_has_is_refused(wrong):
 
 
 def turned(orientation: int, kind: str, size: tuple[int, int] = (40, 24), **options: object) -> bytes:
-    """Return a file of a picture that is dark with a bright left third when seen upright."""
+    """Return a file of an image that is dark with a bright left third when seen upright."""
     pixels = np.full((size[1], size[0]), 30, np.uint8)
     pixels[:, : size[0] // 3] = 220
     back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transpositions that undo what a reader does

@@ -596,7 +596,7 @@ def test_splits_that_do_not_agree_are_named(tmp_path, capsys):
         read(tmp_path)
 
 
-# --- Real pictures
+# --- Real images
 
 
 def test_camvid_is_read_as_it_is(unpacked):

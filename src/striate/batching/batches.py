@@ -152,7 +152,7 @@ class Batches:
     def _gathered(
         self, parts: Sequence[Int64[np.ndarray, " _"]]
     ) -> Iterator[tuple[Int64[np.ndarray, " batch"], Gathered]]:
-        """Yield batches of decoded pictures; a thread gathers the next ones in the meantime."""
+        """Yield batches of decoded images; a thread gathers the next ones in the meantime."""
         with ThreadPoolExecutor(1) as thread:
             futures: Iterator[Future[Gathered]] = (thread.submit(self.store.gather, part) for part in parts)
             for part, gathered in zip(parts, ahead(futures, _AHEAD), strict=True):
@@ -161,39 +161,39 @@ class Batches:
     def _batch(
         self, samples: Int64[np.ndarray, " batch"], gathered: Gathered, moves: SampledAugmentation | None
     ) -> Batch:
-        """Bring decoded pictures to the device, move them, change their colours, normalise and mix them."""
+        """Bring decoded images to the device, move them, change their colours, normalise and mix them."""
         images = _to_device(gathered.images, self.device)
-        labels = None if gathered.planes is None else _to_device(gathered.planes, self.device)
-        pictures_px = (images.shape[1], images.shape[2])
+        planes = None if gathered.planes is None else _to_device(gathered.planes, self.device)
+        image_px = (images.shape[1], images.shape[2])
         if moves is None:
-            planes = images.permute(0, 3, 1, 2).to(torch.float32)
-            normal = normalise(self.preprocessing, planes)
-            targets = to_targets(self.store.labels.take(samples), None, labels, pictures_px, self.device)
+            pixels = images.permute(0, 3, 1, 2).to(torch.float32)
+            normal = normalise(self.preprocessing, pixels)
+            targets = to_targets(self.store.labels.take(samples), None, planes, image_px, self.device)
             return Batch(images=normal, targets=targets)
         if moves.is_identity:
-            planes = images.permute(0, 3, 1, 2).to(torch.float32)
+            pixels = images.permute(0, 3, 1, 2).to(torch.float32)
         else:
-            grid = sampling_grid(moves.matrices, pictures_px, moves.window_px, self.device)
-            planes = move_images(images, grid)
-            labels = None if labels is None else move_planes(labels, grid)
-        normal = normalise(self.preprocessing, planes, moves.colours() if moves.policy.colours else None)
+            grid = sampling_grid(moves.matrices, image_px, moves.window_px, self.device)
+            pixels = move_images(images, grid)
+            planes = None if planes is None else move_planes(planes, grid)
+        normal = normalise(self.preprocessing, pixels, moves.colours() if moves.policy.colours else None)
         if moves.policy.erase:
             normal.masked_fill_(_inside(moves.erased(), normal), 0)
-        targets = to_targets(self.store.labels.take(samples), moves, labels, moves.window_px, self.device)
+        targets = to_targets(self.store.labels.take(samples), moves, planes, moves.window_px, self.device)
         if moves.policy.mixup:
             normal, targets = _mix(normal, targets, moves, self.classes)
         return Batch(images=normal, targets=targets)
 
 
-def targets_of(store: Store, form: ImageSpec) -> Iterator[Targets]:
+def targets_of(store: Store, spec: ImageSpec) -> Iterator[Targets]:
     """Yield what the samples of a store show, a few at a time; images are read for their label planes alone."""
     device = torch.device("cpu")
     for bound in batch_bounds(len(store), _TARGETS):
         samples = np.arange(*bound)
         labels = store.labels.take(samples)
         planes = None if labels.planes is None else store.gather(samples).planes
-        found = None if planes is None else torch.from_numpy(planes)
-        yield to_targets(labels, None, found, (form.height_px, form.width_px), device)
+        tensor = None if planes is None else torch.from_numpy(planes)
+        yield to_targets(labels, None, tensor, (spec.height_px, spec.width_px), device)
 
 
 def ahead(items: Iterable[T], count: int) -> Iterator[T]:

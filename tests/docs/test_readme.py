@@ -16,7 +16,6 @@ from striate.cli import main
 from striate.datasets import open_data
 from striate.datasets.layouts import LAYOUTS
 from striate.datasets.samples import SAMPLES
-from striate.reports import representation
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -25,12 +24,6 @@ DATA = (ROOT / "docs" / "data.md").read_text()
 
 def blocks(language: str, page: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture(autouse=True)
-def _few_depths(monkeypatch):
-    """Have reports look into networks at three depths, for the time that more take."""
-    monkeypatch.setattr(representation, "_DEPTHS", 3)
 
 
 def run_commands(page: str, capsys) -> int:

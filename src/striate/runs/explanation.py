@@ -32,9 +32,9 @@ from striate.interpret.grad_cam import grad_cam
 from striate.interpret.occlusion import occlusion
 from striate.interpret.top_activations import top_activations
 from striate.runs.evaluation import SplitEvaluation, evaluate_sample
-from striate.runs.inputs import seen_as
 from striate.runs.record import RunRecord
 from striate.runs.run_images import RunImages, denormalise, draw_prediction, predict_image, unlabelled_samples
+from striate.runtime.predictor import preprocessing_of
 from striate.system.progress import progress_bar
 from striate.tasks.explaining import ExplainTarget
 from striate.tasks.spec import Prediction, PredictOptions
@@ -236,7 +236,7 @@ class Explainer:
         for path in paths:
             files = unlabelled_samples([path])
             size_px = upright_size(files.images.header(0, max_pixels=max_pixels))
-            preprocessing = seen_as(self.task, self.record.preprocessing, size_px, PredictOptions())
+            preprocessing = preprocessing_of(self.task.spec, self.record.preprocessing, size_px, PredictOptions())
             store = undecoded_store(files, preprocessing.image_spec, max_pixels=max_pixels)
             batches = Batches(store=store, preprocessing=preprocessing, batch_size=1, device=self._device)
             image = next(iter(batches.in_order())).images

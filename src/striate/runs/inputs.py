@@ -6,14 +6,11 @@ import json
 import logging
 import stat
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from striate.datasets.files import find_images
 from striate.errors import DataError, RunError, listing
-from striate.images.preprocessing import Preprocessing
 from striate.runs.record import SPLIT
-from striate.tasks.spec import PredictOptions
 from striate.tasks.task import Task
 from striate.training.config import TrainConfig
 
@@ -45,20 +42,6 @@ def _images_at(place: Path) -> list[Path]:
             logger.info(f"passed over, no images: {listing(others)}")
         return images
     return [place]
-
-
-def seen_as(task: Task, form: Preprocessing, picture_px: tuple[int, int], options: PredictOptions) -> Preprocessing:
-    """Return what becomes of a picture that is to be predicted.
-
-    Args:
-        task: may look at pictures in their own shape.
-        form: what became of the training images.
-        picture_px: height and width of the picture.
-        options: of the prediction.
-    """
-    height, width = task.spec.input_size((form.height_px, form.width_px), form.scale, picture_px, options)
-    # of a task that keeps them, the size has the picture's own shape, but for rounding
-    return replace(form, height_px=height, width_px=width, fit="stretch" if task.spec.keeps_aspect else form.fit)
 
 
 def tile_px(task: Task, config: TrainConfig) -> tuple[int, int] | None:

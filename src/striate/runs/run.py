@@ -28,11 +28,12 @@ from striate.images.resize import ImageSpec
 from striate.images.sources import ImageFiles, file_errors
 from striate.models import MODELS
 from striate.models.pretrained import weights
-from striate.runs.inputs import image_paths, read_split, seen_as, tile_px
+from striate.runs.inputs import image_paths, read_split, tile_px
 from striate.runs.published import published_record
 from striate.runs.record import FILE as RECORD
 from striate.runs.record import WEIGHTS, RunRecord
 from striate.runs.run_images import unlabelled_samples
+from striate.runtime.predictor import preprocessing_of
 from striate.system.machine import fits_into_memory, keep_freed_memory
 from striate.system.progress import progress_bar
 from striate.tasks.spec import Origin, Prediction, PredictOptions
@@ -185,7 +186,7 @@ class Run:
         def size_px(place: int) -> tuple[int, int]:
             return upright_size(files.header(place, max_pixels=max_pixels))
 
-        preprocessing = seen_as(self.task, self.record.preprocessing, size_px(0), options)
+        preprocessing = preprocessing_of(self.task.spec, self.record.preprocessing, size_px(0), options)
         height, width = preprocessing.height_px, preprocessing.width_px
         wanted_bytes = height * width * preprocessing.channels * (1 + 2 * 4)  # as uint8, and twice as float32
         if not fits_into_memory(wanted_bytes):

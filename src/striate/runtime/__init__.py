@@ -1,1 +1,1 @@
-"""Prediction without torch, over `images` and the tasks' specifications."""
+"""Prediction without torch, over `images` and the tasks' specifications: what a shipped network needs."""

@@ -22,7 +22,7 @@ import striate as st
 from striate.batching.normalise import normalise
 from striate.images.decode import decode
 from striate.images.resize import ImageSpec
-from striate.models.sliding import likeliest_classes, strips_by_windows, windows
+from striate.models.sliding import likeliest_classes, strips_by_windows, tile_windows
 
 
 def changes(classes: np.ndarray, lines: list[int], axis: int) -> tuple[float, float]:
@@ -65,7 +65,7 @@ def main(words: list[str]) -> None:
             tiled = likeliest_classes(strips, size[0], size).numpy()
         differing.append(float((whole != tiled).mean()))
         for axis in (0, 1):
-            lines = borders(windows(size[axis], given.window, unit[axis]))
+            lines = borders(tile_windows(size[axis], given.window, unit[axis]))
             if lines:
                 across.append((*changes(tiled, lines, axis), changes(whole, lines, axis)[0]))
     at, elsewhere, whole_at = np.mean(across, axis=0)

@@ -12,7 +12,7 @@ import pytest
 import striate as st
 from striate.cli import main
 from striate.models import MODELS
-from striate.models.drawing import draw
+from striate.models.drawing import draw_network
 
 LINE = "conv 8@3x3 pad=1 mode=reflect | bn | relu | maxpool 2 | deconv 6@3x3 stride=2 | gap | fc classes"
 
@@ -79,8 +79,8 @@ def test_no_torch_is_loaded_for_a_look():
 
 @pytest.mark.parametrize("name", [*MODELS, LINE])
 def test_drawings_are_pages_of_svg_with_sheets_to_scale(name):
-    plan = st.models.plan(name, (3, 96, 64))
-    root = ElementTree.fromstring(draw(plan))
+    plan = st.models.plan_network(name, (3, 96, 64))
+    root = ElementTree.fromstring(draw_network(plan))
     names = {"svg": "http://www.w3.org/2000/svg"}
     width, height = (float(root.get(side)) for side in ("width", "height"))
     texts = [text.text for text in root.iterfind(".//svg:text", names)]

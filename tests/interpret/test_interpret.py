@@ -128,8 +128,8 @@ def test_fields_of_parts_are_where_gradients_arrive():
 @pytest.mark.parametrize("reduce", [1, 2])
 def test_worked_out_fields_are_where_gradients_arrive_behind_a_reduction(reduce):
     line = "conv 4@3x3 pad=1 | conv 4@3x3 stride=2 pad=1 | conv 4@3x3 pad=1 | gap | fc classes"
-    plan = st.models.plan(line, (3, 16, 16))
-    network = EncoderDecoder(st.models.build(plan.trunk(), "a line", seed=0), 3, reduce=reduce)
+    plan = st.models.plan_network(line, (3, 16, 16))
+    network = EncoderDecoder(st.models.build_network(plan.backbone(), "a line", seed=0), 3, reduce=reduce)
     layer, size_px = "encoder.features.2", (32, 32)
     worked_out = receptive_fields_of(network, layer)
     for place in ((0, 0), (3, 5), (4, 4), (7, 1)):

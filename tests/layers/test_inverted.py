@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 import striate as st
 from striate.layers import InvertedResidual, set_stochastic_depth
-from striate.models import plan
+from striate.models import plan_network
 
 
 def by_definition(block: InvertedResidual, x: torch.Tensor, kernel: int, stride: int, expand: int) -> torch.Tensor:
@@ -55,7 +55,7 @@ def test_a_block_is_what_its_definition_says(channels_in, channels, kernel, stri
 
 
 def test_its_cost_and_shape_are_known_without_building_it():
-    worked_out = plan("mbconv 8@5x5 stride=2 expand=4 | gap | fc classes", (6, 15, 20), classes=3)
+    worked_out = plan_network("mbconv 8@5x5 stride=2 expand=4 | gap | fc classes", (6, 15, 20), classes=3)
     first = worked_out.steps[0].effect
     assert first.output == (8, 8, 10)
     inside = 24
@@ -69,7 +69,7 @@ def test_its_cost_and_shape_are_known_without_building_it():
 
 
 def test_efficientnet_lite0_has_the_size_that_was_published():
-    worked_out = plan("efficientnet_lite0")
+    worked_out = plan_network("efficientnet_lite0")
     assert worked_out.cost.parameters == 4_652_008  # 4.65 million
     assert round(worked_out.cost.macs / 1e9, 2) == 0.39
 

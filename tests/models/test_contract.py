@@ -52,7 +52,7 @@ class TestEveryArchitecture:
 
     def test_features_channels_and_strides_are_what_they_say(self, name, size_px, model):
         for height, width in ((size_px, size_px), (size_px + 1, size_px), (size_px + 5, size_px + 6)):
-            plan = st.models.plan(name, (3, height, width), classes=7)
+            plan = st.models.plan_network(name, (3, height, width), classes=7)
             with torch.inference_mode():
                 maps = model.features(torch.randn(1, 3, height, width))
             assert len(maps) == len(model.channels) == len(model.strides) == len(plan.maps())
@@ -92,9 +92,9 @@ class TestEveryArchitecture:
             assert model(images).shape == (1, 7)
 
     def test_a_plan_says_what_is_built(self, name):
-        plan = st.models.plan(name, classes=7)
+        plan = st.models.plan_network(name, classes=7)
         with torch.device("meta"):
-            model = st.models.build(plan, name)
+            model = st.models.build_network(plan, name)
         assert sum(parameter.numel() for parameter in model.parameters()) == plan.cost.parameters
         for step in plan.steps:
             parameters = model.get_submodule(step.name).parameters()
@@ -152,8 +152,8 @@ def test_lenet5_has_its_well_known_61706_parameters():
 @pytest.mark.parametrize(("name", "millions"), [("resnet20", 0.27), ("resnet32", 0.46), ("resnet44", 0.66)])
 def test_cifar_resnets_have_the_papers_parameters(name, millions):
     # He et al. 2015, table 6; it gives 0.85 for 56 layers, where 0.853 is counted
-    assert round(st.models.plan(name).cost.parameters / 1e6, 2) == millions
-    assert round(st.models.plan("resnet56").cost.parameters / 1e6, 2) == 0.85
+    assert round(st.models.plan_network(name).cost.parameters / 1e6, 2) == millions
+    assert round(st.models.plan_network("resnet56").cost.parameters / 1e6, 2) == 0.85
 
 
 def test_backbones_have_the_channels_and_strides_that_decoders_expect():

@@ -16,7 +16,7 @@ from torch import nn
 import striate as st
 from striate.errors import ModelError
 from striate.layers.upward import CheckerboardWarning, ConvTranspose2d
-from striate.models.decoders import Decoder, EncoderDecoder, Up, coarsest, fit_to
+from striate.models.decoders import Decoder, EncoderDecoder, Up, center_crop_or_pad, common_stride
 
 LINES = (
     "conv 8@5x5 | relu | maxpool 2 | conv 6@3x3 | relu | maxpool 2 | flatten | fc classes",
@@ -30,7 +30,9 @@ WAYS = list(itertools.product(("upsample", "transposed"), ("concat", "sum", "non
 def encoder(request) -> nn.Module:
     """The body of every kind of network; of those that differ in depth alone, the small ones."""
     size = 32 if request.param in LINES else max(32, st.models.smallest_px(request.param))
-    return st.models.build(st.models.plan(request.param, (3, size, size), classes=5).trunk(), request.param, seed=1)
+    return st.models.build_network(
+        st.models.plan_network(request.param, (3, size, size), classes=5).backbone(), request.param, seed=1
+    )
 
 
 @pytest.mark.parametrize(("way", "skips"), WAYS)
@@ -136,14 +138,14 @@ def test_a_transposed_convolution_that_cannot_enlarge_by_a_fraction_says_so():
 
 def test_a_line_without_feature_maps_has_nothing_to_decode():
     with pytest.raises(ModelError, match="has no feature maps to build on; begin the line with conv"):
-        st.models.plan("flatten | fc classes", (3, 8, 8), classes=2).trunk()
+        st.models.plan_network("flatten | fc classes", (3, 8, 8), classes=2).backbone()
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 9), (9, 4), (6, 6), (1, 1), (12, 13)])
 def test_maps_are_fitted_about_their_middle(height, width):
     x = torch.arange(36.0).view(1, 1, 6, 6)
     rows, columns = ((np.arange(size) - (size - 6) // 2).clip(0, 5) for size in (height, width))
-    np.testing.assert_array_equal(fit_to(x, height, width)[0, 0], x[0, 0].numpy()[np.ix_(rows, columns)])
+    np.testing.assert_array_equal(center_crop_or_pad(x, height, width)[0, 0], x[0, 0].numpy()[np.ix_(rows, columns)])
 
 
 def test_reduced_images_give_scores_of_full_size():
@@ -161,5 +163,5 @@ def test_reduced_images_give_scores_of_full_size():
 
 
 def test_the_coarsest_grid_is_the_least_common_multiple_of_all_strides():
-    assert coarsest((1, 2, 4)) == (4, 4)
-    assert coarsest(((1, 2), (2, 3))) == (2, 6)
+    assert common_stride((1, 2, 4)) == (4, 4)
+    assert common_stride(((1, 2), (2, 3))) == (2, 6)

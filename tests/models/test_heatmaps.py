@@ -107,8 +107,8 @@ def test_a_line_whose_strides_do_not_double_takes_the_other_head():
 
 @pytest.mark.parametrize("model", ["resnet18", "resnet50", "resnet20", "vgg11_bn"])
 def test_maps_are_made_of_more_channels_than_they_are(model):
-    plan = st.models.plan(model, (3, 64, 64), classes=2).trunk()
-    network = HeatmapNetwork(st.models.build(plan, model, seed=0), 17, 3)
+    plan = st.models.plan_network(model, (3, 64, 64), classes=2).backbone()
+    network = HeatmapNetwork(st.models.build_network(plan, model, seed=0), 17, 3)
     ways = [up.then[0].out_channels for up in network.decoder.up]
     assert all(width >= 128 > 17 * 4 for width in ways)
     assert len(ways) == len(network.encoder.channels[network.first :]) - 1
@@ -119,8 +119,8 @@ SEVERAL = ("lenet5", "resnet20", "resnet18", "resnet50", "vgg11_bn", "alexnet", 
 
 @pytest.mark.parametrize("model", SEVERAL)
 def test_every_parameter_that_is_used_is_taught_and_all_come_back(model, tmp_path):
-    plan = st.models.plan(model, (3, 72, 80), classes=2).trunk()
-    network = HeatmapNetwork(st.models.build(plan, model, seed=0), 3, 2)
+    plan = st.models.plan_network(model, (3, 72, 80), classes=2).backbone()
+    network = HeatmapNetwork(st.models.build_network(plan, model, seed=0), 3, 2)
     images = torch.rand(2, 3, 72, 80)
     outputs = network(images)
     assert outputs.shape == (2, 12)
@@ -130,7 +130,7 @@ def test_every_parameter_that_is_used_is_taught_and_all_come_back(model, tmp_pat
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.any(), name
     safetensors.torch.save_file(network.state_dict(), tmp_path / "weights.safetensors")
-    other = HeatmapNetwork(st.models.build(plan, model, seed=1), 3, 2)
+    other = HeatmapNetwork(st.models.build_network(plan, model, seed=1), 3, 2)
     other.load_state_dict(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
     with torch.inference_mode():
         assert torch.equal(other.eval()(images), network.eval()(images))
@@ -140,8 +140,8 @@ def test_every_parameter_that_is_used_is_taught_and_all_come_back(model, tmp_pat
 @pytest.mark.parametrize("model", SEVERAL)
 def test_images_of_odd_sizes_have_places_within_them(model, size_px):
     """A little beyond the border at the most: by half a unit, where an encoder does not pad."""
-    plan = st.models.plan(model, (3, 72, 80), classes=2).trunk()
-    network = HeatmapNetwork(st.models.build(plan, model, seed=0), 3, 2).eval()
+    plan = st.models.plan_network(model, (3, 72, 80), classes=2).backbone()
+    network = HeatmapNetwork(st.models.build_network(plan, model, seed=0), 3, 2).eval()
     with torch.inference_mode():
         outputs = network(torch.randn(2, 3, *size_px)).view(2, 3, 4)
     assert outputs.isfinite().all()

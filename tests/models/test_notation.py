@@ -8,7 +8,7 @@ import pytest
 
 from striate.errors import ModelError
 from striate.models import notation
-from striate.models.notation import FORMS, Element, Node, Repeat, elements, parse
+from striate.models.notation import FORMS, Element, Node, Repeat, elements, parse_line
 
 
 def pair(random: Random) -> str:
@@ -55,20 +55,20 @@ def drawn_node(random: Random, depth: int = 0) -> Node:
 def test_what_is_written_is_read_back(seed):
     random = Random(seed)
     nodes = tuple(drawn_node(random) for _ in range(random.randint(1, 6)))
-    text = notation.format(nodes)
-    assert parse(text) == nodes
-    assert notation.format(parse(text)) == text
-    assert parse(text.replace(" | ", "|").replace("(", " ( ")) == nodes
+    text = notation.format_line(nodes)
+    assert parse_line(text) == nodes
+    assert notation.format_line(parse_line(text)) == text
+    assert parse_line(text.replace(" | ", "|").replace("(", " ( ")) == nodes
 
 
 def test_repeats_are_unrolled_in_order():
-    line = parse("(conv 1@3x3 | (relu) x2) x2 | fc classes")
+    line = parse_line("(conv 1@3x3 | (relu) x2) x2 | fc classes")
     expected = [(1, "conv"), (2, "relu"), (2, "relu")] * 2 + [(3, "fc")]
     assert [(place, element.kind) for place, element in elements(line)] == expected
 
 
 def test_numbers_are_read_height_first():
-    (element,) = parse("conv 16@5x3 stride=2 pad=1x2")
+    (element,) = parse_line("conv 16@5x3 stride=2 pad=1x2")
     assert (element.channels, element.kernel) == (16, (5, 3))
     assert (element.pair("stride", 1), element.pair("dilation", 1)) == ((2, 2), (1, 1))
 
@@ -83,7 +83,7 @@ def test_numbers_are_read_height_first():
     ],
 )
 def test_padding_may_differ_from_side_to_side(pad, sides):
-    (element,) = parse(f"maxpool 5 pad={pad}")
+    (element,) = parse_line(f"maxpool 5 pad={pad}")
     assert element.sides == sides
 
 
@@ -116,4 +116,4 @@ def test_padding_may_differ_from_side_to_side(pad, sides):
 )
 def test_a_wrong_line_is_answered_with_the_element_and_its_place(line, message):
     with pytest.raises(ModelError, match=message):
-        parse(line)
+        parse_line(line)

@@ -17,8 +17,8 @@ from striate.layers import CheckerboardWarning, StochasticDepth
 from striate.models.effects import EFFECTS
 from striate.models.network import BUILDERS
 from striate.models.notation import FORMS
-from striate.models.plan import plan
-from striate.models.summary import summary
+from striate.models.plan import plan_line
+from striate.models.summary import summarise_plan
 
 pytestmark = pytest.mark.filterwarnings(f"ignore::{CheckerboardWarning.__module__}.CheckerboardWarning")
 
@@ -68,7 +68,7 @@ def fitting(seed: int):
     """A drawn line that fits its input, worked out; most do."""
     line, shape = drawn_line(seed)
     try:
-        return plan(line, shape, classes=3)
+        return plan_line(line, shape, classes=3)
     except ModelError:
         return None
 
@@ -82,7 +82,7 @@ def test_shapes_parameters_and_activations_are_those_of_the_real_network(chunk):
     for seed in LINES[chunk::8]:
         if not (worked_out := fitting(seed)):
             continue
-        model = st.models.build(worked_out, "drawn").eval()
+        model = st.models.build_network(worked_out, "drawn").eval()
         x = torch.randn(2, *worked_out.input)
         for step in worked_out.steps:
             module = model.get_submodule(step.name)
@@ -99,17 +99,17 @@ def test_shapes_parameters_and_activations_are_those_of_the_real_network(chunk):
 def test_multiply_accumulates_are_those_that_torch_counts(name):
     from torch.utils.flop_counter import FlopCounterMode
 
-    worked_out = st.models.plan(name)
+    worked_out = st.models.plan_network(name)
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        st.models.build(worked_out, name).eval()(torch.zeros(1, *worked_out.input))
+        st.models.build_network(worked_out, name).eval()(torch.zeros(1, *worked_out.input))
     assert counter.get_total_flops() == 2 * worked_out.cost.macs
 
 
 @pytest.mark.parametrize("name", ["lenet5", "vgg11_bn", "resnet18", "resnet50", "resnet20"])
 def test_activation_memory_is_what_the_layers_give(name):
-    worked_out = st.models.plan(name, classes=10)
+    worked_out = st.models.plan_network(name, classes=10)
     with torch.device("meta"):
-        model = st.models.build(worked_out, name).eval()
+        model = st.models.build_network(worked_out, name).eval()
         found = []
 
         def count(module, inputs, output):
@@ -146,7 +146,7 @@ def test_receptive_fields_are_where_gradients_arrive():
         worked_out = fitting(seed)
         if not worked_out or not worked_out.body or "pad" in worked_out.line or "maxpool" in worked_out.line:
             continue  # padding hides what a unit would see, and of a maximum one input alone gets the gradient
-        model = st.models.build(worked_out, "drawn").double().eval()
+        model = st.models.build_network(worked_out, "drawn").double().eval()
         for module in model.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.uniform_(module.weight, 0.5, 1.0)  # nothing cancels
@@ -172,11 +172,11 @@ def test_receptive_fields_are_where_gradients_arrive():
 @pytest.mark.parametrize("name", ["lenet5", "alexnet", "resnet20", "resnet18", "resnet50"])
 def test_receptive_fields_of_padded_and_residual_networks_are_where_gradients_arrive(name):
     """From a unit in the middle, so far from the borders that it sees all that it could."""
-    body = [step for step in st.models.plan(name).steps if step.element.kind not in ("gap", "flatten", "fc")]
+    body = [step for step in st.models.plan_network(name).steps if step.element.kind not in ("gap", "flatten", "fc")]
     size = 320 if name == "resnet50" else 256
     with_gradient = torch.ones(1, body[0].input[0], size, size, dtype=torch.float64, requires_grad=True)
-    worked_out = st.models.plan(name, (body[0].input[0], size, size))
-    model = st.models.build(worked_out, name).double().eval()
+    worked_out = st.models.plan_network(name, (body[0].input[0], size, size))
+    model = st.models.build_network(worked_out, name).double().eval()
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())  # nothing cancels, nothing overflows
@@ -202,14 +202,14 @@ def test_receptive_fields_of_padded_and_residual_networks_are_where_gradients_ar
 def test_long_hourglasses_are_worked_out_at_once():
     line = "(conv 2@3x3 pad=1 | avgpool 4 | conv 2@3x3 pad=1 | up 4) x20"
     begin = time.perf_counter()
-    assert plan(line, (1, 64, 64), classes=2).receptive_fields()[-1][0].jump == 1
+    assert plan_line(line, (1, 64, 64), classes=2).receptive_fields()[-1][0].jump == 1
     assert time.perf_counter() - begin < 5
 
 
 def test_published_receptive_fields():
     # Araujo, Norris, Sim, "Computing receptive fields of convolutional neural networks", Distill 2019
     for name, published in (("alexnet", 195), ("vgg16", 212)):
-        layers = summary(st.models.plan(name))["layers"]
+        layers = summarise_plan(st.models.plan_network(name))["layers"]
         assert [layer["receptive_field"] for layer in layers if layer["kind"] == "maxpool"][-1] == published
     # their ResNets are TensorFlow's, which put a stage's stride into its last block; torchvision's see 56 less
     for name, published, depths in (
@@ -223,8 +223,8 @@ def test_published_receptive_fields():
         ]
         stem = "conv 64@7x7 stride=2 pad=3 | maxpool 3 stride=2 pad=1"
         line = " | ".join([stem, *stages, "(bottleneck 512) x3"])
-        assert summary(st.models.plan(line))["layers"][-1]["receptive_field"] == published
-        assert summary(st.models.plan(name))["layers"][-3]["receptive_field"] == published - 56
+        assert summarise_plan(st.models.plan_network(line))["layers"][-1]["receptive_field"] == published
+        assert summarise_plan(st.models.plan_network(name))["layers"][-3]["receptive_field"] == published - 56
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_published_receptive_fields():
 )
 def test_what_does_not_fit_is_named_with_its_place_what_arrived_and_what_would_fit(line, shape, message):
     with pytest.raises(ModelError) as caught:
-        plan(line, shape, classes=10)
+        plan_line(line, shape, classes=10)
     assert message in str(caught.value)
 
 
@@ -261,27 +261,27 @@ def test_the_advice_of_an_error_works(seed):
     pad = random.randint(0, 1)
     line = f"{kind}{kernel}x{kernel} dilation=2" if kind == "conv 2@" else f"{kind}{kernel}"
     try:
-        plan(f"{line} pad={pad}", (2, size, size), classes=1)
+        plan_line(f"{line} pad={pad}", (2, size, size), classes=1)
     except ModelError as error:
         needs, padding = str(error).rstrip(".").split(" needs ")[1].split(" or padding of ")
         height, width = map(int, needs.split("x"))
-        plan(f"{line} pad={pad}", (2, height, width), classes=1)
+        plan_line(f"{line} pad={pad}", (2, height, width), classes=1)
         with pytest.raises(ModelError):
-            plan(f"{line} pad={pad}", (2, height - 1, width), classes=1)
-        assert plan(f"{line} pad={padding}", (2, size, size), classes=1).output[1:] in [(1, 1), (2, 2)]
+            plan_line(f"{line} pad={pad}", (2, height - 1, width), classes=1)
+        assert plan_line(f"{line} pad={padding}", (2, size, size), classes=1).output[1:] in [(1, 1), (2, 2)]
         with pytest.raises(ModelError):
-            plan(f"{line} pad={int(padding) - 1}", (2, size, size), classes=1)
+            plan_line(f"{line} pad={int(padding) - 1}", (2, size, size), classes=1)
 
 
 def test_uneven_transposed_convolutions_are_noted():
-    assert plan("deconv 4@4x4 stride=2", (1, 5, 5), classes=1).notes() == []
-    (note,) = plan("relu | deconv 4@3x4 stride=2", (1, 5, 5), classes=1).notes()
+    assert plan_line("deconv 4@4x4 stride=2", (1, 5, 5), classes=1).notes() == []
+    (note,) = plan_line("relu | deconv 4@3x4 stride=2", (1, 5, 5), classes=1).notes()
     assert note.startswith("element 2 `deconv 4@3x4 stride=2`: its kernel is no multiple of its stride")
 
 
 def test_names_are_torchvisions_where_none_are_given():
     line = "conv 2@3x3 | relu | fitpool 3 | dropout 0.1 | flatten | fc 4 | relu | fc classes"
-    assert [step.name for step in plan(line, (1, 9, 9), classes=2).steps] == [
+    assert [step.name for step in plan_line(line, (1, 9, 9), classes=2).steps] == [
         "features.0",
         "features.1",
         "fitpool",

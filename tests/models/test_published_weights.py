@@ -51,7 +51,7 @@ def test_every_published_architecture_is_here(shared):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_names_shapes_and_answers_are_torchvisions(name, shared):
     golden = json.loads(shared("golden/architectures.json").read_text())[name]
-    plan = st.models.plan(name)
+    plan = st.models.plan_network(name)
     assert plan.cost.parameters == golden["params"]
     assert round(plan.cost.macs / 1e9, 3) == golden["gmacs"]
     with torch.device("meta"):  # the weights come from the formula

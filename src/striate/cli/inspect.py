@@ -15,7 +15,7 @@ from striate.cli.output import JsonFlag, print_json, print_table
 from striate.errors import ConfigError
 from striate.models.effects import Shape
 from striate.models.plan import Plan
-from striate.models.summary import summary, table
+from striate.models.summary import layer_table, summarise_plan
 from striate.system import atomic
 
 
@@ -56,12 +56,12 @@ class Command:
             atomic.check_writable(path)
         plan = self._plan()
         if path:
-            from striate.models.drawing import draw
+            from striate.models.drawing import draw_network
 
-            atomic.write(path, draw(plan))
+            atomic.write(path, draw_network(plan))
         notes = self._notes(plan)
         if self.json:
-            print_json(summary(plan) | ({"notes": notes} if notes else {}))
+            print_json(summarise_plan(plan) | ({"notes": notes} if notes else {}))
             return
         _print(plan)
         for note in notes:
@@ -100,12 +100,12 @@ class Command:
             if shape and shape[0] != channels:
                 raise ConfigError(f"input (={self.input}): this run's network takes images of {channels} channels.")
             return record.plan(shape)
-        return models.plan(self.model, shape, classes=classes, stem=self.stem)
+        return models.plan_network(self.model, shape, classes=classes, stem=self.stem)
 
 
 def _print(plan: Plan) -> None:
     """Print a row for each element, totals, and what a person should know."""
-    header, rows = table(plan)
+    header, rows = layer_table(plan)
     cost = plan.cost
     image = "x".join(map(str, plan.input))
     print(f"input {image}\n")

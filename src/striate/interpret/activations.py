@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError, listing, nearest
-from striate.models.decoders import extended_px
+from striate.models.decoders import padded_size
 from striate.models.effects import Shape
 from striate.models.plan import Step
 from striate.models.pretrained.transfer import body_of
@@ -122,7 +122,7 @@ def image_share(network: nn.Module, size_px: tuple[int, int]) -> tuple[float, fl
     """Return how much of a network's maps is of an image, down and across: what it is extended by comes last."""
     if not hasattr(network, "unit"):
         return 1.0, 1.0
-    down, across = extended_px(size_px, network.unit, getattr(network, "least", (1, 1)))  # type: ignore[arg-type]
+    down, across = padded_size(size_px, network.unit, getattr(network, "least", (1, 1)))  # type: ignore[arg-type]
     return size_px[0] / down, size_px[1] / across
 
 

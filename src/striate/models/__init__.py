@@ -18,7 +18,7 @@ from striate.system.machine import fits_into_memory
 if TYPE_CHECKING:
     from striate.models.network import Network
 
-__all__ = ["MODELS", "Architecture", "Stem", "create", "find", "plan"]
+__all__ = ["MODELS", "Architecture", "Stem", "build_network", "create", "find_architecture", "plan_network"]
 
 MODELS: dict[str, Architecture] = {
     "lenet5": lenet.LENET5,
@@ -47,10 +47,10 @@ Stem = Literal["auto", "small", "large"]
 SMALL_PX = 64  # below this side the ResNets for photographs get the small stem: the large one would leave 1x1
 
 
-def find(model: str) -> Architecture:
+def find_architecture(model: str) -> Architecture:
     """Return an entry of `MODELS`, or what a line describes; raises ModelError where it is neither.
 
-    >>> find("conv 8@3x3 | relu | gap | fc classes").line
+    >>> find_architecture("conv 8@3x3 | relu | gap | fc classes").line
     'conv 8@3x3 | relu | gap | fc classes'
     """
     if model in MODELS:
@@ -69,7 +69,7 @@ def is_line(model: str) -> bool:
     return any(mark in model for mark in "|@()") or first in FORMS
 
 
-def suggest(size_px: int, channels: int) -> str:
+def suggest_model(size_px: int, channels: int) -> str:
     """Name the architecture for images of a size, where none is asked for."""
     if size_px > 64:
         return "resnet18"
@@ -81,7 +81,7 @@ def suggest(size_px: int, channels: int) -> str:
 
 def smallest_px(model: str, channels: int = 3, stem: Stem = "auto") -> int:
     """Return the smallest side of square images that a model takes, of those up to what it was made for."""
-    architecture = find(model)
+    architecture = find_architecture(model)
     for side in range(1, architecture.size_px):
         try:
             architecture.plan((channels, side, side), stem=resolve_stem(model, side, stem))
@@ -95,7 +95,7 @@ def resolve_stem(model: str, size_px: int, stem: str = "auto") -> str:
     """Settle the stem of a model for images of a size; raises ModelError where it has no small one."""
     if stem not in get_args(Stem):
         raise ModelError(f"stem (={stem}) must be one of {', '.join(get_args(Stem))}.")
-    small = find(model).small
+    small = find_architecture(model).small
     if stem == "small" and not small:
         having = [name for name, architecture in MODELS.items() if architecture.small]
         raise ModelError(f"{model} has one stem only; a small one have {', '.join(having)}.")
@@ -104,7 +104,7 @@ def resolve_stem(model: str, size_px: int, stem: str = "auto") -> str:
     return stem
 
 
-def plan(
+def plan_network(
     model: str,
     shape: Shape | None = None,
     *,
@@ -123,10 +123,10 @@ def plan(
     Raises:
         ModelError: the name is unknown, the line is wrong, or the images do not fit.
 
-    >>> plan("vgg16").cost.parameters
+    >>> plan_network("vgg16").cost.parameters
     138357544
     """
-    architecture = find(model)
+    architecture = find_architecture(model)
     shape = architecture.input if shape is None else tuple(shape)
     check_form(shape, classes)
     taken = resolve_stem(model, min(shape[1:]), stem)
@@ -163,7 +163,7 @@ def create(
         channels: of the images: 1 for grey, 3 for RGB.
         size_px: side of the images, or height and width; what the architecture was made for where it is
             left out.
-        stem: as for `plan`.
+        stem: as for `plan_network`.
         seed: decides the weights; torch's global generator is left as it was.
         pretrained: begin with weights that were trained on ImageNet, fetched if need be: all but the last layer
             (all of it, where `classes` is 1000), the first one adapted to the channels. Images are then to be
@@ -178,25 +178,27 @@ def create(
     >>> create("resnet18", classes=10).fc
     Linear(in_features=512, out_features=10, bias=True)
     """
-    size = find(model).input[1:] if size_px is None else size_px
+    size = find_architecture(model).input[1:] if size_px is None else size_px
     height, width = size if isinstance(size, tuple) else (size, size)
     if pretrained and resolve_stem(model, min(height, width), stem) == "small":
         raise ModelError(f"{model}: published weights are of the large stem; choose stem='large'.")
-    network = build(plan(model, (channels, height, width), classes=classes, stem=stem), model, seed=seed)
+    network = build_network(
+        plan_network(model, (channels, height, width), classes=classes, stem=stem), model, seed=seed
+    )
     if pretrained:
         from striate.models.pretrained import weights
         from striate.models.pretrained.transfer import transfer
 
-        given = weights.published(model, find(model))
-        transfer(network, given, whole=classes == find(model).classes)
+        given = weights.load_published(model, find_architecture(model))
+        transfer(network, given, whole=classes == find_architecture(model).classes)
     return network
 
 
-def build(worked_out: Plan, model: str, *, seed: int = 0) -> Network:
+def build_network(worked_out: Plan, model: str, *, seed: int = 0) -> Network:
     """Build the network of a plan; raises ModelError, which names the model, where memory is too small."""
     import torch
 
-    from striate.models.network import build as build_network
+    from striate.models.network import Network
 
     weights_bytes = 4 * worked_out.cost.parameters
     if not fits_into_memory(weights_bytes):
@@ -207,4 +209,4 @@ def build(worked_out: Plan, model: str, *, seed: int = 0) -> Network:
         )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return build_network(worked_out)
+        return Network.from_plan(worked_out)

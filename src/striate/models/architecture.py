@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from striate.models.effects import Shape
-from striate.models.plan import Plan, plan
-from striate.models.pretrained.published import Published
+from striate.models.plan import Plan, plan_line
+from striate.models.pretrained.published import PublishedWeights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Architecture:
     input: Shape = (3, 224, 224)
     classes: int = 1000
     source: str
-    published: Published | None = None
+    published: PublishedWeights | None = None
 
     @property
     def size_px(self) -> int:
@@ -39,7 +39,7 @@ class Architecture:
     def plan(self, shape: Shape | None = None, *, classes: int | None = None, stem: str = "large") -> Plan:
         """Work it out for images [channels, height, width]; raises ModelError where they do not fit."""
         line = self.small if stem == "small" else self.line
-        return plan(
+        return plan_line(
             line,
             self.input if shape is None else shape,
             classes=self.classes if classes is None else classes,

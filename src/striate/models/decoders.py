@@ -11,10 +11,10 @@ none     they are not used: a plain encoder-decoder
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,21 +23,14 @@ from torch import Tensor, nn
 
 from striate.errors import ModelError
 from striate.layers.upward import deconv
-from striate.models.network import Stride
+from striate.models.backbone import Backbone
+from striate.models.plan import Stride
 
 Way = Literal["upsample", "transposed"]
 Skips = Literal["concat", "sum", "none"]
 Factor = tuple[Fraction, Fraction]
 
 _LEAST_WIDTH = 16
-
-
-class Encoder(Protocol):
-    """What a decoder knows of a network: its feature maps, the finest first, and what they are like."""
-
-    channels: tuple[int, ...]
-    strides: tuple[Stride, ...]
-    features: Callable[[Tensor], list[Tensor]]
 
 
 class EncoderDecoder(nn.Module):
@@ -72,13 +65,13 @@ class EncoderDecoder(nn.Module):
         least_px: tuple[int, int] = (1, 1),
     ) -> None:
         super().__init__()
-        known: Encoder = encoder  # type: ignore[assignment]  # a Network is one
+        known: Backbone = encoder  # type: ignore[assignment]  # a Network is one
         if not known.channels:
             raise ModelError("a network without feature maps cannot tell places apart; begin the line with conv.")
         self.encoder = encoder
         self.decoder = Decoder(known.channels, known.strides, outputs, way=way, skips=skips)
         self.reduce = reduce
-        down, across = coarsest(known.strides)
+        down, across = common_stride(known.strides)
         self.unit = (reduce * down, reduce * across)
         self.least = (reduce * least_px[0], reduce * least_px[1])
 
@@ -87,11 +80,11 @@ class EncoderDecoder(nn.Module):
     ) -> Float[Tensor, "batch outputs height width"]:
         """Map images to numbers for every pixel."""
         height, width = images.shape[2:]
-        x = extend(images, self.unit, self.least)
+        x = pad_to_multiple(images, self.unit, self.least)
         if self.reduce > 1:
             x = F.avg_pool2d(x, self.reduce)
         maps: list[Tensor] = self.encoder.features(x)  # type: ignore[operator]  # the contract of a backbone
-        x = fit_to(self.decoder(maps), x.shape[2], x.shape[3])
+        x = center_crop_or_pad(self.decoder(maps), x.shape[2], x.shape[3])
         if self.reduce > 1:
             x = F.interpolate(x, scale_factor=self.reduce, mode="bilinear")
         return x[:, :, :height, :width]
@@ -123,7 +116,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.skips = skips
-        pairs = [pair(stride) for stride in strides]
+        pairs = [stride_pair(stride) for stride in strides]
         factors = [(below[0] / above[0], below[1] / above[1]) for above, below in pairwise(pairs)]
         if skips == "sum":
             widths = [outputs] * len(channels)
@@ -150,7 +143,7 @@ class Decoder(nn.Module):
         x = maps[-1]
         for place in reversed(range(len(maps) - 1)):
             finer = maps[place]
-            x = fit_to(self.up[place](x), finer.shape[2], finer.shape[3])
+            x = center_crop_or_pad(self.up[place](x), finer.shape[2], finer.shape[3])
             if self.skips == "sum":
                 x = x + finer
             else:
@@ -194,10 +187,10 @@ class Up(nn.Module):
         return y
 
 
-def extended_px(sides: tuple[int, int], unit: tuple[int, int], least: tuple[int, int] = (1, 1)) -> tuple[int, int]:
+def padded_size(sides: tuple[int, int], unit: tuple[int, int], least: tuple[int, int] = (1, 1)) -> tuple[int, int]:
     """Return the height and width that images are extended to: a multiple of a unit, and at least so much.
 
-    >>> extended_px((360, 480), (32, 32))
+    >>> padded_size((360, 480), (32, 32))
     (384, 480)
     """
     down, across = (
@@ -206,17 +199,19 @@ def extended_px(sides: tuple[int, int], unit: tuple[int, int], least: tuple[int,
     return down, across
 
 
-def extend(
+def pad_to_multiple(
     images: Float[Tensor, "batch channels _ _"], unit: tuple[int, int], least: tuple[int, int] = (1, 1)
 ) -> Float[Tensor, "batch channels _ _"]:
     """Extend images below and on the right to a multiple of a unit, and at least so far, by repeating their border."""
     height, width = images.shape[2], images.shape[3]
-    down, across = extended_px((height, width), unit, least)
+    down, across = padded_size((height, width), unit, least)
     more = (0, across - width, 0, down - height)
     return F.pad(images, more, mode="replicate") if any(more) else images
 
 
-def fit_to(x: Float[Tensor, "batch channels _ _"], height: int, width: int) -> Float[Tensor, "batch channels _ _"]:
+def center_crop_or_pad(
+    x: Float[Tensor, "batch channels _ _"], height: int, width: int
+) -> Float[Tensor, "batch channels _ _"]:
     """Bring feature maps to a size, their middle in its middle: cut at the borders, or extended by repeating them."""
     down, across = height - x.shape[2], width - x.shape[3]
     if down == 0 and across == 0:
@@ -227,17 +222,17 @@ def fit_to(x: Float[Tensor, "batch channels _ _"], height: int, width: int) -> F
     return x[:, :, top : top + height, left : left + width]
 
 
-def coarsest(strides: Sequence[Stride]) -> tuple[int, int]:
+def common_stride(strides: Sequence[Stride]) -> tuple[int, int]:
     """Return the smallest sides, in pixels, that are whole multiples of all strides.
 
-    >>> coarsest((2, 4, 8)), coarsest((1, (2, 1)))
+    >>> common_stride((2, 4, 8)), common_stride((1, (2, 1)))
     ((8, 8), (2, 1))
     """
-    pairs = [pair(stride) for stride in strides]
+    pairs = [stride_pair(stride) for stride in strides]
     return math.lcm(*(down.numerator for down, _ in pairs)), math.lcm(*(across.numerator for _, across in pairs))
 
 
-def pair(stride: Stride) -> Factor:
+def stride_pair(stride: Stride) -> Factor:
     """Return a stride down and across."""
     down, across = stride if isinstance(stride, tuple) else (stride, stride)
     return Fraction(down), Fraction(across)

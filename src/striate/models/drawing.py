@@ -45,7 +45,7 @@ class _Stack:
     kernel: tuple[int, int] | None = None  # of the window that looks at the stack before it
 
 
-def draw(plan: Plan) -> str:
+def draw_network(plan: Plan) -> str:
     """Draw a network as a page of SVG.
 
     Heights and widths of the sheets are to scale. Up to eight channels, each is a sheet; beyond that their

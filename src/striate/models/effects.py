@@ -21,7 +21,7 @@ from striate.geometry import (
     sees,
     transposed_windows,
 )
-from striate.models.notation import BLOCKS, Element, elements, pair_text, parse
+from striate.models.notation import BLOCKS, Element, elements, pair_text, parse_line
 
 Shape = tuple[int, ...]
 Axes = tuple[tuple[Axis, ...], tuple[Axis, ...]]
@@ -228,12 +228,12 @@ def _join(long: Effect, short: Effect) -> Effect:
 def _block(element: Element, shape: Shape, way: str, channels: int) -> Effect:
     """Return the effect of a residual block: a way, a shortcut where the shape changes, their sum, an activation."""
     stride = element.option("stride", "1")
-    long = _chain((inner for _, inner in elements(parse(way.format(stride=stride)))), shape)
+    long = _chain((inner for _, inner in elements(parse_line(way.format(stride=stride)))), shape)
     if shape[0] == channels and element.stride == (1, 1):
         short = _chain((), shape)
     elif element.option("shortcut", "conv") == "conv":
         projection = f"conv {channels}@1x1 stride={stride} bias=no | bn"
-        short = _chain((inner for _, inner in elements(parse(projection))), shape)
+        short = _chain((inner for _, inner in elements(parse_line(projection))), shape)
     elif channels < shape[0]:
         raise GeometryError(f"shortcut=pad adds channels and takes none away: at least {shape[0]} must come out")
     else:
@@ -267,7 +267,7 @@ def _inverted_residual(element: Element, shape: Shape) -> Effect:
         f"{widen}conv {inside}@{kernel} stride={stride} pad=same groups={inside} bias=no | bn | relu6 | "
         f"conv {c}@1x1 bias=no | bn"
     )
-    long = _chain((inner for _, inner in elements(parse(way))), shape)
+    long = _chain((inner for _, inner in elements(parse_line(way))), shape)
     same_shape = shape[0] == c and element.stride == (1, 1)
     return _join(long, _chain((), shape)) if same_shape else long
 

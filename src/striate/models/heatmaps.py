@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError
-from striate.models.decoders import Decoder, Encoder, coarsest, extend, fit_to, pair
-from striate.models.network import Stride
+from striate.models.backbone import Backbone
+from striate.models.decoders import Decoder, center_crop_or_pad, common_stride, pad_to_multiple, stride_pair
+from striate.models.plan import Stride
 
 _STRIDE = 4  # pixels of the image that a unit of a heatmap stands for, as in Xiao et al. 2018
 _LEAST_WIDTH = (
@@ -45,10 +46,10 @@ class HeatmapNetwork(nn.Module):
 
     def __init__(self, encoder: nn.Module, joints: int, found: int) -> None:
         super().__init__()
-        known: Encoder = encoder  # type: ignore[assignment]  # a Network is one
+        known: Backbone = encoder  # type: ignore[assignment]  # a Network is one
         if not known.channels:
             raise ModelError("a network without feature maps cannot tell places apart; begin the line with conv.")
-        pairs = [pair(stride) for stride in known.strides]
+        pairs = [stride_pair(stride) for stride in known.strides]
         first = next((place for place, sides in enumerate(pairs) if min(sides) >= _STRIDE), len(pairs) - 1)
         above = pairs[first]
         relative: list[Stride] = [(down / above[0], across / above[1]) for down, across in pairs[first:]]
@@ -56,7 +57,7 @@ class HeatmapNetwork(nn.Module):
         self.first = first
         self.joints = joints
         self.found = found
-        self.unit = coarsest(known.strides)
+        self.unit = common_stride(known.strides)
         self.unit_px = (float(above[0]), float(above[1]))
         try:
             self.decoder = Decoder(
@@ -72,14 +73,14 @@ class HeatmapNetwork(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch numbers"]:
         """Map images to numbers for each joint: what is found there, then x and y, from -2 at one side to 2."""
-        extended = extend(images, self.unit)
+        extended = pad_to_multiple(images, self.unit)
         features: list[Tensor] = self.encoder.features(extended)  # type: ignore[operator]  # the contract of a backbone
         maps = self.decoder(features[self.first :]).float()
         down, across = (
             _Units(maps.shape[side], self.unit_px[side - 2], extended.shape[side], images.shape[side])
             for side in (2, 3)
         )
-        maps = fit_to(maps, down.covering, across.covering)[:, :, : down.kept, : across.kept]
+        maps = center_crop_or_pad(maps, down.covering, across.covering)[:, :, : down.kept, : across.kept]
         heat, read = maps[:, : self.joints], maps[:, self.joints :]
         weights = heat.flatten(2).softmax(2).view_as(heat)
         # sums of products, and no matrix product, which mixed precision would compute from bfloat16: half a pixel off

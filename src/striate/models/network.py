@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 from jaxtyping import Float
@@ -18,8 +17,6 @@ from striate.layers.upward import ConvTranspose2d
 from striate.models.effects import Shape, border
 from striate.models.notation import BLOCKS, Element
 from striate.models.plan import Plan
-
-Stride = int | Fraction | tuple[int | Fraction, int | Fraction]
 
 
 class Network(nn.Module):
@@ -57,7 +54,7 @@ class Network(nn.Module):
         super().__init__()
         self.plan = plan
         self.channels = tuple(plan.steps[place].output[0] for place in plan.maps())
-        self.strides = feature_strides(plan)
+        self.strides = plan.feature_strides()
         self._paths = tuple(tuple(step.name.split(".")) for step in plan.steps)
         if body is not None:
             self.add_module("features", body)
@@ -69,6 +66,17 @@ class Network(nn.Module):
                 parent = parent.get_submodule(name)
             parent.add_module(path[-1], BUILDERS[step.element.kind](step.element, step.input))
         _draw_weights(self)
+
+    @staticmethod
+    def from_plan(plan: Plan) -> Network:
+        """Build the network of a plan, randomly initialised."""
+        stacked = not plan.body or plan.steps[0].name.startswith("features.")
+        return Network(plan, _Body(plan)) if stacked else _Flat(plan)
+
+    @property
+    def input_shape(self) -> Shape:
+        """Channels, height and width of the images that it was built for."""
+        return self.plan.input
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch ..."]:
         """Map images to what the line gives: logits, where it ends in `fc classes`."""
@@ -113,18 +121,6 @@ class _Body(nn.Sequential):
         return _collect(list(self), self._maps, self.plan, images)
 
 
-def build(plan: Plan) -> Network:
-    """Build the network of a plan, with freshly drawn weights."""
-    stacked = not plan.body or plan.steps[0].name.startswith("features.")
-    return Network(plan, _Body(plan)) if stacked else _Flat(plan)
-
-
-def feature_strides(plan: Plan) -> tuple[Stride, ...]:
-    """Return the strides of a plan's feature maps, the finest first: `Network.strides`."""
-    strides = plan.strides()
-    return tuple(_simplest(strides[place]) for place in plan.maps())
-
-
 def _follow(module: nn.Module, path: tuple[str, ...]) -> nn.Module:
     """Return the part of a module that has a dotted name; anew each time, so that parts can be exchanged."""
     for name in path:
@@ -145,11 +141,6 @@ def _collect(parts: list[nn.Module], maps: list[int], plan: Plan, images: Tensor
         plan.check(tuple(images.shape[1:]))
         raise
     return [found[place] for place in maps]
-
-
-def _simplest(stride: tuple[Fraction, Fraction]) -> Stride:
-    down, across = (int(step) if step.denominator == 1 else step for step in stride)
-    return down if down == across else (down, across)
 
 
 def _convolution(element: Element, shape: Shape) -> nn.Module:

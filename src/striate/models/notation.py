@@ -26,7 +26,7 @@
 Every K, S, P, D, A, F and N of two axes may be AxB, height first; numbers go up to 9,999,999. Padding may
 differ from side to side: pad=0:1 adds nothing above and left and one below and right; pad=0x1:2x0 is
 above x left : below x right. In max pooling, places of padding with zeros never win; in average pooling
-they count, both as in torch. `parse` reads a line and checks its grammar; whether sizes fit each other is
+they count, both as in torch. `parse_line` reads a line and checks its grammar; whether sizes fit each other is
 checked where they are known (`plan.py`).
 """
 
@@ -163,28 +163,28 @@ class Repeat:
     times: int
 
     def __str__(self) -> str:
-        return f"({format(self.nodes)}) x{self.times}"
+        return f"({format_line(self.nodes)}) x{self.times}"
 
 
 Node = Element | Repeat
 
 
-def parse(text: str) -> tuple[Node, ...]:
+def parse_line(text: str) -> tuple[Node, ...]:
     """Read a line.
 
     Raises:
         ModelError: naming the element, and its place in the line, that is not in the notation.
 
-    >>> parse("conv 6@5x5 pad=2 | relu")
+    >>> parse_line("conv 6@5x5 pad=2 | relu")
     (Element(kind='conv', argument='6@5x5', options=(('pad', '2'),)), Element(kind='relu', argument='', options=()))
     """
     return _Reader(text).line()
 
 
-def format(nodes: tuple[Node, ...]) -> str:  # noqa: A001  # the counterpart of parse, as ast.parse has ast.unparse
-    """Write a line: the inverse of `parse`, but for the spaces.
+def format_line(nodes: tuple[Node, ...]) -> str:
+    """Write a line: the inverse of `parse_line`, but for the spaces.
 
-    >>> format(parse("(conv 6@5x5|relu)x2|  fc classes"))
+    >>> format_line(parse_line("(conv 6@5x5|relu)x2|  fc classes"))
     '(conv 6@5x5 | relu) x2 | fc classes'
     """
     return " | ".join(map(str, nodes))

@@ -1,6 +1,6 @@
 """What a line makes of an input: shapes, names, receptive fields and cost, element by element. No torch.
 
->>> steps = plan("conv 6@5x5 | tanh | avgpool 2 | flatten | fc classes", (1, 28, 28), classes=10).steps
+>>> steps = plan_line("conv 6@5x5 | tanh | avgpool 2 | flatten | fc classes", (1, 28, 28), classes=10).steps
 >>> [(step.name, step.output) for step in steps[2:]]
 [('features.2', (6, 12, 12)), ('flatten', (864,)), ('classifier.0', (10,))]
 """
@@ -17,7 +17,9 @@ from functools import reduce
 from striate.errors import GeometryError, ModelError
 from striate.geometry import Axis, Branches, Cost, ReceptiveField, receptive_field
 from striate.models.effects import NEITHER, Effect, Shape, effect_of
-from striate.models.notation import BLOCKS, Element, elements, parse
+from striate.models.notation import BLOCKS, Element, elements, parse_line
+
+Stride = int | Fraction | tuple[int | Fraction, int | Fraction]
 
 _MOST_NUMBERS = 2**31  # of one feature map: 8 GB
 _WITH_WEIGHTS = ("conv", "deconv", "bn", "fc", *BLOCKS)
@@ -78,7 +80,7 @@ class Plan:
                 )
             shape = effect.output
 
-    def trunk(self) -> Plan:
+    def backbone(self) -> Plan:
         """Return the body alone: what a decoder builds on. Raises ModelError where there is none."""
         if not self.body:
             raise ModelError(f"`{self.line}` has no feature maps to build on; begin the line with conv.")
@@ -117,6 +119,11 @@ class Plan:
             found.append(stride)
         return found
 
+    def feature_strides(self) -> tuple[Stride, ...]:
+        """Return the strides of the feature maps, the finest first: one number, or (down, across) where they differ."""
+        strides = self.strides()
+        return tuple(_simplest_stride(strides[index]) for index in self.maps())
+
     def maps(self) -> list[int]:
         """Return which steps give the feature maps: for each resolution the last one, the finest first."""
         last = {stride: place for place, stride in enumerate(self.strides())}
@@ -144,7 +151,7 @@ class Plan:
         return found
 
 
-def plan(line: str, input_shape: Shape, *, classes: int, names: Sequence[str] = ()) -> Plan:
+def plan_line(line: str, input_shape: Shape, *, classes: int, names: Sequence[str] = ()) -> Plan:
     """Work out a line for an input.
 
     Args:
@@ -157,7 +164,7 @@ def plan(line: str, input_shape: Shape, *, classes: int, names: Sequence[str] = 
     Raises:
         ModelError: naming the element, its place in the line, the shape that arrived and what would fit.
     """
-    listed = list(elements(parse(line)))
+    listed = list(elements(parse_line(line)))
     written = [element for _, element in listed]
     body = _body(written)
     shape = tuple(input_shape)
@@ -188,6 +195,11 @@ def _effect_at(place: int, element: Element, shape: Shape) -> Effect:
     except GeometryError as error:
         arrived = "x".join(map(str, shape)) if len(shape) > 1 else f"{shape[0]:,} numbers"
         raise ModelError(f"element {place} `{element}`: its input is {arrived}; {error}.") from None
+
+
+def _simplest_stride(stride: tuple[Fraction, Fraction]) -> Stride:
+    down, across = (int(step) if step.denominator == 1 else step for step in stride)
+    return down if down == across else (down, across)
 
 
 def straight(layers: Sequence[Axis]) -> list[Axis]:

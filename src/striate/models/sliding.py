@@ -32,8 +32,8 @@ def strips_by_windows(
         advance: told, after each window, what share of the picture that was.
     """
     height, width = image.shape[2:]
-    rows = windows(height, window_px[0], unit[0])
-    columns = windows(width, window_px[1], unit[1])
+    rows = tile_windows(height, window_px[0], unit[0])
+    columns = tile_windows(width, window_px[1], unit[1])
     open_rows: Tensor | None = None  # to which later windows add
     for place, (top, bottom) in enumerate(rows):
         strip: Tensor | None = None
@@ -52,12 +52,12 @@ def strips_by_windows(
         yield strip[:, :done]
 
 
-def windows(size: int, window: int, unit: int) -> list[tuple[int, int]]:
+def tile_windows(size: int, window: int, unit: int) -> list[tuple[int, int]]:
     """Return where windows begin and end along a side: on the grid, overlapping by a quarter or more, all covered.
 
     One is two units of the grid at least; the last one is larger by what the grid leaves.
 
-    >>> windows(100, 32, 8)
+    >>> tile_windows(100, 32, 8)
     [(0, 32), (24, 56), (48, 80), (64, 100)]
     """
     window = max(window, 2 * unit)

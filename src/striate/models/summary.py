@@ -11,14 +11,14 @@ from striate.models.notation import pair_text
 from striate.models.plan import Plan, Step, straight
 
 
-def summary(plan: Plan) -> dict[str, Any]:
+def summarise_plan(plan: Plan) -> dict[str, Any]:
     """Return what `striate inspect --json` prints: a JSON object.
 
     Its `layers` are one an element, in order. `receptive_field` and `jump` are in pixels of the input: a
     number, or [down, across] where the two differ, or null where every unit sees all of the image.
 
-    >>> from striate.models import plan
-    >>> summary(plan("vgg16"))["layers"][30]["receptive_field"]
+    >>> from striate.models import plan_network
+    >>> summarise_plan(plan_network("vgg16"))["layers"][30]["receptive_field"]
     212
     """
     cost = plan.cost
@@ -45,14 +45,14 @@ def summary(plan: Plan) -> dict[str, Any]:
     }
 
 
-def table(plan: Plan) -> tuple[list[str], list[list[str | int | None]]]:
+def layer_table(plan: Plan) -> tuple[list[str], list[list[str | int | None]]]:
     """Return a header and a row for each element."""
     header = ["layer", "element", "kernel / stride / padding", "output", "parameters", "MACs", "sees"]
     rows = [
         [
             step.name,
             _plainly(step),
-            windows(step),
+            window_text(step),
             "x".join(map(str, step.output)),
             step.effect.cost.parameters or None,
             step.effect.cost.macs or None,
@@ -69,7 +69,7 @@ def _plainly(step: Step) -> str:
     return " ".join([step.element.kind, step.element.argument.partition("@")[0], *options]).replace("  ", " ").strip()
 
 
-def windows(step: Step) -> str:
+def window_text(step: Step) -> str:
     """Write an element's window: kernel / stride / padding.
 
     Of a residual block: the kernels of its convolutions, the stride of all together, and the padding of

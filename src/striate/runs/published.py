@@ -12,8 +12,8 @@ from striate.training.config import TrainConfig
 
 def published_record(model: str) -> RunRecord:
     """Return the record that a run of published weights would have; raises ModelError where there are none."""
-    architecture = models.find(model)
-    published = weights.known(model, architecture)
+    architecture = models.find_architecture(model)
+    published = weights.require_published(model, architecture)
     channels, height_px, width_px = architecture.input
     return RunRecord(
         task="classify",

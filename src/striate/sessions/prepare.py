@@ -100,7 +100,7 @@ class Prepared:
 def open_for(data: Dataset | str | Path, config: TrainConfig) -> Dataset:
     """Open what is not open yet; raises InputError where that cannot be, or the model is none."""
     if config.model != "auto":
-        models.find(config.model)
+        models.find_architecture(config.model)
     return data if isinstance(data, Dataset) else open_data(data, **config.reading())
 
 
@@ -186,14 +186,14 @@ def choose_form(
     if name == "auto" and record:
         name = record.model
     if name == "auto":
-        name = models.suggest(natural_px if config.size == "auto" else config.size, channels)
+        name = models.suggest_model(natural_px if config.size == "auto" else config.size, channels)
     if config.size != "auto":
         size_px = config.size
     elif task.spec.keeps_aspect:
         size_px = min(natural_px, _MOST_PX)
     else:
         made_for = record.preprocessing.image_spec if record else None
-        most_px = min(made_for.height_px, made_for.width_px) if made_for else models.find(name).size_px
+        most_px = min(made_for.height_px, made_for.width_px) if made_for else models.find_architecture(name).size_px
         size_px = min(most_px, natural_px)
         if name in models.MODELS:  # images that are a little too small for it are enlarged
             size_px = max(size_px, models.smallest_px(name, channels, config.stem))

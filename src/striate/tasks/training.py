@@ -17,7 +17,7 @@ from striate.models.effects import Shape
 from striate.models.plan import Plan
 from striate.tasks.spec import PredictOptions, Rows, TargetStatistics
 
-__all__ = ["ChosenImages", "Features", "Metrics", "TaskTraining", "outputs_at_once", "plan_line"]
+__all__ = ["ChosenImages", "Features", "Metrics", "TaskTraining", "outputs_at_once", "plan_with_outputs"]
 
 ChosenImages = Callable[[Int64[np.ndarray, " chosen"]], Iterable[Float[Tensor, "batch channels height width"]]]
 """Gives the normalised images of the samples at some positions, and decodes no others."""
@@ -130,11 +130,11 @@ class TaskTraining(Protocol):
         """
 
 
-def plan_line(model: str, shape: Shape, outputs: int, stem: models.Stem, line: str) -> Plan:
+def plan_with_outputs(model: str, shape: Shape, outputs: int, stem: models.Stem, line: str) -> Plan:
     """Work out a model that ends in so many outputs, by its line where that is known; raises ModelError."""
     if line:
-        return replace(models.find(model), line=line).plan(shape, classes=outputs)
-    return models.plan(model, shape, classes=outputs, stem=stem)
+        return replace(models.find_architecture(model), line=line).plan(shape, classes=outputs)
+    return models.plan_network(model, shape, classes=outputs, stem=stem)
 
 
 def outputs_at_once(

@@ -72,7 +72,7 @@ class Web:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
+class PublishedWeights:
     """Weights of an architecture that were trained on ImageNet's 1,000 classes (ILSVRC 2012).
 
     Attributes:

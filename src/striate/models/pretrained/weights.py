@@ -24,8 +24,8 @@ from torch import Tensor
 
 from striate.errors import ModelError, WeightsError, listing
 from striate.models.architecture import Architecture
-from striate.models.network import build
-from striate.models.pretrained.published import Hub, Package, Published, Web
+from striate.models.network import Network
+from striate.models.pretrained.published import Hub, Package, PublishedWeights, Web
 from striate.models.pretrained.transfer import shape_text
 from striate.system.machine import cache_folder
 from striate.system.progress import progress_bar, progress_reporter
@@ -38,32 +38,32 @@ _COUNTER = ".num_batches_tracked"  # of batch norms, which need it for nothing h
 INSTALL = "pip install 'striate[imagenet]'"
 
 
-def folder() -> Path:
+def weights_folder() -> Path:
     """Return where fetched weights are kept, and looked for."""
     return cache_folder() / "weights"
 
 
-def known(model: str, architecture: Architecture) -> Published:
+def require_published(model: str, architecture: Architecture) -> PublishedWeights:
     """Return what is known of an architecture's published weights; raises ModelError where there are none."""
     if architecture.published is None:
         raise ModelError(f"{model} has no published weights.")
     return architecture.published
 
 
-def published(model: str, architecture: Architecture) -> dict[str, Tensor]:
+def load_published(model: str, architecture: Architecture) -> dict[str, Tensor]:
     """Return an architecture's published weights, fetched if need be, under our names.
 
     Raises:
         ModelError: there are none.
         WeightsError: they are damaged, or cannot be had.
     """
-    return read(model, architecture, fetch(model, known(model, architecture)))
+    return read_weights(model, architecture, fetch_weights(model, require_published(model, architecture)))
 
 
-def find(published: Published) -> Path | None:
+def find_weights(published: PublishedWeights) -> Path | None:
     """Return the file of published weights where it is on this machine, installed or fetched before, else None."""
     origin = published.origin
-    placed = folder() / origin.name
+    placed = weights_folder() / origin.name
     if placed.exists():
         return placed
     if isinstance(origin, Package):
@@ -79,13 +79,13 @@ def find(published: Published) -> Path | None:
     return None
 
 
-def fetch(model: str, published: Published) -> Path:
+def fetch_weights(model: str, published: PublishedWeights) -> Path:
     """Return the file of published weights, fetched where it is not here yet.
 
     Raises:
         WeightsError: it cannot be had; the message says which file to fetch, and where to put it.
     """
-    found = find(published)
+    found = find_weights(published)
     if found:
         return found
     origin = published.origin
@@ -96,20 +96,20 @@ def fetch(model: str, published: Published) -> Path:
     return _from_web(model, origin)
 
 
-def read(model: str, architecture: Architecture, path: Path) -> dict[str, Tensor]:
+def read_weights(model: str, architecture: Architecture, path: Path) -> dict[str, Tensor]:
     """Read the file of an architecture's published weights, under our names.
 
     Raises:
         WeightsError: the file is damaged, or another one than was published.
         ModelError: its entries are not those of the architecture; the first three that differ are named.
     """
-    origin = known(model, architecture).origin
+    origin = require_published(model, architecture).origin
     if isinstance(origin, Hub):
-        return renamed(model, architecture, read_safetensors(path))
+        return rename_entries(model, architecture, read_safetensors(path))
     content = _published_content(path, origin.sha256)
     if content is None:
         raise WeightsError(f"{path}: another file than was published (by its SHA-256), so it is not opened; remove it.")
-    return renamed(model, architecture, torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+    return rename_entries(model, architecture, torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -122,15 +122,15 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: damaged, or no safetensors ({' '.join(str(error).split())[:200]}).") from None
 
 
-def renamed(model: str, architecture: Architecture, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_entries(model: str, architecture: Architecture, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Bring published weights under our names, and 1x1 convolutions to the fully connected layers that they are.
 
     Raises:
         ModelError: the entries are not those of the architecture; the first three that differ are named.
     """
-    names = known(model, architecture).names
+    names = require_published(model, architecture).names
     with torch.device("meta"):  # names and shapes alone
-        own = build(architecture.plan()).state_dict()
+        own = Network.from_plan(architecture.plan()).state_dict()
     given = {}
     for name, value in weights.items():
         module, _, entry = name.rpartition(".")
@@ -189,7 +189,7 @@ def _from_web(model: str, origin: Web) -> Path:
     """Fetch a file from the web, once for all processes; what was begun goes on, and proxies are heeded."""
     import filelock
 
-    path = folder() / origin.name
+    path = weights_folder() / origin.name
     logger.info(f"fetching {origin.url}")
     try:
         if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
@@ -245,5 +245,5 @@ def _out_of_reach(model: str, url: str, name: str, error: Exception) -> str:
     reason = " ".join(str(error).split())[:120].rstrip(" .") or type(error).__name__
     return (
         f"{model}: its ImageNet weights cannot be fetched ({reason}); "
-        f"fetch {url} where there is a network, and put it here: {folder() / name}"
+        f"fetch {url} where there is a network, and put it here: {weights_folder() / name}"
     )

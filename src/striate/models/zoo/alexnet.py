@@ -7,7 +7,7 @@ neural networks", 2012, without local response normalisation: torchvision's, und
 from __future__ import annotations
 
 from striate.models.architecture import Architecture
-from striate.models.pretrained.published import Published, Web
+from striate.models.pretrained.published import PublishedWeights, Web
 
 ALEXNET = Architecture(
     line=(
@@ -16,7 +16,7 @@ ALEXNET = Architecture(
         "fitpool 6 | flatten | dropout 0.5 | fc 4096 | relu | dropout 0.5 | fc 4096 | relu | fc classes"
     ),
     source="Krizhevsky 2014",
-    published=Published(  # torchvision's AlexNet_Weights.IMAGENET1K_V1; timm has none
+    published=PublishedWeights(  # torchvision's AlexNet_Weights.IMAGENET1K_V1; timm has none
         origin=Web(
             url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
             sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",

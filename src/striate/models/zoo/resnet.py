@@ -8,7 +8,7 @@ the names of akamaster/pytorch_resnet_cifar10), whose shortcuts have no paramete
 from __future__ import annotations
 
 from striate.models.architecture import Architecture
-from striate.models.pretrained.published import Hub, Published
+from striate.models.pretrained.published import Hub, PublishedWeights
 
 _LARGE_STEM = "conv 64@7x7 stride=2 pad=3 bias=no | bn | relu | maxpool 3 stride=2 pad=1"
 _SMALL_STEM = "conv 64@3x3 pad=1 bias=no | bn | relu"  # keeps the resolution, as the CIFAR family's does
@@ -24,7 +24,7 @@ def _resnet(block: str, depths: tuple[int, int, int, int], top1: float) -> Archi
         source="He et al. 2015",
         # torchvision's first weights: later recipes have more accurate classifiers, whose features serve other tasks
         # less well (Kornblith et al. 2021, "Why do better loss functions lead to less transferable features?")
-        published=Published(origin=Hub(f"timm/resnet{_layers(block, depths)}.tv_in1k"), top1=top1),
+        published=PublishedWeights(origin=Hub(f"timm/resnet{_layers(block, depths)}.tv_in1k"), top1=top1),
     )
 
 

@@ -6,7 +6,7 @@ Configurations A, B, D and E, without and with batch norm, under torchvision's p
 from __future__ import annotations
 
 from striate.models.architecture import Architecture
-from striate.models.pretrained.published import Hub, Published
+from striate.models.pretrained.published import Hub, PublishedWeights
 
 # timm has the head as convolutions, under names of its own
 _TIMM = {"pre_logits.fc1": "classifier.0", "pre_logits.fc2": "classifier.3", "head.fc": "classifier.6"}
@@ -23,7 +23,7 @@ def _vgg(repeats: tuple[int, int, int, int, int], top1: float, *, norm: str = ""
     return Architecture(
         line=" | ".join([*stages, head]),
         source="Simonyan and Zisserman 2014",
-        published=Published(origin=Hub(f"timm/{name}.tv_in1k"), top1=top1, names=_TIMM),
+        published=PublishedWeights(origin=Hub(f"timm/{name}.tv_in1k"), top1=top1, names=_TIMM),
     )
 
 

@@ -20,7 +20,7 @@ from striate.tasks.classification.metrics import ClassificationMetrics
 from striate.tasks.classification.spec import ClassificationSpec
 from striate.tasks.linear import as_layer, logistic_regression
 from striate.tasks.spec import PredictOptions, Rows, TargetStatistics
-from striate.tasks.training import ChosenImages, Features, Metrics, outputs_at_once, plan_line
+from striate.tasks.training import ChosenImages, Features, Metrics, outputs_at_once, plan_with_outputs
 
 
 class ClassificationTraining:
@@ -31,7 +31,7 @@ class ClassificationTraining:
 
     def plan_network(self, model: str, shape: Shape, *, stem: models.Stem = "auto", line: str = "") -> Plan:
         """Work out the network of the line itself; raises ModelError where it does not end in a number per class."""
-        plan = plan_line(model, shape, self.spec.outputs, stem, line)
+        plan = plan_with_outputs(model, shape, self.spec.outputs, stem, line)
         if plan.output != (self.spec.outputs,):
             given = "x".join(map(str, plan.output))
             raise ModelError(model, f"gives {given}, not one number per class", "end it with: gap | fc classes")
@@ -39,7 +39,7 @@ class ClassificationTraining:
 
     def build(self, plan: Plan, model: str, seed: int) -> nn.Module:
         """Build the network of the line itself."""
-        return models.build(plan, model, seed=seed)
+        return models.build_network(plan, model, seed=seed)
 
     def fit_target_statistics(self, targets: Iterable[Targets], images: ChosenImages) -> TargetStatistics:
         """Count the images of each class."""

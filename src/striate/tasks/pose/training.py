@@ -23,7 +23,7 @@ from striate.tasks.pose.joint_metrics import JointMetrics, TrueJoints
 from striate.tasks.pose.spec import THUMBNAIL_PX, PoseSpec
 from striate.tasks.pose.targets import Coordinates, joints_of, pixels, true_shares, within_image
 from striate.tasks.spec import PredictOptions, Rows, TargetStatistics
-from striate.tasks.training import ChosenImages, Features, Metrics, outputs_at_once, plan_line
+from striate.tasks.training import ChosenImages, Features, Metrics, outputs_at_once, plan_with_outputs
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +47,9 @@ class PoseTraining:
 
     def plan_network(self, model: str, shape: Shape, *, stem: models.Stem = "auto", line: str = "") -> Plan:
         """Work out the body, for heatmaps, or all; raises ModelError where it does not end in the coordinates."""
-        plan = plan_line(model, shape, self.spec.outputs, stem, line)
+        plan = plan_with_outputs(model, shape, self.spec.outputs, stem, line)
         if self.spec.options.head == "heatmap":
-            return plan.trunk()
+            return plan.backbone()
         if plan.output != (self.spec.outputs,):
             given = "x".join(map(str, plan.output))
             raise ModelError(
@@ -59,7 +59,7 @@ class PoseTraining:
 
     def build(self, plan: Plan, model: str, seed: int) -> nn.Module:
         """Build the network of the line itself, or heatmaps upon it."""
-        network = models.build(plan, model, seed=seed)
+        network = models.build_network(plan, model, seed=seed)
         if self.spec.options.head == "vector":
             return network
         with torch.random.fork_rng(devices=[]):

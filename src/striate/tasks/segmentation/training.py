@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from striate import models
 from striate.batching.targets import NO_LABEL, Targets, one_tensor
 from striate.errors import DataError, ModelError
-from striate.models.decoders import EncoderDecoder, coarsest
+from striate.models.decoders import EncoderDecoder, common_stride
 from striate.models.effects import Shape
-from striate.models.network import feature_strides
 from striate.models.plan import Plan
 from striate.models.sliding import strips_by_windows
 from striate.tasks.baselines import log_shares
@@ -24,7 +23,7 @@ from striate.tasks.linear import as_layer, logistic_regression
 from striate.tasks.segmentation.map_metrics import SegmentationMetrics
 from striate.tasks.segmentation.spec import SegmentationSpec
 from striate.tasks.spec import PredictOptions, Rows, TargetStatistics
-from striate.tasks.training import ChosenImages, Features, Metrics, plan_line
+from striate.tasks.training import ChosenImages, Features, Metrics, plan_with_outputs
 
 
 class SegmentationTraining:
@@ -42,8 +41,8 @@ class SegmentationTraining:
         """
         reduce = self.options.reduce
         reduced = shape[0], -(-shape[1] // reduce), -(-shape[2] // reduce)
-        plan = plan_line(model, reduced, self.spec.outputs, stem, line)
-        body = plan.trunk()
+        plan = plan_with_outputs(model, reduced, self.spec.outputs, stem, line)
+        body = plan.backbone()
         for step in body.steps:
             if step.element.kind == "fitpool":
                 raise ModelError(
@@ -52,7 +51,7 @@ class SegmentationTraining:
                     "maps that grow with the image",
                     "leave it out",
                 )
-        down, across = coarsest(feature_strides(body))
+        down, across = common_stride(body.feature_strides())
         _, height, width = plan.input
         if height < down or width < across:
             raise ModelError(
@@ -66,7 +65,7 @@ class SegmentationTraining:
 
     def build(self, plan: Plan, model: str, seed: int) -> nn.Module:
         """Build the encoder of the line, and a decoder upon it."""
-        encoder = models.build(plan, model, seed=seed)
+        encoder = models.build_network(plan, model, seed=seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed + 1)
             return EncoderDecoder(
@@ -75,7 +74,7 @@ class SegmentationTraining:
                 way=self.options.decoder,
                 skips=self.options.merge if self.options.skips else "none",
                 reduce=self.options.reduce,
-                least_px=plan.smallest(coarsest(feature_strides(plan))),
+                least_px=plan.smallest(common_stride(plan.feature_strides())),
             )
 
     def fit_target_statistics(self, targets: Iterable[Targets], images: ChosenImages) -> TargetStatistics:

@@ -18,6 +18,7 @@ from striate.batching.augmentation import Policy, SampledAugmentation, draw
 from striate.batching.normalise import normalise
 from striate.batching.randomness import generator
 from striate.batching.targets import Batch, Targets, one_tensor, to_targets
+from striate.batching.transfer import to_device
 from striate.batching.warp import move_images, move_planes, sampling_grid
 from striate.cache.pixels import Gathered
 from striate.datasets.store import Store
@@ -162,8 +163,8 @@ class Batches:
         self, samples: Int64[np.ndarray, " batch"], gathered: Gathered, moves: SampledAugmentation | None
     ) -> Batch:
         """Bring decoded images to the device, move them, change their colours, normalise and mix them."""
-        images = _to_device(gathered.images, self.device)
-        planes = None if gathered.planes is None else _to_device(gathered.planes, self.device)
+        images = to_device(gathered.images, self.device)
+        planes = None if gathered.planes is None else to_device(gathered.planes, self.device)
         image_px = (images.shape[1], images.shape[2])
         if moves is None:
             pixels = images.permute(0, 3, 1, 2).to(torch.float32)
@@ -205,15 +206,9 @@ def ahead(items: Iterable[T], count: int) -> Iterator[T]:
         waiting += islice(source, 1)
 
 
-def _to_device(pixels: np.ndarray, device: torch.device) -> Tensor:
-    """Copy pixels to a device; to a GPU while the processor goes on."""
-    tensor = torch.from_numpy(pixels)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-
-
 def _inside(boxes: Int64[np.ndarray, "batch 4"], images: Float[Tensor, "batch channels height width"]) -> Tensor:
     """Return which pixels lie in each image's rectangle: batch, 1, height, width."""
-    top, left, bottom, right = torch.from_numpy(boxes).to(images.device).T[:, :, None, None]
+    top, left, bottom, right = to_device(boxes, images.device).T[:, :, None, None]
     y = torch.arange(images.shape[2], device=images.device)[:, None]
     x = torch.arange(images.shape[3], device=images.device)
     inside: Tensor = (y >= top) & (y < bottom) & (x >= left) & (x < right)
@@ -225,7 +220,7 @@ def _mix(
 ) -> tuple[Tensor, Tensor]:
     """Mix each image with the one as far from the batch's end as it is from the start; shares of classes follow."""
     own, boxes = moves.mixed()
-    share = torch.from_numpy(own.astype(np.float32)).to(images.device)[:, None, None, None]
+    share = to_device(own.astype(np.float32), images.device)[:, None, None, None]
     cut = _inside(boxes, images)
     others = images.flip(0)
     mixed = torch.where(cut, others, share * images + (1 - share) * others)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from striate.batching.transfer import to_device
 from striate.images.preprocessing import Preprocessing
 
 
@@ -25,15 +26,15 @@ def normalise(
     """
     mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
     if colours is None:
-        shift = torch.from_numpy((mean * 255).astype(np.float32)).to(images.device).view(-1, 1, 1)
-        scale = torch.from_numpy((std * 255).astype(np.float32)).to(images.device).view(-1, 1, 1)
+        shift = to_device((mean * 255).astype(np.float32), images.device).view(-1, 1, 1)
+        scale = to_device((std * 255).astype(np.float32), images.device).view(-1, 1, 1)
         return images.sub_(shift).div_(scale).contiguous(memory_format=torch.channels_last)
     matrices, offsets = colours
     if preprocessing.channels == 1:
         matrices = matrices[:, :1].sum(2, keepdims=True)
     matrices = matrices / (255 * std[:, None])
     added = (offsets[:, None] - mean) / std
-    weights = torch.from_numpy(matrices.astype(np.float32)).to(images.device)
-    bias = torch.from_numpy(added.astype(np.float32)).to(images.device)
+    weights = to_device(matrices.astype(np.float32), images.device)
+    bias = to_device(added.astype(np.float32), images.device)
     changed = torch.baddbmm(bias[:, :, None], weights, images.flatten(2))
     return changed.view(images.shape).contiguous(memory_format=torch.channels_last)

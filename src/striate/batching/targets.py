@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from striate.batching.augmentation import SampledAugmentation
+from striate.batching.transfer import to_device
 from striate.datasets.labels import Labels
 from striate.images.planes import NO_LABEL
 
@@ -75,9 +76,9 @@ def to_targets(
         targets = planes.to(torch.int64)
         if labels.plane_values is None:
             return targets
-        return torch.from_numpy(labels.plane_values).to(device)[targets]
+        return to_device(labels.plane_values, device)[targets]
     made = labels.make_targets(motion, image_px)
     assert made is not None, "labels without planes have targets of their own"
     if isinstance(made, np.ndarray):
-        return torch.from_numpy(made).to(device)
-    return {name: torch.from_numpy(array).to(device) for name, array in made.items()}
+        return to_device(made, device)
+    return {name: to_device(array, device) for name, array in made.items()}

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Complex64, Float, Float64, UInt8
 from torch import Tensor
 
+from striate.batching.transfer import to_device
 from striate.images.planes import NO_LABEL
 
 
@@ -30,7 +31,7 @@ def sampling_grid(
     back = back * (2 / np.array([pictures_px[1], pictures_px[0]]))[:, None]
     back[:, :, 2] -= 1
     # x and y travel together as a complex number, which makes this one addition over contiguous rows
-    across, down, start = (torch.from_numpy(column).to(device) for column in _as_complex(back).T)
+    across, down, start = (to_device(column, device) for column in _as_complex(back).T)
     x = torch.arange(moved_px[1], device=device) + 0.5
     y = torch.arange(moved_px[0], device=device) + 0.5
     along = across[:, None] * x + start[:, None]

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.support import mistake
 
 from striate import cli
-from striate.cli import COMMANDS, main
+from striate.cli import COMMANDS, find_command, main
 from striate.errors import ConfigError, DataError, Interrupted, TrainingError
 from striate.models import MODELS
 from striate.training.config import TrainConfig
@@ -46,7 +46,7 @@ def test_help_and_import_are_instant_and_load_neither_torch_nor_numpy():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_commands_help_loads_no_torch(command):
+def test_a_commands_help_says_what_it_does_without_torch(command):
     code = (
         f"import sys; from striate.cli import main\n"
         f"try: main(['{command}', '--help'])\n"
@@ -55,6 +55,7 @@ def test_a_commands_help_loads_no_torch(command):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--json" in result.stdout
+    assert result.stdout.splitlines()[2].startswith(find_command(command).__doc__[:40])
 
 
 def test_every_field_of_the_config_is_a_flag_of_train(capsys):
@@ -207,13 +208,14 @@ def workshop(colour_folders, colour_run, tmp_path, monkeypatch) -> Path:
 SLIPS = [
     (["train"], "DATA", "is missing"),
     (["train", "mnist", "--epoch", "3"], "--epoch", r"is not a known option \(did you mean --epochs\?\)"),
-    (["train", "mnist", "--epochs", "x"], "--epochs", "'x' is no whole number"),
+    (["train", "mnist", "--epochs", "x"], "--epochs", "'x' is not a whole number"),
     (["train", "mnist", "--epochs"], "--epochs", "a value is missing"),
-    (["train", "mnist", "--fit", "x"], "--fit", "'x' is none of auto, crop, pad, stretch"),
-    (["train", "mnist", "--threshold", "x"], "--threshold", "'x' is no whole number"),
-    (["train", "mnist", "--size", "x"], "--size", "'x' is no number, nor auto"),
-    (["train", "mnist", "--lr", "x"], "--lr", "'x' is no number, nor default or auto"),
+    (["train", "mnist", "--fit", "x"], "--fit", "'x' is not one of auto, crop, pad, stretch"),
+    (["train", "mnist", "--threshold", "x"], "--threshold", "'x' is not a whole number"),
+    (["train", "mnist", "--size", "x"], "--size", "'x' is neither a number nor auto"),
+    (["train", "mnist", "--lr", "x"], "--lr", "'x' is neither a number nor default or auto"),
     (["models", "x"], "x", "is not a known option"),
+    (["find-lr"], "DATA", "is missing"),
 ]
 
 

@@ -71,9 +71,9 @@ def test_a_plot_can_be_svg(tmp_path):
     ("words", "where", "what"),
     [
         ([], "NAME", "is missing"),
-        (["warp"], "schedule", "'warp' is none of constant"),
-        (["step", "--decay-at", "5,x"], "--decay-at", "'x' is no number; write them as 30,60"),
-        (["step", "--decay-at", "5,"], "--decay-at", "'' is no number; write them as 30,60"),
+        (["warp"], "schedule", "'warp' is not one of constant"),
+        (["step", "--decay-at", "5,x"], "--decay-at", "'x' is not a number; write numbers as 30,60"),
+        (["step", "--decay-at", "5,"], "--decay-at", "'' is not a number; write numbers as 30,60"),
         (["step", "--decay-at", "5,inf"], "--decay-at", "epochs above 0 in ascending order, such as 30,60, not 5,inf"),
         (["step", "--decay-at", "25"], "--decay-at", "before the end of the training, after 20 epochs, not 25"),
         (["onecycle", "--gamma", "0.5"], "--gamma", "is for the schedule exp_range, not for onecycle"),

@@ -16,16 +16,16 @@ class Command:
     run_folder: RunFolder
     data: Data
     split: Literal["auto", "train", "val", "test"] = "auto"
-    """auto: what the data's own layout sets aside (test, else val), or every image where it sets nothing
-    aside; images that the network was trained on are left out."""
+    """auto: the split that the data's layout defines (test, else val), or all images if it defines none; images
+    that the network was trained on are left out."""
     ignore: tuple[str, ...] | None = None
-    """Classes in masks that count as no label. Left out: those of the training."""
+    """Classes in masks that count as no label. Default: those of the training."""
     threshold: int | None = None
-    """Makes two classes of grey masks. Left out: that of the training."""
+    """Threshold that splits grey masks into two classes. Default: that of the training."""
     json: JsonFlag = False
 
     def run(self) -> None:
-        """Evaluate, and print the figures."""
+        """Evaluate, and print the metrics."""
         from striate.runs import load
 
         run = load(self.run_folder)

@@ -1,4 +1,4 @@
-"""How flags are read, where tyro would read them otherwise."""
+"""How flags are parsed where tyro's defaults don't fit."""
 
 from __future__ import annotations
 
@@ -20,41 +20,46 @@ FLAGS = ConstructorRegistry()
 
 
 class Values:
-    """The values of a dataclass as tyro reads them; `build` makes the dataclass of them.
+    """The values of a dataclass as parsed by tyro; `build` makes the dataclass.
 
-    tyro turns an error that a dataclass raises when it is made into a text of its own. This way none is made until tyro
-    is done, and errors keep their fields.
+    tyro turns errors that a dataclass raises into text. So dataclasses are made only after parsing, and their errors
+    keep their fields.
     """
 
-    def __init__(self, kind: type[Any], **values: Any) -> None:
+    def __init__(self, kind: type[Any], values: dict[str, Any]) -> None:
         self._kind, self._values = kind, values
 
     def build(self) -> Any:
-        """Make the dataclass, and those in it; raises what they raise."""
+        """Make the dataclass and those nested in it; raises what they raise."""
         values = {name: value.build() if isinstance(value, Values) else value for name, value in self._values.items()}
         return self._kind(**values)
 
 
-_tyros_own: ContextVar[bool] = ContextVar("tyro's own rule is asked", default=False)
+_default_rule: ContextVar[bool] = ContextVar("tyro's own rule is wanted", default=False)
 
 
 @FLAGS.struct_rule
 def _collect_values(type_info: StructTypeInfo) -> StructConstructorSpec | None:
-    """Read a dataclass by tyro's own rule, and collect its values in place of making it."""
-    if _tyros_own.get() or not dataclasses.is_dataclass(type_info.type):
+    """Parse a dataclass by tyro's own rule, but collect its values instead of making it."""
+    if _default_rule.get() or not dataclasses.is_dataclass(type_info.type):
         return None
-    token = _tyros_own.set(True)
+    token = _default_rule.set(True)
     try:
         spec = ConstructorRegistry.get_struct_spec(type_info)
     finally:
-        _tyros_own.reset(token)
+        _default_rule.reset(token)
     assert isinstance(spec, StructConstructorSpec)
-    return dataclasses.replace(spec, instantiate=functools.partial(Values, type_info.type))
+
+    @functools.wraps(type_info.type, updated=())
+    def collect(**values: Any) -> Values:
+        return Values(type_info.type, values)
+
+    return dataclasses.replace(spec, instantiate=collect)
 
 
 @FLAGS.primitive_rule
 def _numbers(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[tuple[float, ...]] | None:
-    """Read numbers as one word, 30,60, so that flags and what follows them cannot be mixed up; none of them is auto."""
+    """Parse numbers as one word, 30,60, so that they cannot be confused with what follows; no numbers are auto."""
     if type_info.type != tuple[float, ...]:
         return None
     return PrimitiveConstructorSpec(
@@ -68,7 +73,7 @@ def _numbers(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[tuple[flo
 
 @FLAGS.primitive_rule
 def _whole_number_or_none(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int | None] | None:
-    """Read a whole number, or none; Python's None is no word of ours."""
+    """Parse a whole number, or the word none instead of Python's None."""
     if type_info.type != int | None:
         return None
     return PrimitiveConstructorSpec(
@@ -81,9 +86,9 @@ def _whole_number_or_none(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorS
 
 
 def _number(word: str) -> float:
-    """Read a number; a whole one stays whole, so that it is shown as it was written."""
+    """Parse a number; a whole number stays an int, so that it is shown as it was written."""
     try:
         number = float(word)
     except ValueError:
-        raise ValueError(f"{word!r} is no number; write them as 30,60") from None
+        raise ValueError(f"{word!r} is not a number; write numbers as 30,60") from None
     return int(number) if math.isfinite(number) and number.is_integer() else number

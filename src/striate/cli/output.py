@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from striate.tasks.task import Task
 
 JsonFlag = Annotated[
-    bool, tyro.conf.arg(name="json", help="Print one JSON document on stdout, and nothing else there.")
+    bool,
+    tyro.conf.arg(
+        name="json", help='Print one JSON document on stdout, and nothing else there; an error is {"error": {…}}.'
+    ),
 ]
 RunFolder = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN", help="A run's folder.")]
 MovedData = Annotated[
     str | None,
-    tyro.conf.arg(metavar="DATA", help="Where its images are now, should they have moved.", help_behavior_hint=""),
+    tyro.conf.arg(metavar="DATA", help="Where its training images are now, if they have moved.", help_behavior_hint=""),
 ]
 Images = Annotated[
     tyro.conf.Positional[tuple[str, ...]],
     tyro.conf.arg(
         metavar="IMAGE|FOLDER…",
-        help="Image files, or folders of them (at any depth).",
+        help="Image files, or folders of images (at any depth).",
         help_behavior_hint="(one or more)",
     ),
 ]
@@ -43,18 +46,18 @@ Data = Annotated[
 
 PlotFile = Annotated[
     str | None,
-    tyro.conf.arg(metavar="FILE.png|FILE.svg", help="A picture of the curve to write.", help_behavior_hint=""),
+    tyro.conf.arg(metavar="FILE.png|FILE.svg", help="Image of the curve to write.", help_behavior_hint=""),
 ]
 
 
 def plot_rule(plot: str | None) -> tuple[str, bool, str]:
-    """Return what the option `plot` has to be: a rule of `Options`."""
+    """Return the rule of `Options` for the option `plot`."""
     ends_well = plot is None or Path(plot).suffix.lower() in plots.SUFFIXES
     return "plot", ends_well, f"a file that ends in {' or '.join(plots.SUFFIXES)}"
 
 
 def bar_mark() -> str:
-    """Return what a bar is made of, on a terminal that may not know more than ASCII."""
+    """Return the character that bars are made of: # on a terminal without UTF-8."""
     return "━" if (sys.stdout.encoding or "ascii").lower().startswith("utf") else "#"
 
 
@@ -64,7 +67,7 @@ def print_json(document: object) -> None:
 
 
 def print_baselines(task: Task, baselines: Mapping[str, Any]) -> None:
-    """Print what needs no network reaches on the same images."""
+    """Print the metrics of the baselines, which need no network, on the same images."""
     for name, figures in baselines.items():
         print(f"{name}: {describe(task.spec.figures, figures)}")
 

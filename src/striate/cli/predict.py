@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,30 +17,28 @@ from striate.errors import ConfigError
 from striate.system import atomic, strict_json
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from striate.runs import Run
     from striate.tasks.spec import Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Say what a trained network sees in images: classes, a class for every pixel, or a person's joints."""
+    """Apply a trained network to images: it predicts a class, a class for every pixel, or a person's joints."""
 
     run_folder: RunFolder
     images: Images
     top: int | None = None
-    """Classification: how many of the likeliest classes the JSON lists for an image: 5, unless said."""
+    """Classification: number of classes listed per image in the JSON, most probable first; none: 5."""
     tile: bool = False
-    """Segmentation: look at pictures window by window, at the scale of the training images, and not as a whole."""
+    """Segmentation: process images window by window, at the scale of the training images, not as a whole."""
     overlay: bool = False
-    """Segmentation and pose: draw what was found upon the pictures, into --out FOLDER."""
+    """Segmentation and pose: also draw the predictions over the images, into --out FOLDER."""
     out: Annotated[
         str | None,
         tyro.conf.arg(
             metavar="FILE|FOLDER",
-            help="A .csv or .json of what was found, to write; or a new folder: of segmentation for a mask of each "
-            "picture and areas.csv, of pose for joints.csv, and the drawings of --overlay.",
+            help="File for the predictions, .csv or .json; or a new folder: for segmentation it gets a mask of each "
+            "image and areas.csv, for pose joints.csv, and the drawings of --overlay.",
             help_behavior_hint="",
         ),
     ] = None
@@ -52,29 +50,29 @@ class Command:
         if self.out is not None and Path(self.out).suffix and Path(self.out).suffix.lower() not in _FORMATS:
             raise ConfigError("out", f"must end in {' or '.join(_FORMATS)}, or be a new folder, not {self.out}")
         if self.overlay and (self.out is None or Path(self.out).suffix):
-            raise ConfigError("overlay", "drawings go into a folder", "name a new folder with --out")
+            raise ConfigError("overlay", "needs a folder for the drawings", "name a new one with --out")
 
     def run(self) -> None:
-        """Predict, and print or write what was found."""
+        """Predict, and print or write the predictions."""
         from striate.runs import load
         from striate.runs.inputs import image_paths
 
         path = Path(self.out) if self.out else None
-        into = path if path and not path.suffix else None
-        if path and not into:
+        folder = path if path and not path.suffix else None
+        if path and not folder:
             atomic.check_writable(path)
         run = load(self.run_folder)
-        if into and not run.task.spec.draws:
+        if folder and not run.task.spec.draws:
             wanted = f"must end in {' or '.join(_FORMATS)}, not {self.out}"
             raise ConfigError("out", f"{wanted}: {run.record.task} draws nothing")
-        found = run.predictions(image_paths(self.images), top=self.top, tile=self.tile)
-        if into:
-            with atomic.new_folder(into), _all_or_none(into):
-                documents, table = _collect(_drawn(run, found, into, overlay=self.overlay))
-                atomic.write(into / run.task.spec.table, _csv(table))
+        predictions = run.predictions(image_paths(self.images), top=self.top, tile=self.tile)
+        if folder:
+            with atomic.new_folder(folder), _all_or_none(folder):
+                documents, table = _collect(_write_images(run, predictions, folder, overlay=self.overlay))
+                atomic.write(folder / run.task.spec.table, _csv(table))
         else:
-            documents, table = _collect(found)
-        if path and not into:
+            documents, table = _collect((path, prediction, "") for path, prediction in predictions)
+        if path and not folder:
             content = _csv(table) if path.suffix.lower() == ".csv" else strict_json.dumps(documents) + "\n"
             atomic.write(path, content)
         if self.json:
@@ -86,31 +84,25 @@ class Command:
 
 
 _FORMATS = (".csv", ".json")
-_MOST_PX = 65_500  # a side of a JPEG
-
-
-def _within(picture: Image.Image, most_px: int) -> Image.Image:
-    """Make a picture smaller where one of its sides is longer than can be."""
-    picture.thumbnail((most_px, most_px))
-    return picture
+_LARGEST_JPEG_PX = 65_500  # longest side
 
 
 def _collect(
-    found: Iterator[tuple[Path, Prediction]] | Iterator[tuple[Path, Prediction, str]],
+    predictions: Iterable[tuple[Path, Prediction, str]],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Gather predictions as JSON objects, and as rows of a table; the predictions themselves are let go of."""
+    """Turn predictions, each with the name of its mask, into JSON objects and rows of a table, without keeping them."""
     documents: list[dict[str, Any]] = []
     table: list[dict[str, Any]] = []
-    for path, prediction, *drawn in found:
-        named = {"image": str(path), **({"mask": drawn[0]} if drawn and drawn[0] else {})}
-        documents.append({**named, **prediction.document()})
-        table += [{**named, **row} for row in prediction.rows()]
+    for path, prediction, mask in predictions:
+        files = {"image": str(path), **({"mask": mask} if mask else {})}
+        documents.append({**files, **prediction.document()})
+        table += [{**files, **row} for row in prediction.rows()]
     return documents, table
 
 
 @contextmanager
 def _all_or_none(folder: Path) -> Iterator[None]:
-    """Empty a folder again where a block does not come to its end."""
+    """Empty a folder again if a block fails."""
     try:
         yield
     except BaseException:  # an interrupt as well
@@ -119,22 +111,23 @@ def _all_or_none(folder: Path) -> Iterator[None]:
         raise
 
 
-def _drawn(
-    run: Run, found: Iterator[tuple[Path, Prediction]], folder: Path, *, overlay: bool
+def _write_images(
+    run: Run, predictions: Iterable[tuple[Path, Prediction]], folder: Path, *, overlay: bool
 ) -> Iterator[tuple[Path, Prediction, str]]:
-    """Pass predictions on, each with the name of its mask, after its pictures have been written into a folder."""
-    taken: set[str] = set()
-    for path, prediction in found:
+    """Write the images of predictions into a folder; yields each prediction with the name of its mask."""
+    names: set[str] = set()
+    for path, prediction in predictions:
         name = path.stem
-        while name in taken:  # pictures of one name from several folders
+        while name in names:  # images of the same name from several folders
             name += "_"
-        taken.add(name)
-        pictures = dict(prediction.images())
+        names.add(name)
+        images = dict(prediction.images())
         if overlay:
-            pictures["_overlay.jpg"] = _within(run.overlay(path, prediction), _MOST_PX)
-        for ending, picture in pictures.items():
+            images["_overlay.jpg"] = run.overlay(path, prediction)
+            images["_overlay.jpg"].thumbnail((_LARGEST_JPEG_PX, _LARGEST_JPEG_PX))
+        for ending, image in images.items():
             file = io.BytesIO()
-            picture.save(file, "JPEG" if ending.endswith(".jpg") else "PNG", quality=92)
+            image.save(file, "JPEG" if ending.endswith(".jpg") else "PNG", quality=92)
             atomic.write(folder / (name + ending), file.getvalue())
         yield path, prediction, next((name + ending for ending in prediction.images()), "")
 

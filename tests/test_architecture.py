@@ -132,6 +132,55 @@ def test_what_differs_between_tasks_is_asked_of_them_and_not_of_their_names():
         assert asks.search(wrong)
 
 
+def names_in(node: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} | {
+        part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)
+    }
+
+
+def asks_for_kinds(node: ast.AST) -> bool:
+    """Whether a piece of code asks which labels, targets or task it has before it."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
+        of, kinds = map(names_in, node.args)
+        return bool({"labels", "targets"} & of or {"ClassLabels", "MaskLabels", "JointLabels"} & kinds)
+    if isinstance(node, ast.Dict):
+        keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
+        return len({*keys} & {*TASKS}) > 1
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return getattr(node.value, "id", "") == "row" and node.slice.value in ("class", "joint")
+    return False
+
+
+@pytest.mark.parametrize(
+    ("code", "asks"),
+    [
+        ("isinstance(labels, ClassLabels)", True),
+        ("isinstance(store.labels, JointLabels | MaskLabels)", True),
+        ("isinstance(batch.targets, Tensor)", True),
+        ("isinstance(fields, dict)", False),
+        ("{'classify': 1, 'pose': 2}", True),
+        ("{'pose': 2}", False),
+        ("row['class']", True),
+        ("row['samples']", False),
+    ],
+)
+def test_code_that_asks_for_kinds_is_found(code, asks):
+    assert any(map(asks_for_kinds, ast.walk(ast.parse(code)))) == asks
+
+
+def test_kinds_of_labels_and_targets_are_asked_for_in_few_places():
+    """In tasks, which know their own; in targets, which say what they can be; in checks of labels, for mypy."""
+    allowed = ("tasks/", "datasets/labels.py", "batching/targets.py", "datasets/checks/")
+    found = [
+        f"{path.relative_to(SOURCE)}:{node.lineno}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        if not str(path.relative_to(SOURCE)).startswith(allowed)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if asks_for_kinds(node)
+    ]
+    assert found == []
+
+
 def test_no_module_but_the_command_line_prints():
     for path in SOURCE.rglob("*.py"):
         if path.parent.name != "cli":

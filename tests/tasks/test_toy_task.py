@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from striate.cli import main
@@ -94,8 +93,6 @@ def test_a_number_is_evaluated(run, data, capsys):
     assert lines[1].startswith("mean number: mean error ")
     assert lines[3].split() == ["dots", "samples", "mean_error", "right"]
     assert "%" not in lines[4].split()[2]
-    assert main(["evaluate", str(run), str(data), "--task", "segment"]) == 2 or True
-    capsys.readouterr()
     assert main(["evaluate", str(run), str(data), "--json"]) == 0
     result = document(capsys)
     assert result["task"] == "count"
@@ -134,19 +131,24 @@ def test_a_number_is_explained(run, data, tmp_path, capsys):
     page = tmp_path / "page.html"
     assert main(["explain", str(run), str(data / "1.png"), "--out", str(page), "--json"]) == 0
     (explained,) = document(capsys)["images"]
-    assert explained["dots"] == pytest.approx(explained["dots"])
+    assert 0 < explained["dots"] < 5
     assert explained["like"]
     assert "What makes the number larger" in page.read_text()
+    words = ["explain", str(run), str(data / "1.png")]
+    assert main([*words, "--of", "dots", "--out", str(tmp_path / "dots.html")]) == 0
+    assert main([*words, "--of", "dashes", "--out", str(tmp_path / "dashes.html")]) == 2
+    assert "the network says nothing about dashes here" in capsys.readouterr().err
 
 
 def test_toy_data_are_shown_and_checked(data, tmp_path, capsys):
     assert main(["check", str(data)]) == 0
     assert "task: count" in capsys.readouterr().out
     assert main(["check", str(data), "--json"]) == 0
-    assert document(capsys)["task"] == "count"
+    assert document(capsys)["summary"]["task"] == "count"
     assert main(["data", str(data), "--task", "count", "--sheet", str(tmp_path / "sheet.png")]) == 0
     assert "120 images; task: count" in capsys.readouterr().out
-    assert Image.open(tmp_path / "sheet.png").width > 100
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 100
     assert main(["data", str(data), "--task", "pose"]) == 2
     assert "its task is count, not pose" in capsys.readouterr().err
 
@@ -166,5 +168,4 @@ def test_the_best_rate_is_looked_for(data, capsys):
 
 def test_a_toy_runs_network_is_drawn(run, capsys):
     assert main(["inspect", str(run)]) == 0
-    assert torch.is_grad_enabled()
     assert "fc" in capsys.readouterr().out

@@ -37,8 +37,9 @@ class Command:
 def _print_summary(location: str, summary: dict[str, Any]) -> None:
     """Say what data are like."""
     classes, splits = summary["classes"], summary["splits"]
-    what = f"{len(classes)} class{'es' if len(classes) > 1 else ''}" if classes else f"{len(summary['joints'])} joints"
-    print(f"{location}: {summary['samples']:,} images, {what}; task: {summary['task']}")
+    what = f", {len(summary['joints'])} joints" if summary["joints"] else ""
+    what = f", {len(classes)} class{'es' if len(classes) > 1 else ''}" if classes else what
+    print(f"{location}: {summary['samples']:,} images{what}; task: {summary['task']}")
     if sizes := summary["sizes_px"]:
         height, width = sizes["height"], sizes["width"]
         shapes = [f"{width[name]}x{height[name]}" for name in ("min", "median", "max")]
@@ -48,9 +49,8 @@ def _print_summary(location: str, summary: dict[str, Any]) -> None:
     print()
     if summary["counted"] == "pixels":  # as shares: no one reads counts of pixels
         totals = {split: sum(row[split] for row in classes) or 1 for split in splits}
-        rows = [[row["class"], *(row[split] / totals[split] for split in splits)] for row in classes]
-    else:
-        rows = [[row["class"], *(row[split] for split in splits)] for row in classes]
+        classes = [row | {split: row[split] / totals[split] for split in splits} for row in classes]
+    rows = [list(row.values()) for row in classes]
     if len(rows) > _CLASSES:
         rows = rows[:_CLASSES]
         print(f"the first {_CLASSES} classes:")

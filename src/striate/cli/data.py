@@ -56,7 +56,8 @@ class Command:
         if self.json:
             print_json(card)
             return
-        print(f"{self.data}: {len(dataset.samples):,} images, {dataset.vocabulary.size}; task: {dataset.task}\n")
+        size = f", {dataset.vocabulary.size}" if dataset.vocabulary.size else ""
+        print(f"{self.data}: {len(dataset.samples):,} images{size}; task: {dataset.task}\n")
         splits = list(dataset.splits)
         kind = dataset.vocabulary.kind
         rows = [list(row.values()) for row in card[f"per_{kind}"]]

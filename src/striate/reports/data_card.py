@@ -21,8 +21,9 @@ def data_section(run_images: RunImages, task: Task, *, thorough: bool) -> Sectio
     """Show a run's data; `thorough`: open every image again to check it."""
     dataset, record = run_images.dataset, run_images.record
     section = Section("Its data")
-    section.text(f"{record.vocabulary.size}, from {dataset.location}.")
-    header, rows = _counts(run_images)
+    size = record.vocabulary.size or f"{len(dataset.samples):,} images"
+    section.text(f"{size}, from {dataset.location}.")
+    header, rows = _counts(run_images, task)
     if len(rows) > _ROWS:
         section.text(f"The first {_ROWS} of {len(rows):,}; striate data prints all.", "note")
     if rows:
@@ -51,13 +52,13 @@ def _add_examples(section: Section, run_images: RunImages, task: Task) -> None:
     section.figures(figures, "small" if run_images.record.vocabulary.kind == "class" else "")
 
 
-def _counts(run_images: RunImages) -> tuple[list[str], list[list[str]]]:
-    """Count, for each split, images that show a class or a joint; for masks the pixels that were trained on."""
+def _counts(run_images: RunImages, task: Task) -> tuple[list[str], list[list[str]]]:
+    """Count, for each split, images that show a class or a joint, or what the task has counted of these in training."""
     vocabulary = run_images.record.vocabulary
     counts = {split: store.labels.counts(len(vocabulary.names)) for split, store in run_images.stores.items()}
     columns: dict[str, list[int]] = {split: count.tolist() for split, count in counts.items() if count is not None}
     if not columns:
-        columns = {"pixels in train": run_images.record.target_statistics["pixels"]}
+        columns = {heading: list(counted) for heading, counted in task.spec.training_counts.items()}
     cells = [[f"{count:,}" for count in column] for column in columns.values()]
     return [vocabulary.kind, *columns], [list(row) for row in zip(vocabulary.names, *cells, strict=True)]
 

@@ -201,7 +201,7 @@ class Explainer:
         if self.layer and len(layer_shapes(network, self.layer)[1]) != 3:
             raise ConfigError("layer", f"{layer} gives no maps", f"layers that do: {listing(maps) or 'none'}")
         names = record.vocabulary.names
-        if of is not None and of not in names and of.rpartition(".")[0] not in names:
+        if of is not None and names and of not in names and of.rpartition(".")[0] not in names:
             what = f"the network knows no {record.vocabulary.kind} {of!r}{nearest(of, names)}"
             raise ConfigError("of", what, f"it knows {listing(names, most=20)}")
         self.record, self.task, self.network, self.run_images, self.of = record, task, network, run_images, of

@@ -341,10 +341,9 @@ def _announce(record: RunRecord, model: nn.Module, plan: Plan, distributed: Dist
     """Say what is about to be trained on what."""
     form = record.preprocessing
     counts = " + ".join(f"{count:,} {split}" for split, count in record.data.items() if split != "location")
-    logger.info(
-        f"{record.data['location']}: {counts} images, {record.vocabulary.size}, "
-        f"{form.width_px}x{form.height_px} {'grey' if form.channels == 1 else 'RGB'}"
-    )
+    size = f"{form.width_px}x{form.height_px} {'grey' if form.channels == 1 else 'RGB'}"
+    about = ", ".join(part for part in (f"{counts} images", record.vocabulary.size, size) if part)
+    logger.info(f"{record.data['location']}: {about}")
     parameters = sum(parameter.numel() for parameter in model.parameters())
     processes = f", {distributed.size} processes" if distributed.size > 1 else ""
     logger.info(f"{record.model}: {parameters:,} parameters, on {record.environment['device']}{processes}")

@@ -142,6 +142,8 @@ class TaskSpec(Protocol):
             images, as predictions do.
         draws: whether a prediction can be drawn on its image.
         table: name of the table of predictions, in a folder of them.
+        training_counts: how much of each class, or the like, is in the training targets, by a heading, where only these
+            tell.
         statistics: statistics of the training targets.
     """
 
@@ -159,6 +161,7 @@ class TaskSpec(Protocol):
     crop_px: int | None
     draws: bool
     table: str
+    training_counts: Mapping[str, Sequence[int]]
     statistics: TargetStatistics
 
     def decode(

@@ -1,10 +1,9 @@
-"""What labels are about: classes, or joints. Without torch."""
+"""What labels are about: classes, joints, or nothing that has a name. Without torch."""
 
 from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
-from typing import Literal
 
 from striate.tasks.skeleton import Skeleton
 
@@ -24,19 +23,19 @@ class Vocabulary:
     skeleton: Skeleton | None = None
 
     @property
-    def kind(self) -> Literal["class", "joint"]:
-        """What labels tell apart."""
-        return "joint" if self.skeleton else "class"
+    def kind(self) -> str:
+        """What labels tell apart, a word for one of them; "label" where that has no names."""
+        return "joint" if self.skeleton else "class" if self.classes else "label"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The classes, or the joints."""
+        """The classes, or the joints; none where labels are numbers, say."""
         return self.skeleton.joints if self.skeleton else self.classes
 
     @property
     def size(self) -> str:
-        """How many things labels tell apart, in words."""
-        return f"{len(self.names)} {'joints' if self.skeleton else 'classes'}"
+        """How many classes, or joints, labels tell apart, in words; empty where these have no names."""
+        return f"{len(self.names)} {'joints' if self.skeleton else 'classes'}" if self.names else ""
 
     @property
     def drawn_in(self) -> tuple[tuple[int, int, int], ...]:

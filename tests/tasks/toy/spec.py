@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -38,6 +38,7 @@ class DotsSpec:
     fits = ("stretch",)
     crop_px = None
     draws = False
+    training_counts: ClassVar = {}
     table = "dots.csv"
     outputs = 1
 

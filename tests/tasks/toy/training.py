@@ -17,7 +17,7 @@ from striate.models.effects import Shape
 from striate.models.plan import Plan
 from striate.tasks.linear import as_layer, ridge_regression
 from striate.tasks.spec import PredictOptions, TargetStatistics
-from striate.tasks.training import ChosenImages, Features, Metrics, outputs_at_once, plan_line
+from striate.tasks.training import ChosenImages, Features, Metrics, outputs_at_once, plan_with_outputs
 
 _MOST = 9  # dots, that figures tell apart
 
@@ -27,10 +27,10 @@ class DotsTraining:
         self.spec = spec
 
     def plan_network(self, model: str, shape: Shape, *, stem: models.Stem = "auto", line: str = "") -> Plan:
-        return plan_line(model, shape, 1, stem, line)
+        return plan_with_outputs(model, shape, 1, stem, line)
 
     def build(self, plan: Plan, model: str, seed: int) -> nn.Module:
-        return models.build(plan, model, seed=seed)
+        return models.build_network(plan, model, seed=seed)
 
     def fit_target_statistics(self, targets: Iterable[Targets], images: ChosenImages) -> TargetStatistics:
         dots = torch.cat([one_tensor(batch) for batch in targets]).double()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -71,6 +71,7 @@ class ClassificationSpec:
     fits: tuple[Fit, ...] = ("crop", "pad", "stretch")
     crop_px = None
     draws = False
+    training_counts: Mapping[str, Sequence[int]] = {}  # the labels tell
     table = "classes.csv"
 
     def __init__(

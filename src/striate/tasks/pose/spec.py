@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -81,6 +81,7 @@ class PoseSpec:
     fits: tuple[Fit, ...] = ("pad", "crop")
     crop_px = None
     draws = True
+    training_counts: Mapping[str, Sequence[int]] = {}  # the labels tell
     table = "joints.csv"
 
     def __init__(

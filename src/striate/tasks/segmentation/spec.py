@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -106,6 +106,8 @@ class SegmentationSpec:
         self.outputs = len(self.classes)
         self.statistics = statistics or TargetStatistics()
         self.options = options or SegmentationOptions()
+        pixels = self.statistics.values.get("pixels")
+        self.training_counts: Mapping[str, Sequence[int]] = {"pixels in train": pixels} if pixels else {}
 
     def decode(
         self, outputs: Iterable[np.ndarray | Rows], origins: Iterable[Origin], options: PredictOptions

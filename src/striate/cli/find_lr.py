@@ -12,6 +12,7 @@ from tyro.conf import Suppress
 from striate.cli.output import Data, JsonFlag, PlotFile, bar_mark, plot_rule, print_json, print_table
 from striate.reports import plots
 from striate.system import atomic
+from striate.tasks.options import SmoothingOptions
 from striate.training.config import DataOptions, LearningOptions, NetworkOptions, PictureOptions, TrainConfig
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _BAR, _ROWS = 40, 10  # characters that stand for the highest loss; rates that a
 
 
 @dataclass(frozen=True, kw_only=True)
-class TriedOptions(DataOptions, LearningOptions, PictureOptions, NetworkOptions):
+class TriedOptions(DataOptions, LearningOptions, SmoothingOptions, PictureOptions, NetworkOptions):
     """The options of `striate train` that a range test depends on."""
 
     lr: Suppress[Literal["default", "auto"]] = "default"

@@ -7,12 +7,12 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from tests.support import raises
 from torch import nn
 
 import striate as st
 from striate.errors import ModelError
 from striate.images.overlays import colour_map, draw_box, image_grid
-from striate.interpret import top_activations as excitation
 from striate.interpret.activations import (
     feature_map_layers,
     find_layer,
@@ -26,7 +26,7 @@ from striate.interpret.feature_maps import feature_maps, strongest_channels
 from striate.interpret.grad_cam import grad_cam
 from striate.interpret.layer_matrix import layer_matrix
 from striate.interpret.occlusion import occlusion
-from striate.interpret.top_activations import receptive_fields_of, top_activations
+from striate.interpret.top_activations import receptive_fields_by_gradients, receptive_fields_of, top_activations
 from striate.layers.matrix import as_matrix
 from striate.models.decoders import EncoderDecoder
 from striate.tasks.explaining import ExplainTarget
@@ -105,7 +105,7 @@ def test_tsne_keeps_groups_together():
     assert apart > max(np.linalg.norm(part - part.mean(0), axis=1).mean() for part in (places[:15], places[15:]))
 
 
-def test_what_excites_a_channel_is_found_with_its_receptive_field():
+def test_top_activations_come_with_receptive_fields():
     network = st.models.create("conv 1@3x3 | relu | maxpool 2 | gap | fc classes", classes=2, size_px=10)
     with torch.no_grad():
         network.get_submodule("features.0").weight.zero_()[0, 0, 1, 1] = 1.0  # it gives what it sees in red
@@ -119,21 +119,21 @@ def test_what_excites_a_channel_is_found_with_its_receptive_field():
 
 def test_fields_of_parts_are_where_gradients_arrive():
     network = st.models.create("conv 4@3x3 pad=1 | relu | res 4 | gap | fc classes", classes=2, size_px=15)
-    inner = receptive_fields_of(network, "features.2.conv1")  # 3x3 upon 3x3
+    inner = receptive_fields_of(network, "features.2.conv1")  # 3x3 after 3x3
     assert inner((7, 7), (15, 15)) == (5, 5, 10, 10)
     assert inner((0, 14), (15, 15)) == (12, 0, 15, 3)
     assert receptive_fields_of(network, "features.2.conv2")((7, 7), (15, 15)) == (4, 4, 11, 11)
 
 
 @pytest.mark.parametrize("reduce", [1, 2])
-def test_worked_out_fields_are_where_gradients_arrive_behind_a_reduction(reduce):
+def test_planned_fields_are_where_gradients_arrive(reduce):
     line = "conv 4@3x3 pad=1 | conv 4@3x3 stride=2 pad=1 | conv 4@3x3 pad=1 | gap | fc classes"
     plan = st.models.plan_network(line, (3, 16, 16))
     network = EncoderDecoder(st.models.build_network(plan.backbone(), "a line", seed=0), 3, reduce=reduce)
     layer, size_px = "encoder.features.2", (32, 32)
     worked_out = receptive_fields_of(network, layer)
     for place in ((0, 0), (3, 5), (4, 4), (7, 1)):
-        assert worked_out(place, size_px) == excitation._by_gradients(network, layer)(place, size_px)
+        assert worked_out(place, size_px) == receptive_fields_by_gradients(network, layer)(place, size_px)
 
 
 def test_a_look_at_many_images_holds_few_of_them():
@@ -152,7 +152,7 @@ def test_a_look_at_many_images_holds_few_of_them():
     assert len(top_activations(network, "features.1", [0, 1], images(), count=3)[1]) == 3
 
 
-def test_a_field_is_cut_at_the_borders_and_is_all_where_a_unit_sees_all():
+def test_a_field_is_cut_at_borders_or_is_the_whole_image():
     network = st.models.create("conv 4@5x5 pad=2 | relu | conv 4@5x5 pad=2 | gap | fc classes", classes=2, size_px=9)
     assert receptive_fields_of(network, "features.2")((0, 8), (9, 9)) == (4, 0, 9, 5)
     assert receptive_fields_of(network, "gap")((0, 0), (9, 9)) is None
@@ -198,7 +198,7 @@ def test_the_temperature_undoes_too_great_a_certainty():
     assert found.error_after < 0.02 < found.error
 
 
-def test_a_layer_is_drawn_as_its_matrix_and_stretches_as_it_says():
+def test_a_layer_is_drawn_as_its_matrix():
     layer = nn.Conv2d(2, 3, 3, padding=1, bias=False)
     found = layer_matrix(layer, 2, side=5)
     dense = as_matrix(layer, (2, 5, 5)).toarray()
@@ -211,7 +211,7 @@ def test_a_layer_is_drawn_as_its_matrix_and_stretches_as_it_says():
     assert (found.transposed == found.pattern.transpose(1, 0, 2)).all()
 
 
-def test_a_thin_matrix_can_be_seen_and_of_a_large_one_the_largest_values_are_found():
+def test_thin_and_large_matrices():
     thin = layer_matrix(nn.Linear(1000, 2), 1)
     assert min(thin.pattern.shape[:2]) >= 40
     layer = nn.Conv2d(20, 20, 3, padding=1, bias=False)
@@ -222,18 +222,18 @@ def test_a_thin_matrix_can_be_seen_and_of_a_large_one_the_largest_values_are_fou
 
 
 def test_what_is_no_matrix_is_refused():
-    with pytest.raises(ModelError, match="ReLU cannot be drawn as a matrix"):
+    with raises(ModelError, where="ReLU", what="cannot be drawn as a matrix"):
         layer_matrix(nn.ReLU(), 3)
 
 
-def test_a_layer_that_does_not_exist_is_answered_with_the_nearest():
+def test_a_missing_layer_is_answered_with_the_nearest():
     network = st.models.create("resnet18", classes=3)
-    with pytest.raises(ModelError, match=r"no layer 'layer1.7' \(did you mean layer1"):
+    with raises(ModelError, what=r"no layer 'layer1.7' \(did you mean layer1"):
         find_layer(network, "layer1.7")
     assert find_layer(network, "layer2.1") == "layer2.1"
     assert find_layer(network, "layer2.0.conv1") == "layer2.0.conv1"
     assert layer_shapes(network, "layer2.0.conv1") == ((64, 56, 56), (128, 28, 28))
-    with pytest.raises(ModelError, match=r"layer2 is a group of layers; choose one: layer2.0, layer2.1"):
+    with raises(ModelError, where="layer2", what="a group of layers", fix="choose one: layer2.0, layer2.1"):
         find_layer(network, "layer2")
     assert feature_map_layers(network)[-1] == "layer4.1"
 
@@ -244,7 +244,7 @@ def test_the_strongest_channels_come_first():
     assert strongest_channels(maps, 2) == [2, 0]
 
 
-def test_pictures_of_maps_keep_order_and_size():
+def test_images_of_maps_keep_order_and_size():
     ramp = colour_map(np.linspace(0, 1, 5)[None])
     assert ramp.shape == (1, 5, 3)
     assert (np.diff(ramp.astype(float).sum(2)[0]) > 0).all()

@@ -18,7 +18,7 @@ LINE = "conv 4@3x3 pad=1 | bn | relu | conv 6@3x3 stride=4 pad=1 | bn | relu | c
 
 @pytest.fixture
 def few(tmp_path):
-    """Make a data set of a few pictures of 40x40 pixels, which is no multiple of the network's stride."""
+    """Make a data set of a few images of 40x40 pixels, which is no multiple of the network's stride."""
 
     def make(task: str, mode: str, count: int = 4, classes: int = 3):
         random, folder = np.random.default_rng(0), tmp_path / "data"

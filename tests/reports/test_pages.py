@@ -1,4 +1,4 @@
-"""Pages: valid HTML in one file, whose pictures decode, and that a browser shows without a complaint."""
+"""Pages: valid HTML in one file, whose images decode, and that a browser shows without a complaint."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 def check(path: Path) -> str:
-    """Parse a page strictly, decode its pictures, and see that it needs nothing from elsewhere; returns its text."""
+    """Parse a page strictly, decode its images, and see that it needs nothing from elsewhere; returns its text."""
     text = path.read_text()
     html5lib.HTMLParser(strict=True).parse(text)
     assert len(text) < 5_000_000
@@ -133,9 +133,9 @@ def test_reports_of_poses_and_masks(dots_run, tmp_path):
 
 
 def test_explain_writes_a_page(colour_run, colour_folders, tmp_path, capsys, monkeypatch):
-    picture = next((tmp_path / "colours").rglob("*.png"))
+    image = next((tmp_path / "colours").rglob("*.png"))
     out = tmp_path / "page.html"
-    assert main(["explain", str(colour_run.folder), str(picture), "--out", str(out)]) == 0
+    assert main(["explain", str(colour_run.folder), str(image), "--out", str(out)]) == 0
     text = check(out)
     for words in (
         "What it says",
@@ -144,7 +144,7 @@ def test_explain_writes_a_page(colour_run, colour_folders, tmp_path, capsys, mon
         "The slow check",
         "most alike",
         "channel ",
-        "How sure that is",
+        "How confident it is",
     ):
         assert words in text, words
     assert main(["explain", str(colour_run.folder), "--layer", "conv1", "--matrix", "--out", str(out)]) == 2
@@ -163,7 +163,7 @@ def test_explain_writes_a_page(colour_run, colour_folders, tmp_path, capsys, mon
         ({"layer": "gap"}, ConfigError, "^layer$", "gap gives no maps", "layers that do: "),
         ({"images": ("nothing.png",)}, DataError, "", "cannot be read", ""),
         ({"images": ()}, ConfigError, "^images$", "images to explain, or --layer NAME --matrix", ""),
-        ({"images": (), "layer": "relu", "matrix": True}, ModelError, "", "ReLU cannot be drawn as a matrix", ""),
+        ({"images": (), "layer": "relu", "matrix": True}, ModelError, "ReLU", "cannot be drawn as a matrix", ""),
         ({"images": (), "matrix": True}, ConfigError, "^matrix$", "no --layer", "name the layer"),
         (
             {"images": (), "layer": "conv1", "matrix": True, "of": "red"},

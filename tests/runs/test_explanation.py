@@ -1,4 +1,4 @@
-"""Explanations of pictures by runs."""
+"""Explanations of images by runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def scene(random: np.random.Generator, *, bright: bool) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def corner_run(tmp_path_factory):
-    """A network that tells pictures apart by whether there is a bright patch in their upper left corner."""
+    """A network that tells images apart by whether there is a bright patch in their upper left corner."""
     folder, random = tmp_path_factory.mktemp("corner"), np.random.default_rng(0)
     for label in ("bright", "dark"):
         (folder / "data" / label).mkdir(parents=True)
@@ -52,7 +52,7 @@ def share_of_corner(values) -> float:
     return float(whole[:12, :12].sum() / max(whole.sum(), 1e-12))
 
 
-def test_a_network_taught_by_a_corner_looks_there_and_one_with_random_weights_does_not(corner_run, tmp_path):
+def test_a_network_taught_by_a_corner_looks_there(corner_run, tmp_path):
     assert corner_run.record.metrics["accuracy"] == 1.0
     Image.fromarray(scene(np.random.default_rng(1), bright=True)).save(tmp_path / "one.png")
     found = corner_run.explain(tmp_path / "one.png", of="bright")
@@ -114,7 +114,7 @@ def test_a_training_image_is_not_like_itself(corner_run, tmp_path):
     assert another not in alike(corner_run, copy)
 
 
-def test_how_sure_it_is_is_said_beside_what_that_is_worth(corner_run):
+def test_confidence_is_told_beside_what_it_is_worth(corner_run):
     path = corner_run.folder.parent / "data" / "dark" / "3.png"
     gallery = open_run_images(corner_run.folder, corner_run.record, corner_run.model, None)
     explainer = Explainer(corner_run.record, corner_run.task, corner_run.model, gallery)
@@ -139,14 +139,14 @@ def test_parts_of_blocks_are_layers_too(colour_run, tmp_path):
     assert found.patches
 
 
-def test_a_picture_is_explained_in_the_shape_in_which_it_is_predicted(tmp_path):
+def test_an_image_is_explained_in_its_own_shape(tmp_path):
     line = "conv 6@3x3 pad=1 | bn | relu | maxpool 2 | conv 8@3x3 pad=1 | bn | relu | gap | fc classes"
     options = {"model": line, "task": "segment", "epochs": 1, "size": 32, "precision": "float32"}
     run = st.train("figures:30", st.TrainConfig(**options, out=str(tmp_path / "run")))
     random = np.random.default_rng(0)
     Image.fromarray(random.integers(0, 256, (30, 120, 3)).astype(np.uint8)).save(tmp_path / "wide.png")
     found = run.explain(tmp_path / "wide.png", layer="decoder.classifier")
-    assert found.image.shape == (16, 64, 3)  # as many pixels as 32x32 has, in the shape of the picture
+    assert found.image.shape == (16, 64, 3)  # as many pixels as 32x32 has, in the shape of the source image
     assert [maps.shape[1:] for maps in found.feature_maps.values()] == [(16, 64), (16, 64), (8, 32)]
     assert all(0 < value <= 1 for value in found.confidence.values())
 

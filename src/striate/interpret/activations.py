@@ -1,4 +1,4 @@
-"""What the parts of a network give while it works, and a network as it was afterwards."""
+"""Outputs of the parts of a network, recorded without leaving a trace in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from striate.models.pretrained.transfer import body_of
 
 @contextmanager
 def preserve_state(network: nn.Module) -> Iterator[None]:
-    """Have a network in evaluation mode while a block runs; modes, gradients and what learns are then as before."""
+    """Put a network into evaluation mode without gradients while a block runs, and restore its state afterwards.
+
+    Restored are the mode of every module, and gradient and `requires_grad` of every parameter.
+    """
     modes = [(module, module.training) for module in network.modules()]
     gradients = [(parameter, parameter.grad, parameter.requires_grad) for parameter in network.parameters()]
     network.eval().requires_grad_(False)
@@ -38,76 +41,81 @@ def preserve_state(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def record_activations(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Collect what layers give, by name, while a block runs the network; the hooks are gone afterwards.
+    """Collect the outputs of layers, by name, while a block runs the network; the hooks are removed afterwards.
 
     >>> network = nn.Sequential(nn.ReLU(), nn.Flatten())
-    >>> with record_activations(network, ["0"]) as found:
-    ...     given = network(Tensor([[-1.0, 2.0]]))
-    ...     found["0"]
+    >>> with record_activations(network, ["0"]) as recorded:
+    ...     outputs = network(Tensor([[-1.0, 2.0]]))
+    ...     recorded["0"]
     tensor([[0., 2.]])
     """
-    found: dict[str, Tensor] = {}
+    recorded: dict[str, Tensor] = {}
     handles = []
     try:
         for layer in layers:
 
-            def keep(_: nn.Module, __: object, output: object, layer: str = layer) -> None:
+            def record(_: nn.Module, __: object, output: object, layer: str = layer) -> None:
                 if isinstance(output, Tensor):
-                    found[layer] = output
+                    recorded[layer] = output
 
-            handles.append(network.get_submodule(layer).register_forward_hook(keep))
-        yield found
+            handles.append(network.get_submodule(layer).register_forward_hook(record))
+        yield recorded
     finally:
         for handle in handles:
             handle.remove()
 
 
 def backbone_layers(network: nn.Module) -> dict[str, Step]:
-    """Return the elements of what looks at images, under the names of their modules."""
+    """Return the elements of the backbone, under the names of their modules."""
     body, prefix = body_of(network)
     steps = body.plan.steps if not prefix else body.plan.steps[: body.plan.body]
     return {prefix + step.name: step for step in steps}
 
 
 def find_layer(network: nn.Module, name: str) -> str:
-    """Return the whole name of a layer, or of a part of one.
+    """Return the full name of a layer, or of a part of one.
+
+    Args:
+        network: network with the layer.
+        name: name of the layer; the prefix of the backbone may be left out.
 
     Raises:
-        ModelError: there is none, and which the nearest one is; or it is a group of others, and which these are.
+        ModelError: there is no such layer (the message names the nearest one), or it is a group of layers.
     """
     layers, prefix = backbone_layers(network), body_of(network)[1]
     parts = {layer: part for layer, part in network.named_modules() if layer}
-    whole = next((one for one in (name, prefix + name) if one in parts), None)
-    if whole is None:
+    full = next((candidate for candidate in (name, prefix + name) if candidate in parts), None)
+    if full is None:
         known = [layer.removeprefix(prefix) for layer in parts]
         listed = [layer.removeprefix(prefix) for layer in layers]
-        raise ModelError(f"the network has no layer {name!r}{nearest(name, known)}; it has: {listing(listed, most=8)}.")
-    if whole not in layers and any(layer.startswith(f"{whole}.") for layer in layers):
-        within = [layer.removeprefix(prefix) for layer in layers if layer.startswith(f"{whole}.")]
-        raise ModelError(f"{name} is a group of layers; choose one: {listing(within, most=8)}.")
-    return whole
+        what = f"the network has no layer {name!r}{nearest(name, known)}"
+        raise ModelError("", what, f"it has {listing(listed, most=8)}")
+    if full not in layers and any(layer.startswith(f"{full}.") for layer in layers):
+        within = [layer.removeprefix(prefix) for layer in layers if layer.startswith(f"{full}.")]
+        raise ModelError(name, "is a group of layers", f"choose one: {listing(within, most=8)}")
+    return full
 
 
 def layer_shapes(network: nn.Module, layer: str) -> tuple[Shape, Shape]:
-    """Return what arrives at a layer and what it gives, of one image of the size that the network was made for.
+    """Return the shapes of a layer's input and output, for one image of the size that the network was made for.
 
     Raises:
-        ModelError: it is only run as a part of others.
+        ModelError: the layer is not run by itself.
     """
     shapes: list[tuple[Shape, Shape]] = []
 
-    def note(_: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+    def record(_: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
             shapes.append((tuple(inputs[0].shape[1:]), tuple(output.shape[1:])))
 
-    handle = network.get_submodule(layer).register_forward_hook(note)
+    handle = network.get_submodule(layer).register_forward_hook(record)
     try:
         with preserve_state(network), torch.inference_mode():
             network(blank_image(network))
     finally:
         handle.remove()
     if not shapes:
-        raise ModelError(f"{layer} gives nothing by itself; choose another layer.")
+        raise ModelError(layer, "gives nothing by itself", "choose another layer")
     return shapes[-1]
 
 
@@ -119,7 +127,12 @@ def blank_image(network: nn.Module) -> Float[Tensor, "1 channels height width"]:
 
 
 def image_share(network: nn.Module, size_px: tuple[int, int]) -> tuple[float, float]:
-    """Return how much of a network's maps is of an image, down and across: what it is extended by comes last."""
+    """Return the share of a network's maps that is of the image, down and across; what is left is padding.
+
+    Args:
+        network: network that may pad its images.
+        size_px: height and width of the image.
+    """
     if not hasattr(network, "unit"):
         return 1.0, 1.0
     down, across = padded_size(size_px, network.unit, getattr(network, "least", (1, 1)))  # type: ignore[arg-type]
@@ -129,25 +142,25 @@ def image_share(network: nn.Module, size_px: tuple[int, int]) -> tuple[float, fl
 def crop_to_image(
     maps: Float[Tensor, "batch channels _ _"], share: tuple[float, float]
 ) -> Float[Tensor, "batch channels _ _"]:
-    """Cut maps where the image ends, within a place if need be, by reading between places."""
+    """Crop maps where the image ends, by interpolation where that is within a position."""
     if share == (1.0, 1.0):
         return maps
     down, across = share
-    turn = torch.tensor([[across, 0.0, across - 1], [0.0, down, down - 1]], dtype=maps.dtype, device=maps.device)
+    affine = torch.tensor([[across, 0.0, across - 1], [0.0, down, down - 1]], dtype=maps.dtype, device=maps.device)
     size = [*maps.shape[:2], math.ceil(maps.shape[2] * down - 1e-6), math.ceil(maps.shape[3] * across - 1e-6)]
-    grid = F.affine_grid(turn.expand(len(maps), 2, 3), size, align_corners=False)
+    grid = F.affine_grid(affine.expand(len(maps), 2, 3), size, align_corners=False)
     return F.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 
 
 def input_reduction(network: nn.Module) -> int:
-    """Return by how much images are made smaller on their way to the first layer."""
+    """Return the factor by which images are made smaller on their way to the first layer."""
     return int(getattr(network, "reduce", 1))
 
 
 def feature_map_layers(network: nn.Module) -> list[str]:
-    """Return the layers that give the feature maps, the finest first: of each resolution the last one."""
+    """Return the layers that give feature maps, the finest first: the last one of each resolution."""
     body, prefix = body_of(network)
-    return [prefix + body.plan.steps[place].name for place in body.plan.maps()]
+    return [prefix + body.plan.steps[index].name for index in body.plan.maps()]
 
 
 def representation_layers(network: nn.Module, most: int = 8) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the first layer looks for: its weights as pictures, as Krizhevsky et al. 2012 show those of AlexNet."""
+"""The weights of the first layer as images, as Krizhevsky et al. 2012 show those of AlexNet."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def first_filters(network: nn.Module) -> Float[np.ndarray, "filters channels hei
 def filter_images(
     weights: Float[np.ndarray, "filters channels height width"],
 ) -> list[UInt8[np.ndarray, "_ _ 3"]]:
-    """Return each filter as a picture: grey is nothing, its strongest weight is full colour.
+    """Return each filter as an RGB image: grey is zero, its strongest weight has full colour.
 
-    Of other than one or three channels the mean over them is shown.
+    A filter of other than one or three channels is shown by the mean over them.
     """
-    pictures = []
-    for one in weights:
-        shown = one if len(one) == 3 else np.repeat(one.mean(0, keepdims=True), 3, 0)
-        scaled = shown / max(float(np.abs(shown).max()), 1e-12)
-        pictures.append(np.round(127.5 + 127.5 * scaled).astype(np.uint8).transpose(1, 2, 0))
-    return pictures
+    images = []
+    for weight in weights:
+        rgb = weight if len(weight) == 3 else np.repeat(weight.mean(0, keepdims=True), 3, 0)
+        scaled = rgb / max(float(np.abs(rgb).max()), 1e-12)
+        images.append(np.round(127.5 + 127.5 * scaled).astype(np.uint8).transpose(1, 2, 0))
+    return images

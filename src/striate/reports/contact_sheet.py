@@ -1,4 +1,4 @@
-"""A contact sheet: what each policy of augmentation makes of some samples, with masks and joints drawn in."""
+"""A contact sheet: training samples under each policy of augmentation, with their labels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from striate.batching.augmentation import POLICIES
 from striate.batching.batches import Batches
+from striate.batching.targets import Batch
 from striate.datasets.dataset import Dataset
 from striate.datasets.statistics import evenly_spread
 from striate.datasets.store import open_store
@@ -18,81 +19,81 @@ from striate.images.drawing import INK, font
 from striate.images.preprocessing import Preprocessing
 from striate.images.resize import ImageSpec
 from striate.tasks import create_task
-from striate.tasks.spec import Prediction
+from striate.tasks.task import Task
 
 _TILE_PX = 160
 _GAP_PX = 6
 _BAND_PX = 26  # the line of text above a policy's tiles
 _CAPTION_PX = 18
-_CAPTION = 28  # letters
+_CAPTION_LETTERS = 28
 
 
 def contact_sheet(
-    dataset: Dataset, form: ImageSpec, *, samples: int, seed: int = 0, max_pixels: int = MAX_PIXELS
+    dataset: Dataset, spec: ImageSpec, *, samples: int, seed: int = 0, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
-    """Draw some training samples as a network gets them, a row for each policy of augmentation.
+    """Draw training samples as a network gets them, a row for each policy of augmentation.
 
     Args:
-        dataset: its training samples are drawn, evenly spread.
-        form: what pictures are decoded to.
-        samples: how many.
-        seed: of the augmentation.
-        max_pixels: files of more are refused.
+        dataset: data set whose training samples are drawn, evenly spread.
+        spec: size and channels of the decoded images.
+        samples: number of samples.
+        seed: seed of the augmentation.
+        max_pixels: largest number of pixels of a file; larger ones are refused.
+
+    Raises:
+        DataError: a file cannot be decoded.
     """
     task = create_task(dataset.task, dataset.vocabulary)
     train = dataset.split("train")
-    chosen = evenly_spread(len(train), samples)
-    store = open_store(
-        train.take(chosen), form, name=dataset.name, location=dataset.location, keep="none", max_pixels=max_pixels
-    )
-    plain = Preprocessing(
-        height_px=form.height_px,
-        width_px=form.width_px,
-        channels=form.channels,
-        fit=form.fit,
-        mean=(0.5,) * form.channels,  # what erasing leaves: the middle grey
-        std=(1.0,) * form.channels,
-    )
+    chosen = train.take(evenly_spread(len(train), samples))
+    store = open_store(chosen, spec, name=dataset.name, location=dataset.location, keep="none", max_pixels=max_pixels)
     batches = Batches(
         store=store,
-        preprocessing=plain,
+        preprocessing=_without_normalisation(spec),
         batch_size=len(chosen) + 1,
         device=torch.device("cpu"),
         classes=len(dataset.classes),
     )
     width = len(chosen) * (_TILE_PX + _GAP_PX) + _GAP_PX
-    row_px = _BAND_PX + _tile_height(form) + _CAPTION_PX + _GAP_PX
+    row_px = _BAND_PX + round(_TILE_PX * spec.height_px / spec.width_px) + _CAPTION_PX + _GAP_PX
     sheet = Image.new("RGB", (width, row_px * len(POLICIES) + _GAP_PX), "white")
-    pen = ImageDraw.Draw(sheet)
     for row, (name, policy) in enumerate(POLICIES.items()):
-        suiting = policy.valid_for(store.labels, mirror_safe=dataset.mirror_safe)
         top = row * row_px + _GAP_PX
-        pen.text((_GAP_PX, top), f"--augment {name}", fill=INK, font=font(16))
-        for batch in batches.shuffled(seed, 0, suiting):
-            truths = task.explaining.ground_truth(batch.targets, _TILE_PX / batch.images.shape[3])
-            for index, (image, truth) in enumerate(zip(batch.images, truths, strict=True)):
-                tile, caption = _tile(image, truth, draws=task.spec.draws)
-                left = _GAP_PX + index * (_TILE_PX + _GAP_PX)
-                sheet.paste(tile, (left, top + _BAND_PX))
-                pen.text((left, top + _BAND_PX + tile.height), caption, fill=INK, font=font(12))
+        ImageDraw.Draw(sheet).text((_GAP_PX, top), f"--augment {name}", fill=INK, font=font(16))
+        valid = policy.valid_for(store.labels, mirror_safe=dataset.mirror_safe)
+        for batch in batches.shuffled(seed, 0, valid):
+            _draw_batch(sheet, batch, task, top + _BAND_PX)
     return sheet
 
 
-def _tile(image: Float[Tensor, "channels height width"], truth: Prediction, *, draws: bool) -> tuple[Image.Image, str]:
-    """Draw one sample with its ground truth, or return that in words where it cannot be drawn."""
-    tile = _enlarged(image)
-    if draws:
-        return truth.drawn_on(np.asarray(tile)), ""
-    return tile, " ".join(truth.summary().split())[:_CAPTION]
+def _without_normalisation(spec: ImageSpec) -> Preprocessing:
+    """Return a preprocessing that leaves values from -0.5 to 0.5."""
+    return Preprocessing(
+        height_px=spec.height_px,
+        width_px=spec.width_px,
+        channels=spec.channels,
+        fit=spec.fit,
+        mean=(0.5,) * spec.channels,  # what erasing leaves: the middle grey
+        std=(1.0,) * spec.channels,
+    )
 
 
-def _enlarged(image: Float[Tensor, "channels height width"]) -> Image.Image:
-    """Turn values of -0.5 to 0.5 into a tile of RGB, enlarged so that pixels stay visible."""
+def _draw_batch(sheet: Image.Image, batch: Batch, task: Task, top: int) -> None:
+    """Draw the samples of a batch side by side, each with its ground truth, or with that in words below."""
+    truths = task.explaining.ground_truth(batch.targets, _TILE_PX / batch.images.shape[3])
+    for index, (image, truth) in enumerate(zip(batch.images, truths, strict=True)):
+        left, tile = _GAP_PX + index * (_TILE_PX + _GAP_PX), _tile(image)
+        if task.spec.draws:
+            tile = truth.drawn_on(np.asarray(tile))
+        else:
+            caption = " ".join(truth.summary().split())[:_CAPTION_LETTERS]
+            ImageDraw.Draw(sheet).text((left, top + tile.height), caption, fill=INK, font=font(12))
+        sheet.paste(tile, (left, top))
+
+
+def _tile(image: Float[Tensor, "channels height width"]) -> Image.Image:
+    """Turn values of -0.5 to 0.5 into an RGB tile, enlarged so that pixels stay visible."""
     values = ((image.permute(1, 2, 0) + 0.5) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
     small = Image.fromarray(np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3))))
     resample = Image.Resampling.NEAREST if small.width < _TILE_PX / 2 else Image.Resampling.BILINEAR
     return small.resize((_TILE_PX, round(_TILE_PX / small.width * small.height)), resample)
-
-
-def _tile_height(form: ImageSpec) -> int:
-    return round(_TILE_PX * form.height_px / form.width_px)

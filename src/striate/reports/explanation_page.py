@@ -86,7 +86,7 @@ def _add_confidence(section: Section, explainer: Explainer, explanation: Explana
             cells = [row + known[row[0]] for row in cells if row[0] in known]
             explained = meanings(figures, keys[1:])
     if len(header) > 1:
-        section.text(f"How sure that is. {_worth(explanation, evaluation)}")
+        section.text(f"How confident it is. {_worth(explanation, evaluation)}")
         section.table(header, cells, numeric=len(header) - 1)
         section.text(explained, "note")
 

@@ -1,4 +1,4 @@
-"""Curves in axes, as pictures. matplotlib is loaded when one is drawn, and none of its global state is touched."""
+"""Curves in axes, as image files; matplotlib is loaded when one is drawn, and its global state is left alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg")
-"""What a picture's file may end in."""
+"""Endings of the files that plots can be written to."""
 
 
 def curve_figure(
@@ -28,12 +28,12 @@ def curve_figure(
     """Draw curves, each in a panel of its own under its name; all panels have the same axes.
 
     Args:
-        curves: from a name to the curve's x and y.
-        x_label: with its unit, below the lowest panels.
-        y_label: with its unit, left of the first ones.
-        log_x: whether x grows by factors.
-        columns: how many panels stand side by side.
-        mark: an x at which a vertical line is drawn.
+        curves: x and y of each curve, by its name.
+        x_label: label of x, with its unit, below the lowest panels.
+        y_label: label of y, with its unit, left of the first panels.
+        log_x: whether x is logarithmic.
+        columns: number of panels side by side.
+        mark: x of a vertical line; None: there is none.
 
     >>> figure = curve_figure({"halves": ([0, 1, 2], [1, 0.5, 0.25])}, x_label="epoch", y_label="learning rate")
     >>> len(figure.axes)
@@ -66,14 +66,18 @@ def curve_figure(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure in one step, as what its file's name ends in; the same figure gives the same PNG.
+    """Write a figure to a file in one step, in the format of its ending; the same figure gives the same PNG.
+
+    Args:
+        figure: figure to write.
+        path: path of the file, with one of `SUFFIXES`.
 
     Raises:
         OutputError: the file cannot be written.
     """
     kind = path.suffix.lower().removeprefix(".")
-    # no date and no version in the file, so that a picture changes only when the curve does
+    # no date and no version in the file, so that a file changes only when the curve does
     metadata = {"png": {"Software": None}, "svg": {"Date": None}}[kind]
-    picture = io.BytesIO()
-    figure.savefig(picture, format=kind, metadata=metadata)
-    atomic.write(path, picture.getvalue())
+    content = io.BytesIO()
+    figure.savefig(content, format=kind, metadata=metadata)
+    atomic.write(path, content.getvalue())

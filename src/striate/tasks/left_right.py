@@ -20,10 +20,10 @@ def mirror_pairs(joints: Sequence[str]) -> tuple[tuple[int, int], ...]:
     ((1, 2), (3, 4), (5, 6), (8, 7))
     """
     pairs = []
-    for place, name in enumerate(joints):
-        found = [joints.index(other) for other in _as_right(name) if other in joints]
-        if found:
-            pairs.append((place, found[0]))
+    for index, name in enumerate(joints):
+        counterparts = [joints.index(other) for other in _as_right(name) if other in joints]
+        if counterparts:
+            pairs.append((index, counterparts[0]))
     return tuple(pairs)
 
 

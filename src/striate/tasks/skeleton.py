@@ -1,4 +1,4 @@
-"""Joints: what they are called, and how they hang together. Without torch."""
+"""Joints: their names, and how they hang together. Without torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Unit = Literal["mm", "px"]
 
 @dataclass(frozen=True, kw_only=True)
 class Skeleton:
-    """What joints are called and how they hang together.
+    """The names of joints, and how they hang together.
 
     Attributes:
         joints: their names.
@@ -26,7 +26,7 @@ class Skeleton:
         unit: `mm` where their places in space are known; `px` where only those in the image are.
 
     Raises:
-        DataError: names or indices make no sense; the message says which, its caller where.
+        DataError: names or indices make no sense; the caller says where.
     """
 
     joints: tuple[str, ...]
@@ -37,20 +37,20 @@ class Skeleton:
     def __post_init__(self) -> None:
         count = len(self.joints)
         if count == 0 or len(set(self.joints)) != count:
-            raise DataError("joints must be a list of different names.")
+            raise DataError("", "joints must be a list of different names")
         if len(self.parents) != count:
-            raise DataError(f"there are {count} joints, but {len(self.parents)} parents; give one for each.")
+            raise DataError("", f"there are {count} joints, but {len(self.parents)} parents", "give one for each")
         for joint, parent in enumerate(self.parents):
             if not -1 <= parent < count:
-                raise DataError(f"the parent of {self.joints[joint]} is {parent}; wanted: -1 to {count - 1}.")
+                raise DataError("", f"the parent of {self.joints[joint]} is {parent}", f"wanted: -1 to {count - 1}")
         if self.parents.count(-1) != 1:
-            raise DataError(f"{self.parents.count(-1)} joints have the parent -1; wanted: one, the root.")
+            raise DataError("", f"{self.parents.count(-1)} joints have the parent -1", "wanted: one, the root")
         for joint in range(count):
             if self._is_in_a_loop(joint):
-                raise DataError(f"the parents of {self.joints[joint]} lead in a loop; each must lead to the root.")
+                raise DataError("", f"the parents of {self.joints[joint]} lead in a loop", "each must lead to the root")
         for pair in self.mirror:
             if len(set(pair)) != 2 or not all(0 <= joint < count for joint in pair):
-                raise DataError(f"mirror has the pair {pair}; wanted: two different joints.")
+                raise DataError("", f"mirror has the pair {pair}", "wanted: two different joints")
         # as a frozen dataclass wants it
         object.__setattr__(self, "mirror", tuple(sorted((min(pair), max(pair)) for pair in self.mirror)))
 

@@ -1,4 +1,4 @@
-"""Figures of joints: how far what was found lies from where they are."""
+"""Figures of joints: how far predicted ones lie from true ones."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class JointMetrics:
         return [self.counts, self.within, self.compared, self.distances, self.aligned, self.loss]
 
     def count(
-        self, found: Float[Tensor, "batch joints axes"], true: TrueJoints, loss: Float[Tensor, ""], targets: int
+        self, predicted: Float[Tensor, "batch joints axes"], true: TrueJoints, loss: Float[Tensor, ""], targets: int
     ) -> None:
-        """Count a batch: where joints were found, where they are, and the summed loss of so many targets."""
-        found, points, visible = found.double().cpu(), true.points.double().cpu(), true.visible.cpu()
-        distance = (found - points).norm(dim=2)
+        """Count a batch: predicted and true joints, and the summed loss of so many targets."""
+        predicted, points, visible = predicted.double().cpu(), true.points.double().cpu(), true.visible.cpu()
+        distance = (predicted - points).norm(dim=2)
         limit = torch.full((len(points),), float(_PCK_MM)) if self.in_space else _PCK_SHARE * _extent(points, visible)
         steps = torch.arange(_STEPS + 1, dtype=torch.float64)[:, None, None] / _STEPS
         self.counts += visible.sum(0)
@@ -73,9 +73,9 @@ class JointMetrics:
         compared = visible & (limit > 0)[:, None]
         self.compared += compared.sum(0)
         self.within += ((distance <= steps * limit[:, None]) & compared).sum(1)
-        fixed = (visible.sum(1) >= _LEAST_JOINTS) & found.isfinite().all(2).all(1)
+        fixed = (visible.sum(1) >= _LEAST_JOINTS) & predicted.isfinite().all(2).all(1)
         if self.in_space and fixed.any():
-            left = (procrustes(found[fixed], points[fixed], visible[fixed]) - points[fixed]).norm(dim=2)
+            left = (procrustes(predicted[fixed], points[fixed], visible[fixed]) - points[fixed]).norm(dim=2)
             self.aligned[0] += torch.where(visible[fixed], left, 0).sum(0)
             self.aligned[1] += visible[fixed].sum(0)
         self.loss[0] += float(loss)

@@ -47,11 +47,11 @@ def border_counts(
     counts = []
     for first in range(0, classes, _BITS):
         most = min(_BITS, classes - first)
-        found, wanted = (_borders(labels, first, most) for labels in (called, true))
-        for border, other in ((found, wanted), (wanted, found)):
+        predicted, expected = (_borders(labels, first, most) for labels in (called, true))
+        for border, other in ((predicted, expected), (expected, predicted)):
             near = border & dilate(other, radius)
             counts += [_count(border, most), _count(near, most)]
-    return torch.cat([torch.stack(counts[place : place + 4]) for place in range(0, len(counts), 4)], 1)
+    return torch.cat([torch.stack(counts[first : first + 4]) for first in range(0, len(counts), 4)], 1)
 
 
 def dilate(bits: Int[Tensor, "batch height width"], radius: int) -> Int[Tensor, "batch height width"]:
@@ -90,5 +90,5 @@ def _borders(labels: Tensor, first: int, classes: int) -> Tensor:
 
 def _count(bits: Tensor, classes: int) -> Int[Tensor, " classes"]:
     """Count for each class the pixels that have its bit."""
-    found = bits[bits != 0]
-    return torch.stack([((found >> index) & 1).sum() for index in range(classes)])
+    marked = bits[bits != 0]
+    return torch.stack([((marked >> index) & 1).sum() for index in range(classes)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import re
@@ -62,8 +63,8 @@ def test_every_field_of_the_config_is_a_flag_of_train(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     told = capsys.readouterr().out
-    for name in TrainConfig.__dataclass_fields__:
-        assert re.search(rf"--(no-)?{name.replace('_', '-')} ", told)
+    for option in dataclasses.fields(TrainConfig):
+        assert re.search(rf"--(no-)?{option.name.replace('_', '-')} ", told)
 
 
 def test_train_evaluate_predict_end_to_end(colour_folders, tmp_path):

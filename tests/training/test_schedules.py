@@ -20,7 +20,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from striate.errors import ConfigError
-from striate.training.schedule_options import TAKEN_BY, ScheduleName, ScheduleOptions
+from striate.training.options import TAKEN_BY, ScheduleName, ScheduleOptions
 from striate.training.schedules import (
     SCHEDULES,
     Schedule,

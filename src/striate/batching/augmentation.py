@@ -14,10 +14,9 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from striate.batching.options import PolicyName
 from striate.batching.randomness import generator
 from striate.datasets.labels import Labels
-
-PolicyName = Literal["none", "light", "standard", "strong"]
 
 _Draw = Literal[
     "flip", "angle", "scale", "shear", "right", "down",

@@ -8,7 +8,7 @@ from typing import Any
 
 from striate.cli.output import Data, JsonFlag, print_json, print_table, printable
 from striate.datasets.checks.report import CheckReport, Problem, check_data
-from striate.training.config import DataOptions
+from striate.datasets.options import DataOptions
 
 _EXAMPLES = 5  # of a kind
 _CLASSES = 30  # rows of the table

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from striate.cli.output import Data, JsonFlag, print_json, print_table
 from striate.datasets import open_data
 from striate.datasets.dataset import Dataset
+from striate.datasets.options import DataOptions
 from striate.errors import ConfigError
+from striate.images.resize import Fit
 from striate.system import atomic
-from striate.training.config import DataOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Command:
     """How many samples the sheet shows: 1 to 50."""
     size: int = 128
     """Side in pixels that they have on the sheet."""
-    fit: Literal["crop", "pad", "stretch"] = "crop"
+    fit: Fit = "crop"
     """How images of another aspect ratio are brought to that size on the sheet."""
     seed: int = 0
     """Of the sheet's augmentation."""

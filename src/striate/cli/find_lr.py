@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Suppress
 
-from striate.cli.output import Data, JsonFlag, PlotFile, bar_mark, plot_rule, print_json, print_table
+from striate.batching.options import BatchOptions
+from striate.cli.output import Data, JsonFlag, PlotFile, bar_mark, print_json, print_table
+from striate.datasets.options import DataOptions
+from striate.models.options import NetworkOptions
 from striate.reports import plots
 from striate.system import atomic
-from striate.tasks.options import SmoothingOptions
-from striate.training.config import DataOptions, LearningOptions, NetworkOptions, PictureOptions, TrainConfig
+from striate.tasks.options import option_classes
+from striate.training.config import TrainConfig
+from striate.training.options import OptimisationOptions, PrecisionOptions
 
 if TYPE_CHECKING:
     from striate.training.lr_range_test import RangeTest
@@ -22,7 +26,14 @@ _BAR, _ROWS = 40, 10  # characters that stand for the highest loss; rates that a
 
 
 @dataclass(frozen=True, kw_only=True)
-class TriedOptions(DataOptions, LearningOptions, SmoothingOptions, PictureOptions, NetworkOptions):
+class TriedOptions(
+    DataOptions,
+    PrecisionOptions,
+    OptimisationOptions,
+    *reversed(option_classes()),  # type: ignore[misc]  # those of the tasks in the table, whichever they are
+    BatchOptions,
+    NetworkOptions,
+):
     """The options of `striate train` that a range test depends on."""
 
     lr: Suppress[Literal["default", "auto"]] = "default"
@@ -43,7 +54,6 @@ class Command(TriedOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(plot_rule(self.plot))
         self._config()  # which has rules of its own
 
     def run(self) -> None:

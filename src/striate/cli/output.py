@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+from annotated_types import Predicate
 
 from striate.reports import plots
 from striate.system import strict_json
+from striate.system.options import Wanted
 from striate.tasks.figures import SHARE, Figure, describe
 
 if TYPE_CHECKING:
@@ -44,16 +46,17 @@ Data = Annotated[
     ),
 ]
 
+
+def _is_plot(path: str | None) -> bool:
+    return path is None or Path(path).suffix.lower() in plots.SUFFIXES
+
+
 PlotFile = Annotated[
     str | None,
     tyro.conf.arg(metavar="FILE.png|FILE.svg", help="Image of the curve to write.", help_behavior_hint=""),
+    Predicate(_is_plot),
+    Wanted(f"a file that ends in {' or '.join(plots.SUFFIXES)}"),
 ]
-
-
-def plot_rule(plot: str | None) -> tuple[str, bool, str]:
-    """Return the rule of `Options` for the option `plot`."""
-    ends_well = plot is None or Path(plot).suffix.lower() in plots.SUFFIXES
-    return "plot", ends_well, f"a file that ends in {' or '.join(plots.SUFFIXES)}"
 
 
 def bar_mark() -> str:

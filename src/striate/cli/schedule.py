@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, get_args
 
 import tyro
+from annotated_types import Ge, Gt, Le
 
-from striate.cli.output import JsonFlag, PlotFile, bar_mark, plot_rule, print_json, print_table
+from striate.cli.output import JsonFlag, PlotFile, bar_mark, print_json, print_table
 from striate.reports import plots
 from striate.system import atomic
-from striate.system.options import is_number, is_whole
-from striate.training.schedule_options import TAKEN_BY, ScheduleName, ScheduleOptions
+from striate.training.options import TAKEN_BY, ScheduleName, ScheduleOptions
 from striate.training.schedules import Schedule, Span, build_schedule
 
 _BAR = 40  # characters that stand for the peak
@@ -28,23 +28,17 @@ class Command(ScheduleOptions):
         tyro.conf.Positional[ScheduleName],
         tyro.conf.arg(metavar="NAME", help=f"Which one: {', '.join(get_args(ScheduleName))}."),
     ] = field()  # no default: it has to be named
-    epochs: int = 20
+    epochs: Annotated[int, Ge(1), Le(_MOST)] = 20
     """Length of the training: 1 to 10,000."""
-    steps_per_epoch: int = 100
+    steps_per_epoch: Annotated[int, Ge(1)] = 100
     """Batches in an epoch, each of them a step: 1 or more."""
-    lr: float = 0.1
+    lr: Annotated[float, Gt(0)] = 0.1
     """Peak of the learning rate: above 0."""
     plot: PlotFile = None
     json: JsonFlag = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(
-            ("epochs", is_whole(self.epochs, 1) and self.epochs <= _MOST, f"a whole number from 1 to {_MOST:,}"),
-            ("steps_per_epoch", is_whole(self.steps_per_epoch, 1), "a whole number, 1 or more"),
-            ("lr", is_number(self.lr) and self.lr > 0, "a positive number"),
-            plot_rule(self.plot),
-        )
         self.require_epochs(self.epochs)
 
     def run(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -23,6 +22,7 @@ from striate.cache.pixels import Gathered, PixelStore, on_demand
 from striate.cache.workers import array_bytes
 from striate.datasets.dataset import Samples
 from striate.datasets.labels import Labels
+from striate.datasets.options import CacheChoice
 from striate.errors import DataError, OutputError, listing
 from striate.images.decode import MAX_PIXELS, upright_size
 from striate.images.planes import NO_LABEL
@@ -32,7 +32,6 @@ from striate.system.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 
-Keep = Literal["auto", "disk", "none"]
 
 _AT_ONCE = 64  # label planes
 
@@ -95,7 +94,13 @@ class Store:
 
 
 def open_store(
-    samples: Samples, spec: ImageSpec, *, name: str, location: str, keep: Keep = "auto", max_pixels: int = MAX_PIXELS
+    samples: Samples,
+    spec: ImageSpec,
+    *,
+    name: str,
+    location: str,
+    keep: CacheChoice = "auto",
+    max_pixels: int = MAX_PIXELS,
 ) -> Store:
     """Decode samples, or find them decoded in the cache.
 
@@ -149,7 +154,7 @@ def undecoded_store(samples: Samples, spec: ImageSpec, *, max_pixels: int = MAX_
     )
 
 
-def _stores_with_room(index: StoreIndex, keep: Keep) -> Sequence[StoreInfo] | None:
+def _stores_with_room(index: StoreIndex, keep: CacheChoice) -> Sequence[StoreInfo] | None:
     """Return the stores beside which, or instead of which, a new one has room; None where there is no new store.
 
     Raises:

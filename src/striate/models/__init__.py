@@ -5,12 +5,13 @@ A new architecture is one file here and one line in `MODELS`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from striate.errors import ModelError, nearest
 from striate.models.architecture import Architecture
 from striate.models.effects import Shape
 from striate.models.notation import FORMS
+from striate.models.options import Stem
 from striate.models.plan import Plan, check_form
 from striate.models.zoo import alexnet, efficientnet, lenet, resnet, vgg
 from striate.system.machine import fits_into_memory
@@ -43,7 +44,6 @@ MODELS: dict[str, Architecture] = {
     "efficientnet_lite0": efficientnet.EFFICIENTNET_LITE0,
 }
 
-Stem = Literal["auto", "small", "large"]
 SMALL_PX = 64  # below this side the ResNets for photographs get the small stem: the large one would leave 1x1
 
 

@@ -14,7 +14,8 @@ import safetensors.numpy
 import torch
 from safetensors import SafetensorError
 
-from striate.batching.augmentation import POLICIES, PolicyName
+from striate.batching.augmentation import POLICIES
+from striate.batching.options import PolicyName
 from striate.errors import RunError, listing
 from striate.images.preprocessing import Preprocessing
 from striate.models import MODELS, is_line

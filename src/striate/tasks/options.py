@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, fields
 from pkgutil import resolve_name
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Lt
 
 from striate.errors import ConfigError
-from striate.system.options import Options, is_number
+from striate.system.options import Options
 from striate.tasks import TASKS, find_task
 
 
@@ -19,18 +21,13 @@ class SmoothingOptions(Options):
         ConfigError: a value makes no sense.
     """
 
-    label_smoothing: float = 0.0
+    label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Share of every target that is spread over all classes (Szegedy et al. 2016): at least 0, below 1."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(
-            (
-                "label_smoothing",
-                is_number(self.label_smoothing) and 0 <= self.label_smoothing < 1,
-                "at least 0 and below 1",
-            ),
-        )
+
+def option_classes() -> tuple[type[Options], ...]:
+    """Return the options of every task in the table."""
+    return tuple(resolve_name(find_task(task).options) for task in TASKS)
 
 
 def options_of_task(config: Any, task: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from striate.tasks.figures import Figure
 
 __all__ = [
     "FineTuning",
+    "OptimiserName",
     "Origin",
     "PredictOptions",
     "Prediction",
@@ -23,6 +24,9 @@ __all__ = [
     "TaskSpec",
     "softmax",
 ]
+
+OptimiserName = Literal["sgd", "adamw"]
+"""Optimisers by name (`training.optimisers`)."""
 
 Rows = Iterator[Float[np.ndarray, "classes _ width"]]
 """Probabilities of one image, some rows of pixels at a time, from top to bottom."""
@@ -104,7 +108,7 @@ class FineTuning:
         freeze: what does not learn.
     """
 
-    optimiser: Literal["sgd", "adamw"]
+    optimiser: OptimiserName
     share: float
     freeze: Literal["none", "batchnorm"]
 
@@ -154,7 +158,7 @@ class TaskSpec(Protocol):
     columns: Sequence[Figure]
     purpose: str
     batch_size: int
-    optimiser: Literal["sgd", "adamw"]
+    optimiser: OptimiserName
     fine_tuning: FineTuning
     keeps_aspect: bool
     fits: tuple[Fit, ...]

@@ -7,26 +7,27 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
-from striate.training.config import LearningOptions, OptimiserName
+from striate.tasks.spec import OptimiserName
+from striate.training.options import OptimisationOptions
 
 Groups = Iterable[dict[str, object]]
 
 
-def _sgd(groups: Groups, config: LearningOptions) -> torch.optim.Optimizer:
+def _sgd(groups: Groups, config: OptimisationOptions) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=1.0, momentum=config.momentum, nesterov=config.momentum > 0)
 
 
-def _adamw(groups: Groups, config: LearningOptions) -> torch.optim.Optimizer:
+def _adamw(groups: Groups, config: OptimisationOptions) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=1.0, betas=(config.momentum, 0.999))
 
 
-OPTIMISERS: dict[OptimiserName, Callable[[Groups, LearningOptions], torch.optim.Optimizer]] = {
+OPTIMISERS: dict[OptimiserName, Callable[[Groups, OptimisationOptions], torch.optim.Optimizer]] = {
     "sgd": _sgd,  # with Nesterov momentum: Sutskever et al. 2013
     "adamw": _adamw,  # Loshchilov and Hutter 2019
 }
 
 
-def create_optimiser(model: nn.Module, config: LearningOptions) -> torch.optim.Optimizer:
+def create_optimiser(model: nn.Module, config: OptimisationOptions) -> torch.optim.Optimizer:
     """Return the optimiser of a network's parameters; its rate is set anew before every step.
 
     Weight decay pulls weights alone: vectors (biases, the scales and shifts of norms) are left out, as they are few

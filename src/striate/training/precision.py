@@ -25,9 +25,9 @@ from striate.errors import OutputError
 from striate.system import atomic, strict_json
 from striate.tasks.task import Task
 from striate.training.hardware import out_of_memory, threads
+from striate.training.options import PrecisionName
 from striate.training.state import train_mode
 
-Number = Literal["float32", "bfloat16"]
 _Laid = TypeVar("_Laid", Tensor, nn.Module)
 
 LOSS_BOUND, GRADIENT_BOUND, ROUNDING_BOUND, HIGHEST_BOUND = 0.05, 0.02, 2.0, 0.7
@@ -45,7 +45,7 @@ _PASS_S, _SHORT_S, _TRIAL_S, _MOST_REPEATS = 0.6, 0.1, 0.25, 5
 _HOPELESS = 3.0  # times as slow as the best so far on a few images: not tried on a whole batch
 _FEW = 4
 _PROCEDURE = 3  # counts the changes to all this: what an older one chose is not taken over
-_HANDICAP: dict[Number, float] = {"float32": 1.0, "bfloat16": 1.1}
+_HANDICAP: dict[PrecisionName, float] = {"float32": 1.0, "bfloat16": 1.1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Precision:
         threads: that compute, on the CPU; 0 leaves torch's number.
     """
 
-    dtype: Number = "float32"
+    dtype: PrecisionName = "float32"
     channels_last: bool = True
     threads: int = 0
 
@@ -111,7 +111,7 @@ def choose_precision(
     task: Task,
     batch: Batch,
     *,
-    wanted: Literal["auto", "float32", "bfloat16"],
+    wanted: Literal["auto", PrecisionName],
     memory: Path,
     network: str,
 ) -> tuple[Precision, list[dict[str, Any]]]:
@@ -154,7 +154,7 @@ class _Trials:
         self.few = _some(batch, _FEW)
         self.done: list[Trial] = []
         self._fastest_of_few = 0.0
-        self._references: dict[tuple[int, Number], tuple[float, Tensor]] = {}
+        self._references: dict[tuple[int, PrecisionName], tuple[float, Tensor]] = {}
 
     def all(self, wanted: str) -> list[Trial]:
         """Try types of number and orders in memory; where a pass is short, on fewer threads as well.
@@ -162,7 +162,7 @@ class _Trials:
         Small networks lose more by waiting for threads than these gain, and on a machine that is busy with other
         things much more. What is not hopeless is timed twice, in turns, and the better time counts.
         """
-        numbers: tuple[Number, ...] = ("float32", "bfloat16")
+        numbers: tuple[PrecisionName, ...] = ("float32", "bfloat16")
         ways = [
             Precision(dtype=dtype, channels_last=channels_last, threads=torch.get_num_threads())
             for dtype in numbers
@@ -240,14 +240,16 @@ class _Trials:
             rounding_error=_relative(rounded, true_gradient),
         )
 
-    def _reference(self, batch: Batch, rounded_to: Number) -> tuple[float, Tensor]:
+    def _reference(self, batch: Batch, rounded_to: PrecisionName) -> tuple[float, Tensor]:
         """Return loss and gradient in float32 and torch's own order, of weights and images that are rounded."""
         key = len(batch.images), rounded_to
         if key not in self._references:
             self._references[key] = self._pass(Precision(channels_last=False), batch, rounded_to)[1:]
         return self._references[key]
 
-    def _pass(self, precision: Precision, batch: Batch, rounded_to: Number = "float32") -> tuple[float, float, Tensor]:
+    def _pass(
+        self, precision: Precision, batch: Batch, rounded_to: PrecisionName = "float32"
+    ) -> tuple[float, float, Tensor]:
         """Go forward and backward through a copy of the network: images a second, loss, gradient as one vector."""
         device = batch.images.device
         twin = train_mode(precision.lay_out(copy.deepcopy(self.model)))

@@ -1,6 +1,6 @@
 """Learning rates as plain functions, `step -> factor` of the peak rate, that compose.
 
-A schedule is a function here, a line in `SCHEDULES` and a name in `schedule_options.py`. Steps are counted from 0.
+A schedule is a function here, a line in `SCHEDULES` and a name in `options.py`. Steps are counted from 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from striate.training.schedule_options import ScheduleName, ScheduleOptions
+from striate.training.options import ScheduleName, ScheduleOptions
 
 Schedule = Callable[[int], float]
 """From a step, counted from 0, to the factor of the peak learning rate, 0 to 1."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import RunError
-from striate.training.config import LearningOptions
 from striate.training.optimisers import create_optimiser
+from striate.training.options import OptimisationOptions
 
 
 @dataclass
@@ -156,7 +156,7 @@ class TrainState:
             self.optimiser.state[parameter][key] = kept
 
 
-def start_state(model: nn.Module, config: LearningOptions) -> TrainState:
+def start_state(model: nn.Module, config: OptimisationOptions) -> TrainState:
     """Return the state before the first step."""
     average = copy.deepcopy(model).eval().requires_grad_(False) if config.ema else None
     return TrainState(model, create_optimiser(model, config), average)

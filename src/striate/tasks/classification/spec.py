@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,7 +14,16 @@ from striate.errors import ConfigError
 from striate.images.resize import Fit
 from striate.tasks.classification.options import ClassificationOptions
 from striate.tasks.figures import LOSS, SHARE, Figure
-from striate.tasks.spec import FineTuning, Origin, Prediction, PredictOptions, Rows, TargetStatistics, softmax
+from striate.tasks.spec import (
+    FineTuning,
+    OptimiserName,
+    Origin,
+    Prediction,
+    PredictOptions,
+    Rows,
+    TargetStatistics,
+    softmax,
+)
 from striate.tasks.vocabulary import Vocabulary
 
 TOP = 5
@@ -65,7 +74,7 @@ class ClassificationSpec:
     columns = (Figure(name="probability", label="probability", unit=SHARE),)
     purpose = "says what an image shows"
     batch_size = 64
-    optimiser: Literal["sgd", "adamw"] = "sgd"
+    optimiser: OptimiserName = "sgd"
     fine_tuning = FineTuning("adamw", 0.1, "batchnorm")  # 0.0004 was best of flowers, 0.00003 of ants and bees
     keeps_aspect = False
     fits: tuple[Fit, ...] = ("crop", "pad", "stretch")

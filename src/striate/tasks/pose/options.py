@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from striate.system.options import Options
 
@@ -20,7 +20,3 @@ class PoseOptions(Options):
 
     head: Head = "vector"
     """What ends in coordinates: the model's own head, or transposed convolutions to a heatmap for each joint."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(("head", self.head in get_args(Head), f"one of {', '.join(get_args(Head))}"))

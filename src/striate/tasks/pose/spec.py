@@ -13,7 +13,7 @@ from striate.images.resize import Fit
 from striate.tasks.figures import LOSS, SHARE, Figure
 from striate.tasks.pose.joint_prediction import JointPrediction
 from striate.tasks.pose.options import PoseOptions
-from striate.tasks.spec import FineTuning, Origin, Prediction, PredictOptions, Rows, TargetStatistics
+from striate.tasks.spec import FineTuning, OptimiserName, Origin, Prediction, PredictOptions, Rows, TargetStatistics
 from striate.tasks.vocabulary import Vocabulary
 
 THUMBNAIL_PX = 16  # side of the training images that the nearest one is found among
@@ -75,7 +75,7 @@ class PoseSpec:
     row = "joint"
     purpose = "finds a person's joints"
     batch_size = 64
-    optimiser: Literal["sgd", "adamw"] = "adamw"
+    optimiser: OptimiserName = "adamw"
     fine_tuning = FineTuning("adamw", 0.1, "batchnorm")
     keeps_aspect = False
     fits: tuple[Fit, ...] = ("pad", "crop")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -14,7 +13,16 @@ from striate.tasks.figures import LOSS, SHARE, Figure
 from striate.tasks.segmentation.class_map import ClassMap
 from striate.tasks.segmentation.options import SegmentationOptions
 from striate.tasks.segmentation.resample import likeliest_classes
-from striate.tasks.spec import FineTuning, Origin, Prediction, PredictOptions, Rows, TargetStatistics, softmax
+from striate.tasks.spec import (
+    FineTuning,
+    OptimiserName,
+    Origin,
+    Prediction,
+    PredictOptions,
+    Rows,
+    TargetStatistics,
+    softmax,
+)
 from striate.tasks.vocabulary import Vocabulary
 
 BOUNDARY_F1 = Figure(
@@ -87,7 +95,7 @@ class SegmentationSpec:
     columns = (Figure(name="pixels", label="pixels"), Figure(name="share", label="share", unit=SHARE))
     purpose = "gives every pixel a class"
     batch_size = 8
-    optimiser: Literal["sgd", "adamw"] = "sgd"
+    optimiser: OptimiserName = "sgd"
     fine_tuning = FineTuning("sgd", 1.0, "none")
     keeps_aspect = True
     fits: tuple[Fit, ...] = ("crop", "pad", "stretch")

@@ -1,0 +1,50 @@
+"""How data are read: options of every command that opens a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge, Le
+
+from striate.system.options import Options, Wanted
+from striate.tasks import TASKS
+
+if TYPE_CHECKING:
+    TaskChoice = str
+else:
+    TaskChoice = Literal[("auto", *TASKS)]
+CacheChoice = Literal["auto", "disk", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(Options):
+    """How data are read, where that is not plain.
+
+    Raises:
+        ConfigError: a value makes no sense.
+    """
+
+    task: TaskChoice = "auto"
+    """What the labels are for. auto: what the layout of the data tells."""
+
+    ignore: Annotated[tuple[str, ...], Wanted("names of classes, or values in masks")] = ()
+    """Classes in masks, by name or value, that count as no label, beside void and the like."""
+
+    threshold: Annotated[int | None, Ge(1), Le(255)] = None
+    """Makes two classes of grey masks, JPEG or not: from this value on, 1 to 255, the second one."""
+
+    split_seed: Annotated[int, Ge(0)] = 0
+    """Decides which images are set aside, where the data set none aside themselves."""
+
+    max_pixels: Annotated[int, Ge(1)] = 89_478_485
+    """Images of more pixels are refused before they are decoded."""
+
+    def reading(self) -> dict[str, Any]:
+        """Return what `open_data` needs to know."""
+        return {
+            "task": self.task,
+            "ignore": self.ignore,
+            "threshold": self.threshold,
+            "split_seed": self.split_seed,
+        }

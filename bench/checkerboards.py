@@ -95,7 +95,7 @@ def main(words: list[str]) -> None:
             print(f"| {name} | {run.record.metrics['mean_iou']:.1%} | {' | '.join(found)} |", flush=True)
     if given.plot:
         labels = {"x_label": "cycles a pixel, along rows", "y_label": "power of the scores, log10"}
-        plots.save(plots.curve_figure(curves, columns=2, **labels), given.plot)
+        plots.save_plot(plots.curve_figure(curves, columns=2, **labels), given.plot)
 
 
 def seen(data: str, form, most: int = 64):

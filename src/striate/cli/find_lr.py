@@ -69,7 +69,7 @@ class Command(TriedOptions):
             figure = plots.curve_figure(
                 curve, x_label="learning rate", y_label="loss", log_x=True, mark=found.suggestion
             )
-            plots.save(figure, path)
+            plots.save_plot(figure, path)
         if self.json:
             print_json(asdict(found) | ({"plot": str(path)} if path else {}))
             return

@@ -83,4 +83,4 @@ class Command(ScheduleOptions):
         steps = [*range(0, span.steps - 1, max(1, span.steps // _POINTS)), span.steps - 1]
         curve = ([step / span.steps_per_epoch for step in steps], [self.lr * schedule(step) for step in steps])
         figure = plots.curve_figure({self.schedule: curve}, x_label="epoch", y_label="learning rate")
-        plots.save(figure, path)
+        plots.save_plot(figure, path)

@@ -65,7 +65,7 @@ def curve_figure(
     return figure
 
 
-def save(figure: Figure, path: Path) -> None:
+def save_plot(figure: Figure, path: Path) -> None:
     """Write a figure to a file in one step, in the format of its ending; the same figure gives the same PNG.
 
     Args:

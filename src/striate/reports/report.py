@@ -125,7 +125,7 @@ def _summary_section(run: Run, evaluation: SplitEvaluation | None) -> Section:
     section.text(describe(task.spec.figures, record.metrics) if record.metrics else "It has no figures yet.", "large")
     if evaluation and evaluation.interval:
         headline = task.spec.figures[0]
-        low, high = map(headline.cell, evaluation.interval)
+        low, high = map(headline.text, evaluation.interval)
         section.text(
             f"Had other images been drawn, {headline.label} would lie between {low} and {high} (95 % interval, by "
             f"drawing anew from {evaluation.scope}).",

@@ -11,7 +11,7 @@ from striate.interpret.embedding import Projection, embed, project
 from striate.reports.charts import line_chart, scatter_chart
 from striate.reports.linear_probes import LinearProbes, probe_layers
 from striate.reports.page import ColourLegend, Section, chart_figures
-from striate.runs.run_images import RunImages
+from striate.runs.run_images import RunImages, images_in_words
 from striate.system.progress import progress_bar
 from striate.tasks.figures import brief
 from striate.tasks.task import Task
@@ -89,11 +89,11 @@ def _add_planes(
         points, shown = project(vectors[layer], method)
         share = "" if shown is None else f" ({shown:.0%} of what differs is seen)"
         charts.append((scatter_chart(points, groups, titles), f"{layer}{share}"))
-    total = len(run_images.stores[_SPLIT])
+    images = images_in_words(_SPLIT, len(indices), len(run_images.stores[_SPLIT]))
+    by = "t-SNE" if method == "tsne" else "principal components"
     section.text(
-        f"{len(indices):,} of {total:,} validation images as points (by "
-        f"{'t-SNE' if method == 'tsne' else 'principal components'}), layer by layer: those that the network takes to "
-        "be alike lie together. Point at one to see it."
+        f"{images[0].upper()}{images[1:]} as points (by {by}), layer by layer: those that the network takes to be "
+        "alike lie together. Point at one to see it."
     )
     if names:
         section.blocks.append(ColourLegend(names))

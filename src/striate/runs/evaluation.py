@@ -11,7 +11,7 @@ from striate.batching.targets import Targets, take_targets
 from striate.datasets.splits import SplitName
 from striate.interpret.activations import preserve_state
 from striate.interpret.calibration import Calibration, calibrate
-from striate.runs.run_images import RunImages
+from striate.runs.run_images import RunImages, images_in_words
 from striate.system.progress import progress_bar
 from striate.tasks.explaining import SampleResult
 from striate.tasks.task import Task
@@ -47,9 +47,7 @@ class SplitEvaluation:
     @property
     def scope(self) -> str:
         """Which images these are, in words: "200 of 1,000 validation images"."""
-        images = f"{'test' if self.split == 'test' else 'validation'} images"
-        count = len(self.indices)
-        return f"all {count:,} {images}" if count == self.total else f"{count:,} of {self.total:,} {images}"
+        return images_in_words(self.split, len(self.indices), self.total)
 
 
 def evaluate_sample(run_images: RunImages, task: Task, network: nn.Module, most: int) -> SplitEvaluation:

@@ -185,6 +185,16 @@ def purpose(record: RunRecord) -> str:
     return f"{name if name in MODELS else name.capitalize()} {record.create_task().spec.purpose}"
 
 
+def images_in_words(split: SplitName, count: int, total: int) -> str:
+    """Say how many of the images of a split something is about.
+
+    >>> images_in_words("val", 200, 1000)
+    '200 of 1,000 validation images'
+    """
+    images = f"{ {'train': 'training', 'val': 'validation', 'test': 'test'}[split] } images"
+    return f"all {count:,} {images}" if count == total else f"{count:,} of {total:,} {images}"
+
+
 def network_name(record: RunRecord) -> str:
     """Return the name of a network; of one with a line of its own no more than that."""
     return record.model if record.model in MODELS else "a network of its own"

@@ -16,6 +16,9 @@ from typing import Protocol, runtime_checkable
 
 from striate.errors import GeometryError
 
+Shape = tuple[int, ...]
+"""Channels, height and width of feature maps, or the length of a vector."""
+
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 

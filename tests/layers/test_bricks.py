@@ -8,13 +8,12 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from tests.support import raises
 from torch import nn
 
 from striate.errors import ModelError
 from striate.geometry import TransposedWindow
 from striate.layers import (
-    BasicBlock,
-    Bottleneck,
     CheckerboardWarning,
     ConvTranspose2d,
     LinearMap,
@@ -29,6 +28,7 @@ from striate.layers import (
     up,
 )
 from striate.layers.upward import triangle
+from striate.models.builders import build_element
 
 DRAWN = settings(max_examples=60, deadline=None)
 SIZES = some.tuples(some.integers(1, 6), some.integers(1, 6))
@@ -149,12 +149,12 @@ def test_the_contributions_to_each_unit_average_one(stride, times):
 
 
 def test_residual_blocks_take_one_stride_or_two():
-    same = BasicBlock(8, 8, stride=1)
+    same = build_element("res 8", (8, 5, 5))
     assert isinstance(same.downsample, nn.Identity)
-    assert Bottleneck(16, 4)(torch.zeros(1, 16, 5, 5)).shape == (1, 16, 5, 5)
-    assert BasicBlock(8, 12, 2, PadShortcut)(torch.zeros(1, 8, 5, 6)).shape == (1, 12, 3, 3)
-    assert BasicBlock(8, 12, (2, 1))(torch.zeros(1, 8, 5, 6)).shape == (1, 12, 3, 6)
-    with pytest.raises(ModelError, match=r"channels \(=4\) must be at least channels_in \(=8\)"):
+    assert build_element("bottleneck 4", (16, 5, 5))(torch.zeros(1, 16, 5, 5)).shape == (1, 16, 5, 5)
+    assert build_element("res 12 stride=2 shortcut=pad", (8, 5, 6))(torch.zeros(1, 8, 5, 6)).shape == (1, 12, 3, 3)
+    assert build_element("res 12 stride=2x1", (8, 5, 6))(torch.zeros(1, 8, 5, 6)).shape == (1, 12, 3, 6)
+    with raises(ModelError, where="channels", what="at least the 8 of the input, not 4"):
         PadShortcut(8, 4, 2)
 
 
@@ -204,14 +204,14 @@ def test_stochastic_depth_leaves_whole_residuals_out_and_keeps_the_mean(chance):
 
 
 def test_stochastic_depth_grows_with_depth():
-    blocks = nn.Sequential(*(BasicBlock(4, 4) for _ in range(4)))
+    blocks = nn.Sequential(*(build_element("res 4", (4, 5, 5)) for _ in range(4)))
     assert set_stochastic_depth(blocks, 0.2) == 4
     assert [block.drop.chance for block in blocks] == [pytest.approx(0.05 * place) for place in (1, 2, 3, 4)]
     assert set_stochastic_depth(nn.Conv2d(1, 1, 1), 0.2) == 0
 
 
 def test_a_block_without_its_residual_is_its_shortcut():
-    block = BasicBlock(4, 4).train()
+    block = build_element("res 4", (4, 5, 5)).train()
     block.drop.chance = 0.999999
     images = torch.rand(3, 4, 5, 5)
     torch.testing.assert_close(block(images), images)

@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 from torch import nn
 
-from striate.layers import BasicBlock, Bottleneck, ConvTranspose2d, Pad2d
+from striate.layers import ConvTranspose2d, Pad2d
+from striate.models.builders import build_element
 
 DRAWN = settings(max_examples=40, deadline=None)
 SIDES = some.tuples(some.integers(2, 6), some.integers(2, 6))
@@ -116,8 +117,8 @@ def test_max_pooling_gives_all_of_a_gradient_to_the_maximum_of_ties_the_first_in
         Pad2d(((7, 1), (0, 9)), "reflect"),
         ConvTranspose2d(2, 3, 4, 2, sides=((1, 0), (1, 2)), mode="replicate"),
         ConvTranspose2d(2, 2, (2, 3), (2, 1), mode="circular", groups=2),
-        BasicBlock(2, 3, stride=2).eval(),
-        Bottleneck(2, 1).eval(),
+        build_element("res 3 stride=2", (2, 5, 6)).eval(),
+        build_element("bottleneck 1", (2, 5, 6)).eval(),
     ],
     ids=str,
 )

@@ -10,6 +10,7 @@ import sys
 import pytest
 import safetensors.torch
 import torch
+from tests.support import raises
 from tests.zoo import TRIED
 
 import striate as st
@@ -55,9 +56,9 @@ class TestEveryArchitecture:
             plan = st.models.plan_network(name, (3, height, width), classes=7)
             with torch.inference_mode():
                 maps = model.features(torch.randn(1, 3, height, width))
-            assert len(maps) == len(model.channels) == len(model.strides) == len(plan.maps())
-            for place, found, channels in zip(plan.maps(), maps, model.channels, strict=True):
-                assert tuple(found.shape[1:]) == plan.steps[place].output
+            assert len(maps) == len(model.channels) == len(model.strides) == len(plan.feature_layers())
+            for place, found, channels in zip(plan.feature_layers(), maps, model.channels, strict=True):
+                assert tuple(found.shape[1:]) == plan.layers[place].output
                 assert found.shape[1] == channels
             areas = [found.shape[2] * found.shape[3] for found in maps]
             assert areas == sorted(areas, reverse=True)  # finest first
@@ -75,16 +76,16 @@ class TestEveryArchitecture:
 
     def test_the_head_is_built_on_features(self, size_px, model):
         images = torch.randn(2, 3, size_px, size_px)
-        body = model.plan.body
+        body = model.plan.body_length
         with torch.inference_mode():
-            x = model.features(images)[model.plan.maps().index(body - 1)] if body else images
-            for step in model.plan.steps[body:]:
+            x = model.features(images)[model.plan.feature_layers().index(body - 1)] if body else images
+            for step in model.plan.layers[body:]:
                 x = model.get_submodule(step.name)(x)
             assert torch.equal(x, model(images))
 
     def test_odd_sizes_are_taken_or_refused_with_the_reason(self, name, size_px, model):
         images = torch.randn(1, 3, size_px + 5, size_px + 3)
-        if any(step.element.kind == "flatten" for step in model.plan.steps) and "fitpool" not in model.plan.line:
+        if any(step.element.kind == "flatten" for step in model.plan.layers) and "fitpool" not in model.plan.line:
             with pytest.raises(ModelError, match=r"was built for [\d,]+ numbers, from images of \d+x\d+; these give"):
                 model(images)
             model = st.models.create(name, classes=7, size_px=(size_px + 5, size_px + 3)).eval()
@@ -96,7 +97,7 @@ class TestEveryArchitecture:
         with torch.device("meta"):
             model = st.models.build_network(plan, name)
         assert sum(parameter.numel() for parameter in model.parameters()) == plan.cost.parameters
-        for step in plan.steps:
+        for step in plan.layers:
             parameters = model.get_submodule(step.name).parameters()
             assert sum(parameter.numel() for parameter in parameters) == step.effect.cost.parameters
 
@@ -275,5 +276,5 @@ def test_images_of_another_kind_are_refused_with_what_is_wanted():
     with pytest.raises(ModelError, match=r"\[batch, 1, 32, 32\] are given; \[batch, 3, height, width\] is wanted"):
         model(torch.zeros(2, 1, 32, 32))
     for use in (model, model.features):
-        with pytest.raises(ModelError, match=r"element 15 `maxpool 2`: its input is 512x1x1; a 2x2 window needs 2x2"):
+        with raises(ModelError, where="^element 15 `maxpool 2`$", what="a 2x2 window", fix="needs 2x2"):
             use(torch.zeros(2, 3, 16, 16))

@@ -13,7 +13,7 @@ import tyro
 from striate import models
 from striate.cli.output import JsonFlag, print_json, print_table
 from striate.errors import ConfigError
-from striate.models.effects import Shape
+from striate.geometry import Shape
 from striate.models.plan import Plan
 from striate.models.summary import layer_table, summarise_plan
 from striate.system import atomic

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError, listing, nearest
+from striate.geometry import Shape
 from striate.models.decoders import padded_size
-from striate.models.effects import Shape
-from striate.models.plan import Step
+from striate.models.plan import PlannedLayer
 from striate.models.pretrained.transfer import body_of
 
 
@@ -65,11 +65,11 @@ def record_activations(network: nn.Module, layers: Sequence[str]) -> Iterator[di
             handle.remove()
 
 
-def backbone_layers(network: nn.Module) -> dict[str, Step]:
+def backbone_layers(network: nn.Module) -> dict[str, PlannedLayer]:
     """Return the elements of the backbone, under the names of their modules."""
     body, prefix = body_of(network)
-    steps = body.plan.steps if not prefix else body.plan.steps[: body.plan.body]
-    return {prefix + step.name: step for step in steps}
+    layers = body.plan.layers if not prefix else body.plan.body
+    return {prefix + layer.name: layer for layer in layers}
 
 
 def find_layer(network: nn.Module, name: str) -> str:
@@ -160,7 +160,7 @@ def input_reduction(network: nn.Module) -> int:
 def feature_map_layers(network: nn.Module) -> list[str]:
     """Return the layers that give feature maps, the finest first: the last one of each resolution."""
     body, prefix = body_of(network)
-    return [prefix + body.plan.steps[index].name for index in body.plan.maps()]
+    return [prefix + body.plan.layers[index].name for index in body.plan.feature_layers()]
 
 
 def representation_layers(network: nn.Module, most: int = 8) -> list[str]:

@@ -98,7 +98,7 @@ def receptive_fields_of(network: nn.Module, layer: str) -> Callable[[tuple[int, 
         less.
     """
     body, prefix = body_of(network)
-    names = [prefix + step.name for step in body.plan.steps]
+    names = [prefix + step.name for step in body.plan.layers]
     if layer not in names:
         return receptive_fields_by_gradients(network, layer)
     fields = body.plan.receptive_fields()[names.index(layer)]

@@ -1,12 +1,10 @@
-"""The bricks that torch.nn lacks, and a look inside those that it has: layers as matrices."""
+"""Layers that torch.nn lacks, and layers as matrices."""
 
-from striate.layers.inverted import InvertedResidual
 from striate.layers.matrix import LinearMap, as_matrix, offset
 from striate.layers.padding import Pad2d, SamePad2d
 from striate.layers.residual import (
-    BasicBlock,
-    Bottleneck,
     PadShortcut,
+    ResidualBlock,
     StochasticDepth,
     conv_bn_activation,
     set_stochastic_depth,
@@ -14,14 +12,12 @@ from striate.layers.residual import (
 from striate.layers.upward import CheckerboardWarning, ConvTranspose2d, deconv, up
 
 __all__ = [
-    "BasicBlock",
-    "Bottleneck",
     "CheckerboardWarning",
     "ConvTranspose2d",
-    "InvertedResidual",
     "LinearMap",
     "Pad2d",
     "PadShortcut",
+    "ResidualBlock",
     "SamePad2d",
     "StochasticDepth",
     "as_matrix",

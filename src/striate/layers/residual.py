@@ -1,11 +1,8 @@
-"""Residual blocks: He, Zhang, Ren, Sun, "Deep residual learning for image recognition", 2015, figure 5.
-
-Their parts have torchvision's names.
-"""
+"""What residual blocks are made of: He, Zhang, Ren, Sun, "Deep residual learning for image recognition", 2015."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +12,6 @@ from torch import Tensor, nn
 from striate.errors import ModelError
 
 Pair = tuple[int, int]
-Shortcut = Callable[[int, int, Pair], nn.Module]
 
 
 def conv_bn_activation(
@@ -27,31 +23,41 @@ def conv_bn_activation(
     groups: int = 1,
     activation: nn.Module | None = None,
 ) -> nn.Sequential:
-    """Build convolution, batch norm and, where there is one, an activation.
+    """Build a convolution, batch norm and, if one is given, an activation.
 
-    With an odd kernel sizes are kept but for the stride. The convolution has no bias: batch norm would
-    take it away again.
+    With an odd kernel the output is as large as the input, divided by the stride. The convolution has no bias: batch
+    norm would subtract it again.
+
+    Args:
+        channels_in: Number of channels of the input.
+        channels: Number of output channels.
+        kernel: Height and width of the kernel.
+        stride: Stride, height first, or one number.
+        groups: Number of groups of channels that are convolved separately.
+        activation: Module that follows.
     """
     convolution = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(channels), *([activation] if activation else []))
 
 
-def projection(channels_in: int, channels: int, stride: Pair) -> nn.Module:
-    """Build option B of the paper's shortcuts: a 1x1 convolution with batch norm."""
-    return conv_bn_activation(channels_in, channels, 1, stride=stride)
-
-
 class PadShortcut(nn.Module):
-    """Option A of the paper: every `stride`-th pixel, and zeros for the channels that are new. No parameters."""
+    """Option A of the paper: every `stride`-th pixel, and zeros for the channels that are new. No parameters.
+
+    Args:
+        channels_in: Number of channels of the input.
+        channels: Number of output channels; not fewer.
+        stride: Stride, height first, or one number.
+
+    Raises:
+        ModelError: there would be fewer channels.
+    """
 
     def __init__(self, channels_in: int, channels: int, stride: int | Pair) -> None:
         super().__init__()
         self.stride = _both(stride)
         new = channels - channels_in
         if new < 0:
-            raise ModelError(
-                f"channels (={channels}) must be at least channels_in (={channels_in}): none are taken away."
-            )
+            raise ModelError("channels", f"must be at least the {channels_in} of the input, not {channels}")
         self.new_channels = (new // 2, new - new // 2)  # before and after, as the published weights expect
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _ _ _"]:
@@ -60,12 +66,12 @@ class PadShortcut(nn.Module):
 
 
 class StochasticDepth(nn.Module):
-    """Leave a block's residual out, for some images of a batch, while training; the others' are scaled to make up.
+    """Leave a block's residual out for some images of a batch, in training; the others' are scaled to make up for it.
 
     Huang et al., "Deep networks with stochastic depth", 2016.
 
     Args:
-        chance: of an image's residual to be left out: at least 0, below 1.
+        chance: Probability that an image's residual is left out, from 0, below 1.
     """
 
     def __init__(self, chance: float = 0.0) -> None:
@@ -73,7 +79,7 @@ class StochasticDepth(nn.Module):
         self.chance = chance
 
     def forward(self, residual: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _ _ _"]:
-        """Return the residual, zeros for the images whose is left out."""
+        """Return the residual, with zeros for the images whose residual is left out."""
         if not self.training or self.chance == 0:
             return residual
         kept = torch.rand(len(residual), 1, 1, 1, device=residual.device) >= self.chance
@@ -84,79 +90,49 @@ def set_stochastic_depth(network: nn.Module, chance: float) -> int:
     """Give the last residual block this chance to be left out, and those before it less, in proportion to their depth.
 
     Returns:
-        How many residual blocks the network has.
+        Number of residual blocks that the network has.
     """
-    parts = [part for part in network.modules() if isinstance(part, StochasticDepth)]
-    for place, part in enumerate(parts, start=1):
-        part.chance = chance * place / len(parts)
-    return len(parts)
+    layers = [module for module in network.modules() if isinstance(module, StochasticDepth)]
+    for depth, layer in enumerate(layers, start=1):
+        layer.chance = chance * depth / len(layers)
+    return len(layers)
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions, each with batch norm, added to the block's input: the left of figure 5.
+class ResidualBlock(nn.Module):
+    """Layers whose output is added to their input, or to what a shortcut makes of it: activation(F(x) + shortcut(x)).
+
+    He, Zhang, Ren, Sun, "Deep residual learning for image recognition", 2015. The lines `res C`, `bottleneck C` and
+    `mbconv C@KxK` are such blocks; `striate.models.build_element` builds one.
 
     Args:
-        channels_in: of the input.
-        channels: of the output.
-        stride: of the first convolution, along height and width.
-        shortcut: builds what the input passes through where its shape is not the output's.
+        layers: The layers of F by name, in order. Their parameters begin with these names.
+        shortcut: What the input passes through before it is added (named `downsample`, as torchvision has it):
+            `nn.Identity()` adds it as it is. None: nothing is added.
+        activation: What follows the sum, if anything does.
     """
 
     def __init__(
-        self, channels_in: int, channels: int, stride: int | Pair = 1, shortcut: Shortcut = projection
+        self, layers: Mapping[str, nn.Module], shortcut: nn.Module | None, activation: nn.Module | None = None
     ) -> None:
         super().__init__()
-        stride = _both(stride)
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.drop = StochasticDepth()
-        self.downsample = _shortcut(channels_in, channels, stride, shortcut)
+        self._names = tuple(layers)
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+        self.adds_input = shortcut is not None
+        if shortcut is not None:
+            self.drop = StochasticDepth()
+            self.downsample = shortcut
+        self.activation = activation
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _ _ _"]:
-        """Return relu(F(x) + shortcut(x))."""
-        residual = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(self.drop(residual) + self.downsample(x))
-
-
-class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions, added to the block's input: the right of figure 5.
-
-    The stride is that of the 3x3 convolution, as in torchvision ("ResNet V1.5"); the paper put it first.
-
-    Args:
-        channels_in: of the input.
-        channels: of the convolutions inside; the output has four times as many.
-        stride: of the 3x3 convolution, along height and width.
-        shortcut: builds what the input passes through where its shape is not the output's.
-    """
-
-    def __init__(
-        self, channels_in: int, channels: int, stride: int | Pair = 1, shortcut: Shortcut = projection
-    ) -> None:
-        super().__init__()
-        stride = _both(stride)
-        self.conv1 = nn.Conv2d(channels_in, channels, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.conv3 = nn.Conv2d(channels, 4 * channels, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(4 * channels)
-        self.drop = StochasticDepth()
-        self.downsample = _shortcut(channels_in, 4 * channels, stride, shortcut)
-
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _ _ _"]:
-        """Return relu(F(x) + shortcut(x))."""
-        residual = F.relu(self.bn1(self.conv1(x)))
-        residual = F.relu(self.bn2(self.conv2(residual)))
-        return F.relu(self.drop(self.bn3(self.conv3(residual))) + self.downsample(x))
+        """Return activation(F(x) + shortcut(x))."""
+        y = x
+        for name in self._names:
+            y = getattr(self, name)(y)
+        if self.adds_input:
+            y = self.drop(y) + self.downsample(x)
+        return y if self.activation is None else self.activation(y)
 
 
 def _both(stride: int | Pair) -> Pair:
     return (stride, stride) if isinstance(stride, int) else stride
-
-
-def _shortcut(channels_in: int, channels: int, stride: Pair, build: Shortcut) -> nn.Module:
-    same_shape = stride == (1, 1) and channels_in == channels
-    return nn.Identity() if same_shape else build(channels_in, channels, stride)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, get_args
 
 from striate.errors import ModelError, nearest
+from striate.geometry import Shape
 from striate.models.architecture import Architecture
-from striate.models.effects import Shape
-from striate.models.notation import FORMS
+from striate.models.elements import ELEMENTS
 from striate.models.options import Stem
-from striate.models.plan import Plan, check_form
+from striate.models.plan import Plan, check_sizes
 from striate.models.zoo import alexnet, efficientnet, lenet, resnet, vgg
 from striate.system.machine import fits_into_memory
 
@@ -66,7 +66,7 @@ def find_architecture(model: str) -> Architecture:
 def is_line(model: str) -> bool:
     """Tell whether a text is meant as a line of the notation."""
     first = model.split(maxsplit=1)[0] if model.split() else ""
-    return any(mark in model for mark in "|@()") or first in FORMS
+    return any(mark in model for mark in "|@()") or first in ELEMENTS
 
 
 def suggest_model(size_px: int, channels: int) -> str:
@@ -128,7 +128,7 @@ def plan_network(
     """
     architecture = find_architecture(model)
     shape = architecture.input if shape is None else tuple(shape)
-    check_form(shape, classes)
+    check_sizes(shape, classes)
     taken = resolve_stem(model, min(shape[1:]), stem)
     try:
         return architecture.plan(shape, classes=classes, stem=taken)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from striate.models.effects import Shape
+from striate.geometry import Shape
 from striate.models.plan import Plan, plan_line
 from striate.models.pretrained.published import PublishedWeights
 

@@ -9,10 +9,10 @@ from fractions import Fraction
 from html import escape
 from itertools import groupby
 
-from striate.geometry import Axis, TransposedWindow, Window
-from striate.models.effects import Shape
-from striate.models.notation import BLOCKS, pair_text
-from striate.models.plan import Plan, Step, straight
+from striate.geometry import AdaptivePooling, Axis, Shape, TransposedWindow, Window
+from striate.models.elements import spec_of
+from striate.models.elements.spec import pair_text
+from striate.models.plan import Plan, PlannedLayer, unbranched
 
 _TALLEST = 150.0  # the tallest sheet
 _GAP = 34.0  # between stacks
@@ -20,26 +20,19 @@ _MARGIN = 20.0
 _CHARACTER = 6.3  # width of one, about
 _COLOURS = {
     "input": "#d9d9d9",
-    "conv": "#a6cee3",
-    "deconv": "#b2df8a",
-    "up": "#b2df8a",
-    "maxpool": "#fdd0a2",
-    "avgpool": "#fdd0a2",
-    "fitpool": "#fdd0a2",
-    "gap": "#fdd0a2",
-    "res": "#c7b9e2",
-    "bottleneck": "#c7b9e2",
-    "mbconv": "#c7b9e2",
-    "fc": "#f4b6c2",
+    "convolution": "#a6cee3",
+    "upsampling": "#b2df8a",
+    "pooling": "#fdd0a2",
+    "block": "#c7b9e2",
+    "linear": "#f4b6c2",
 }
-_DRAWN = tuple(_COLOURS)[1:]  # what else there is goes with the one before it
 
 
 @dataclass(frozen=True)
 class _Stack:
     """A stack of feature maps, or a vector."""
 
-    kind: str
+    role: str  # of its element, or "input"
     shape: Shape
     label: str
     kernel: tuple[int, int] | None = None  # of the window that looks at the stack before it
@@ -81,35 +74,37 @@ def draw_network(plan: Plan) -> str:
 def _stacks(plan: Plan) -> Iterable[_Stack]:
     """Yield what is drawn: elements that make feature maps, equal ones next to each other together."""
     drawn = [
-        step
-        for step in plan.steps
-        if step.element.kind in _DRAWN and not (step.element.kind == "fitpool" and step.output == step.input)
+        layer
+        for layer in plan.layers
+        if spec_of(layer.element).role and not (_fits_size(layer) and layer.output == layer.input)
     ]
-    for (kind, shape), steps in groupby(drawn, key=lambda step: (step.element.kind, step.output)):
-        group = list(steps)
-        kernel = _window(group[0])
-        words = [
-            kind,
-            *([f"{kernel[0]}x{kernel[1]}"] if kernel and kind not in BLOCKS else []),
-        ]
+    for (kind, shape), layers in groupby(drawn, key=lambda layer: (layer.element.kind, layer.output)):
+        group = list(layers)
+        kernel, role = _window(group[0]), spec_of(group[0].element).role
+        words = [kind, *([f"{kernel[0]}x{kernel[1]}"] if kernel and role != "block" else [])]
         more = [*_stride(group[0]), *([f"×{len(group)}"] if len(group) > 1 else [])]
-        yield _Stack(kind, shape, f"{' '.join(words)}\n{' '.join(more)}".rstrip(), kernel)
+        yield _Stack(role, shape, f"{' '.join(words)}\n{' '.join(more)}".rstrip(), kernel)
 
 
-def _window(step: Step) -> tuple[int, int] | None:
+def _fits_size(layer: PlannedLayer) -> bool:
+    """Tell whether a layer pools to a given size, whatever arrives."""
+    return any(isinstance(axis, AdaptivePooling) for axes in layer.effect.axes or () for axis in axes)
+
+
+def _window(layer: PlannedLayer) -> tuple[int, int] | None:
     """Return the height and width of the largest window that an element looks through, if it has one."""
-    down, across = ([_kernel(layer) for layer in straight(layers)] for layers in step.effect.axes or ((), ()))
+    down, across = ([_kernel(axis) for axis in unbranched(layers)] for layers in layer.effect.axes or ((), ()))
     return max(zip(down, across, strict=True), default=None) if all([*down, *across]) else None
 
 
-def _kernel(layer: Axis) -> int:
-    return layer.kernel if isinstance(layer, Window | TransposedWindow) else 0
+def _kernel(axis: Axis) -> int:
+    return axis.kernel if isinstance(axis, Window | TransposedWindow) else 0
 
 
-def _stride(step: Step) -> list[str]:
+def _stride(layer: PlannedLayer) -> list[str]:
     """Write by how much an element changes the resolution: `/2`, or `times 2`."""
-    axes = step.effect.axes
-    if not axes or step.element.kind == "fitpool":
+    axes = layer.effect.axes
+    if not axes or _fits_size(layer):
         return []
     down, across = (math.prod((layer.step for layer in layers), start=Fraction(1)) for layers in axes)
     if down == across == 1:
@@ -144,7 +139,7 @@ def _sheets(stack: _Stack, left: float, middle: float, scale: float) -> list[str
     top = middle - _extent(stack.shape, scale)[1] / 2
     return [
         f'<rect x="{left + 3 * place:.1f}" y="{top + 1.5 * (count - 1 - place):.1f}" width="{width:.1f}" '
-        f'height="{height:.1f}" fill="{_COLOURS[stack.kind]}"/>'
+        f'height="{height:.1f}" fill="{_COLOURS[stack.role]}"/>'
         for place in reversed(range(count))
     ]
 
@@ -185,7 +180,7 @@ def _bar(stack: _Stack, left: float, middle: float) -> str:
     length = _bar_length(stack.shape[0])
     return (
         f'<rect x="{left:.1f}" y="{middle - length / 2:.1f}" width="12" height="{length:.1f}" '
-        f'fill="{_COLOURS[stack.kind]}"/>'
+        f'fill="{_COLOURS[stack.role]}"/>'
     )
 
 

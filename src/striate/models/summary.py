@@ -7,8 +7,9 @@ from fractions import Fraction
 from typing import Any
 
 from striate.geometry import AdaptivePooling, ReceptiveField, TransposedWindow, Upsampling, Window
-from striate.models.notation import pair_text
-from striate.models.plan import Plan, Step, straight
+from striate.models.elements import spec_of
+from striate.models.elements.spec import pair_text
+from striate.models.plan import Plan, PlannedLayer, unbranched
 
 
 def summarise_plan(plan: Plan) -> dict[str, Any]:
@@ -27,16 +28,16 @@ def summarise_plan(plan: Plan) -> dict[str, Any]:
         "input": list(plan.input),
         "layers": [
             {
-                "name": step.name,
-                "kind": step.element.kind,
-                "element": str(step.element),
-                "output_shape": list(step.output),
-                "parameters": step.effect.cost.parameters,
-                "macs": step.effect.cost.macs,
+                "name": layer.name,
+                "kind": layer.element.kind,
+                "element": str(layer.element),
+                "output_shape": list(layer.output),
+                "parameters": layer.effect.cost.parameters,
+                "macs": layer.effect.cost.macs,
                 "receptive_field": field and _both(field[0].size, field[1].size),
                 "jump": field and _both(_number(field[0].jump), _number(field[1].jump)),
             }
-            for step, field in zip(plan.steps, plan.receptive_fields(), strict=True)
+            for layer, field in zip(plan.layers, plan.receptive_fields(), strict=True)
         ],
         "parameters": cost.parameters,
         "macs": cost.macs,
@@ -50,44 +51,44 @@ def layer_table(plan: Plan) -> tuple[list[str], list[list[str | int | None]]]:
     header = ["layer", "element", "kernel / stride / padding", "output", "parameters", "MACs", "sees"]
     rows = [
         [
-            step.name,
-            _plainly(step),
-            window_text(step),
-            "x".join(map(str, step.output)),
-            step.effect.cost.parameters or None,
-            step.effect.cost.macs or None,
+            layer.name,
+            _plainly(layer),
+            window_text(layer),
+            "x".join(map(str, layer.output)),
+            layer.effect.cost.parameters or None,
+            layer.effect.cost.macs or None,
             _sees(field),
         ]
-        for step, field in zip(plan.steps, plan.receptive_fields(), strict=True)
+        for layer, field in zip(plan.layers, plan.receptive_fields(), strict=True)
     ]
     return header, rows
 
 
-def _plainly(step: Step) -> str:
+def _plainly(layer: PlannedLayer) -> str:
     """Write an element without what its window says."""
-    options = [f"{name}={value}" for name, value in step.element.options if name not in ("stride", "pad")]
-    return " ".join([step.element.kind, step.element.argument.partition("@")[0], *options]).replace("  ", " ").strip()
+    options = [f"{name}={value}" for name, value in layer.element.options if name not in ("stride", "pad")]
+    return " ".join([layer.element.kind, layer.element.argument.partition("@")[0], *options]).replace("  ", " ").strip()
 
 
-def window_text(step: Step) -> str:
+def window_text(layer: PlannedLayer) -> str:
     """Write an element's window: kernel / stride / padding.
 
     Of a residual block: the kernels of its convolutions, the stride of all together, and the padding of
     the largest.
     """
-    down, across = (straight(layers) for layers in step.effect.axes or ((), ()))
+    down, across = (unbranched(layers) for layers in layer.effect.axes or ((), ()))
     if not down:
         return ""
     if isinstance(down[0], Upsampling) and isinstance(across[0], Upsampling):
         return f"times {pair_text(down[0].factor, across[0].factor)}"
     if isinstance(down[0], AdaptivePooling):
-        return f"to {step.element.argument}"
+        return f"to {layer.element.argument}"
     slides = [
         (one, other)
         for one, other in zip(down, across, strict=True)
         if isinstance(one, Window | TransposedWindow) and isinstance(other, Window | TransposedWindow)
     ]
-    if step.element.kind.endswith("pool"):
+    if spec_of(layer.element).role == "pooling":
         padding = [tuple(map(sum, zip(*(w.padding for w in axis), strict=True))) for axis in zip(*slides, strict=True)]
         slides = slides[-1:]  # what comes before it is its padding
     else:

@@ -17,9 +17,9 @@ from safetensors import SafetensorError
 from striate.batching.augmentation import POLICIES
 from striate.batching.options import PolicyName
 from striate.errors import RunError, listing
+from striate.geometry import Shape
 from striate.images.preprocessing import Preprocessing
 from striate.models import MODELS, is_line
-from striate.models.effects import Shape
 from striate.models.plan import Plan
 from striate.runs.migration import migrated
 from striate.system import atomic, strict_json

@@ -147,15 +147,17 @@ def freeze(network: nn.Module, what: int | str, *, drawn: bool = False) -> None:
     elif what == "backbone":
         frozen = _body_parts(body)
     elif isinstance(what, int):
-        frozen = [body.get_submodule(step.name) for step in body.plan.steps[:what]]
+        frozen = [body.get_submodule(step.name) for step in body.plan.layers[:what]]
     for part in frozen:
         part.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise ConfigError(f"freeze (={what}) leaves nothing to learn: the network has {len(body.plan.steps)} elements.")
+        raise ConfigError(
+            f"freeze (={what}) leaves nothing to learn: the network has {len(body.plan.layers)} elements."
+        )
 
 
 def _body_parts(body: Network) -> list[nn.Module]:
-    return [body.get_submodule(step.name) for step in body.plan.steps[: body.plan.body]]
+    return [body.get_submodule(step.name) for step in body.plan.body]
 
 
 def _is_norm(part: nn.Module) -> bool:

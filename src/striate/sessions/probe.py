@@ -134,7 +134,7 @@ def _most(feeds: Loaders, images: int, numbers: int) -> tuple[int, float]:
 
 def last_layer(network: nn.Module) -> nn.Linear | None:
     """Return the fully connected layer that a network ends in, where it does."""
-    found = network.get_submodule(network.plan.steps[-1].name) if isinstance(network, Network) else None
+    found = network.get_submodule(network.plan.layers[-1].name) if isinstance(network, Network) else None
     return found if isinstance(found, nn.Linear) else None
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from striate import models
 from striate.batching.targets import Targets
-from striate.models.effects import Shape
+from striate.geometry import Shape
 from striate.models.plan import Plan
 from striate.tasks.spec import PredictOptions, Rows, TargetStatistics
 

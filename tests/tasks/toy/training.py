@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from striate import models
 from striate.batching.targets import Targets, one_tensor
-from striate.models.effects import Shape
+from striate.geometry import Shape
 from striate.models.plan import Plan
 from striate.tasks.linear import as_layer, ridge_regression
 from striate.tasks.spec import PredictOptions, TargetStatistics

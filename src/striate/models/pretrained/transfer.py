@@ -46,9 +46,9 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor], *, whole: bool =
         ModelError: an entry of the body is missing, or has another shape; the first three are named.
     """
     body, prefix = body_of(network)
-    first = f"{body.plan.steps[0].name}." if body.plan.body else ""
+    first = f"{body.plan.layers[0].name}." if body.plan.body else ""
     given = {name.removeprefix(_ENCODER): value for name, value in weights.items()}
-    within = tuple(step.name + "." for step in body.plan.steps[: body.plan.body])
+    within = tuple(step.name + "." for step in body.plan.body)
     own = network.state_dict()
     last = _last_layers(network)
     taken: dict[str, Tensor] = {}
@@ -103,7 +103,7 @@ def adapt_channels(
 def _last_layers(network: nn.Module) -> tuple[str, ...]:
     """Return what the names of entries begin with that say what outputs mean."""
     if isinstance(network, Network):
-        names = [step.name + "." for step in network.plan.steps]
+        names = [step.name + "." for step in network.plan.layers]
         return tuple([name for name in names if any(key.startswith(name) for key in network.state_dict())][-1:])
     decoder = network.get_submodule("decoder")
     assert isinstance(decoder, Decoder)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from striate import models
 from striate.batching.targets import Targets
 from striate.errors import DataError, ModelError, listing
-from striate.models.effects import Shape
+from striate.geometry import Shape
 from striate.models.heatmaps import HeatmapNetwork
 from striate.models.plan import Plan
 from striate.tasks.baselines import thumbnails

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from striate import models
 from striate.batching.targets import NO_LABEL, Targets, one_tensor
 from striate.errors import DataError, ModelError
+from striate.geometry import Shape
 from striate.models.decoders import EncoderDecoder, common_stride
-from striate.models.effects import Shape
 from striate.models.plan import Plan
 from striate.models.sliding import strips_by_windows
 from striate.tasks.baselines import log_shares
@@ -43,11 +43,11 @@ class SegmentationTraining:
         reduced = shape[0], -(-shape[1] // reduce), -(-shape[2] // reduce)
         plan = plan_with_outputs(model, reduced, self.spec.outputs, stem, line)
         body = plan.backbone()
-        for step in body.steps:
+        for step in body.layers:
             if step.element.kind == "fitpool":
                 raise ModelError(
                     model,
-                    f"element {step.place} `{step.element}` makes one size of all, and a class for every pixel wants "
+                    f"element {step.number} `{step.element}` makes one size of all, and a class for every pixel wants "
                     "maps that grow with the image",
                     "leave it out",
                 )
@@ -74,7 +74,7 @@ class SegmentationTraining:
                 way=self.options.decoder,
                 skips=self.options.merge if self.options.skips else "none",
                 reduce=self.options.reduce,
-                least_px=plan.smallest(common_stride(plan.feature_strides())),
+                least_px=plan.smallest_size(common_stride(plan.feature_strides())),
             )
 
     def fit_target_statistics(self, targets: Iterable[Targets], images: ChosenImages) -> TargetStatistics:

@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 
 import striate as st
-from striate.layers import InvertedResidual, set_stochastic_depth
+from striate.layers import ResidualBlock, set_stochastic_depth
 from striate.models import plan_network
+from striate.models.builders import build_element
 
 
-def by_definition(block: InvertedResidual, x: torch.Tensor, kernel: int, stride: int, expand: int) -> torch.Tensor:
+def by_definition(block: ResidualBlock, x: torch.Tensor, kernel: int, stride: int, expand: int) -> torch.Tensor:
     """Widen, filter each channel, narrow; zeros around it so that ceil(size / stride) comes out, more of them below."""
     parts = dict(block.named_children())
 
@@ -42,7 +43,9 @@ def by_definition(block: InvertedResidual, x: torch.Tensor, kernel: int, stride:
 @pytest.mark.parametrize("size", [(12, 12), (9, 14)])
 def test_a_block_is_what_its_definition_says(channels_in, channels, kernel, stride, expand, size):
     torch.manual_seed(0)
-    block = InvertedResidual(channels_in, channels, (kernel, kernel), (stride, stride), expand=expand).eval()
+    block = build_element(
+        f"mbconv {channels}@{kernel}x{kernel} stride={stride} expand={expand}", (channels_in, *size)
+    ).eval()
     for part in block.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             part.running_mean.normal_()
@@ -56,7 +59,7 @@ def test_a_block_is_what_its_definition_says(channels_in, channels, kernel, stri
 
 def test_its_cost_and_shape_are_known_without_building_it():
     worked_out = plan_network("mbconv 8@5x5 stride=2 expand=4 | gap | fc classes", (6, 15, 20), classes=3)
-    first = worked_out.steps[0].effect
+    first = worked_out.layers[0].effect
     assert first.output == (8, 8, 10)
     inside = 24
     # weights of the three convolutions, and scale and shift of the three norms

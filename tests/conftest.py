@@ -16,7 +16,7 @@ _hook = install_import_hook(
         "striate.models",
         "striate.tasks",
         "striate.training.loop",
-        "striate.training.display",
+        "striate.training.training_log",
         "striate.training.schedules",
         "striate.interpret",
         "striate.sessions",

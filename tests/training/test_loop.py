@@ -5,8 +5,10 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
+import logging
 import os
 import signal
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -15,6 +17,7 @@ from tests.support import raises
 from torch import nn
 
 from striate.errors import ConfigError, DataError, RunError, TrainingError
+from striate.system.progress import report_progress
 from striate.tasks import create_task
 from striate.tasks.figures import brief
 from striate.tasks.skeleton import Skeleton
@@ -22,9 +25,9 @@ from striate.tasks.spec import TargetStatistics
 from striate.tasks.vocabulary import Vocabulary
 from striate.training.budget import Length
 from striate.training.config import TrainConfig
-from striate.training.display import EpochLines
 from striate.training.loop import EpochResult, Stopped, evaluate_model, fit
 from striate.training.state import TrainingProgress, start_state
+from striate.training.training_log import training_log
 
 
 @pytest.fixture
@@ -233,10 +236,27 @@ def test_epochs_and_a_budget_are_not_given_together():
     assert [TrainConfig(budget=text).budget_s for text in ("90s", "10m", "1.5h", "")] == [90, 600, 5400, None]
 
 
-def test_an_epochs_line_says_losses_figures_speed_and_time_left(capsys):
+class Follower:
+    """A reporter that remembers what it is told of a training."""
+
+    def __init__(self) -> None:
+        self.told: list[dict] = []
+
+    @contextmanager
+    def training(self, **facts):
+        self.told.append(facts)
+        yield self
+
+    def step(self, **facts) -> None:
+        self.told.append(facts)
+
+    def end_epoch(self, **facts) -> None:
+        self.told.append(facts)
+
+
+def log_an_epoch() -> None:
     length = Length(TrainConfig(epochs=20), steps_per_epoch=10, steps=200)
     figures = create_task("classify", Vocabulary(classes=("a", "b"))).spec.figures
-    lines = EpochLines(length, TrainingProgress(steps=30, epochs=3), partial(brief, figures))
     result = EpochResult(
         epoch=3,
         lr=0.1,
@@ -246,7 +266,26 @@ def test_an_epochs_line_says_losses_figures_speed_and_time_left(capsys):
         images=5000,
         train_seconds=2.0,
     )
-    lines.end_epoch(result)
-    line = capsys.readouterr().err
+    with training_log(length, TrainingProgress(steps=30, epochs=3), partial(brief, figures)) as log:
+        log.step(8, 0.5)
+        log.end_epoch(result)
+
+
+def test_epoch_is_logged_in_a_line(caplog, capsys):
+    caplog.set_level(logging.INFO, "striate")
+    log_an_epoch()
+    (line,) = caplog.messages
     assert line.startswith("epoch  3/20  loss 0.500, val 0.250  accuracy 90.0%  2,500 images/s  0:00 left")
     assert len(line) <= 80
+    assert capsys.readouterr().out == ""
+
+
+def test_reporter_is_told_of_steps_and_epochs():
+    follower = Follower()
+    with report_progress(follower):
+        log_an_epoch()
+    assert follower.told == [
+        {"epoch": 4, "done": 30, "steps": 200},
+        {"steps": 200, "images": 8, "loss": 0.5},
+        {"epoch": 3, "epochs": 20, "summary": "accuracy 90.0%"},
+    ]

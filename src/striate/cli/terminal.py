@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from striate.system.progress import Advance, report_progress
+from striate.system.progress import Advance, TrainingObserver, report_progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class StderrHandler(logging.Handler):
@@ -32,6 +37,44 @@ class TerminalProgress:
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task(description, total=total)
             yield lambda items: progress.advance(task, items)
+
+    @contextmanager
+    def training(self, *, epoch: int, done: int, steps: int) -> Iterator[TrainingObserver]:
+        """Show a bar over all steps of a training, with epoch, loss, speed and time left."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[now]}{task.fields[figures]} "),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            yield TrainingBar(progress, epoch=epoch, done=done, steps=steps)
+
+
+class TrainingBar:
+    """A bar over all steps of a training: a `TrainingObserver`."""
+
+    def __init__(self, progress: Progress, *, epoch: int, done: int, steps: int) -> None:
+        self.progress = progress
+        self.bar = progress.add_task(f"epoch {epoch}", total=steps, completed=done, now="", figures="")
+        self.images = 0
+        self.epoch_began = time.perf_counter()
+
+    def step(self, *, steps: int, images: int, loss: float) -> None:
+        """Move the bar by one step."""
+        self.images += images
+        seconds = time.perf_counter() - self.epoch_began
+        now = f"loss {loss:.3f}  {self.images / seconds:,.0f} images/s"
+        self.progress.update(self.bar, total=steps, advance=1, now=now)
+
+    def end_epoch(self, *, epoch: int, epochs: int, summary: str) -> None:
+        """Show the next epoch, and the figures of the one that has ended."""
+        self.progress.update(self.bar, description=f"epoch {min(epoch + 1, epochs)}", figures=f"  {summary}")
+        self.images, self.epoch_began = 0, time.perf_counter()
 
 
 @contextmanager

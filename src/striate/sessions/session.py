@@ -53,12 +53,12 @@ from striate.tasks.figures import brief
 from striate.training import checkpoint
 from striate.training.budget import Length
 from striate.training.config import TrainConfig
-from striate.training.display import training_display
 from striate.training.distributed import DistributedContext, join
 from striate.training.hardware import settings, threads
 from striate.training.loop import Stopped, evaluate_with_baselines, fit
 from striate.training.precision import Precision
 from striate.training.state import TrainState, start_state
+from striate.training.training_log import training_log
 
 logger = logging.getLogger(__name__)
 
@@ -282,10 +282,10 @@ class _Training:
     def _epochs(self, state: TrainState, settled: TrainingPlan, feeds: Loaders, writer: RunWriter) -> None:
         """Train to the end, with a checkpoint now and then."""
         length, steps_per_epoch = settled.length, settled.length.steps_per_epoch
-        with training_display(length, state.progress, partial(brief, self.prepared.task.spec.figures)) as display:
+        with training_log(length, state.progress, partial(brief, self.prepared.task.spec.figures)) as log:
 
             def on_step(images: int, loss: float) -> None:
-                display.step(images, loss)
+                log.step(images, loss)
                 settled.keep_to_budget(state.progress.steps)
                 if time.perf_counter() - writer.saved_at > 60 * self.config.checkpoint_minutes:
                     writer.try_to_save(state)
@@ -301,7 +301,7 @@ class _Training:
             ):
                 writer.keep(result, state)
                 writer.try_to_save(state)
-                display.end_epoch(result)
+                log.end_epoch(result)
 
     def _measure(self, model: nn.Module, feeds: Loaders, writer: RunWriter) -> None:
         """Measure the best weights as they will be used, in float32: on the test images, where there are any."""

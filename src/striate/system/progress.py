@@ -12,9 +12,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Advance = Callable[[float], None]
+
+
+@runtime_checkable
+class TrainingObserver(Protocol):
+    """Whoever follows a training."""
+
+    def step(self, *, steps: int, images: int, loss: float) -> None:
+        """Take note of a step.
+
+        Args:
+            steps: number of steps of the whole training, which a budget of time may change on the way.
+            images: number of images of this step.
+            loss: their mean loss; nan where the step was left out.
+        """
+
+    def end_epoch(self, *, epoch: int, epochs: int, summary: str) -> None:
+        """Take note of an epoch, counted from 1, of so many, with its figures in a few words."""
 
 
 class ProgressReporter(Protocol):
@@ -22,6 +39,15 @@ class ProgressReporter(Protocol):
 
     def bar(self, description: str, total: int) -> AbstractContextManager[Advance]:
         """Show some work of `total` items while a block runs; yields what is called with the items that are done."""
+
+    def training(self, *, epoch: int, done: int, steps: int) -> AbstractContextManager[TrainingObserver]:
+        """Show a training while a block runs; yields who is told of its steps and epochs.
+
+        Args:
+            epoch: the epoch that is under way, counted from 1.
+            done: steps that are done already, where a training is resumed.
+            steps: steps of the whole training.
+        """
 
 
 _reporter: ContextVar[ProgressReporter | None] = ContextVar("progress reporter", default=None)
@@ -51,3 +77,24 @@ def progress_bar(description: str, total: int) -> Iterator[Advance]:
         return
     with reporter.bar(description, total) as advance:
         yield advance
+
+
+class _NoObserver:
+    """Takes note of nothing."""
+
+    def step(self, *, steps: int, images: int, loss: float) -> None:
+        """Do nothing."""
+
+    def end_epoch(self, *, epoch: int, epochs: int, summary: str) -> None:
+        """Do nothing."""
+
+
+@contextmanager
+def training_progress(*, epoch: int, done: int, steps: int) -> Iterator[TrainingObserver]:
+    """Tell the reporter of a training while a block runs; yields what is told (see `ProgressReporter.training`)."""
+    reporter = _reporter.get()
+    if reporter is None:
+        yield _NoObserver()
+        return
+    with reporter.training(epoch=epoch, done=done, steps=steps) as observer:
+        yield observer

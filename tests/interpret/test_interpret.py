@@ -112,9 +112,9 @@ def test_top_activations_come_with_receptive_fields():
         network.get_submodule("features.0").bias.zero_()
     images = torch.zeros(3, 3, 10, 10)
     images[1, 0, 5, 4], images[2, 0, 1, 8] = 3.0, 2.0
-    found = top_activations(network, "features.1", [0], [images[:2], images[2:]], count=2)[0]
-    assert [(patch.image, patch.value) for patch in found] == [(1, 3.0), (2, 2.0)]
-    assert [patch.box for patch in found] == [(3, 4, 6, 7), (7, 0, 10, 3)]
+    result = top_activations(network, "features.1", [0], [images[:2], images[2:]], count=2)[0]
+    assert [(patch.image, patch.value) for patch in result] == [(1, 3.0), (2, 2.0)]
+    assert [patch.box for patch in result] == [(3, 4, 6, 7), (7, 0, 10, 3)]
 
 
 def test_fields_of_parts_are_where_gradients_arrive():
@@ -184,31 +184,31 @@ def test_calibration_by_hand():
     # four answers given with 0.9, three of them right; two with 0.6, one right
     nine, six = float(np.log(9)), float(np.log(1.5))
     logits = torch.tensor([[nine, 0.0]] * 4 + [[six, 0.0]] * 2)
-    found = calibrate(logits, torch.tensor([0, 0, 0, 1, 0, 1]))
-    assert found.counts == (0, 0, 0, 0, 0, 0, 2, 0, 0, 4) or found.counts == (0, 0, 0, 0, 0, 2, 0, 0, 0, 4)
-    assert found.error == pytest.approx(4 / 6 * 0.15 + 2 / 6 * 0.1, abs=1e-6)
+    result = calibrate(logits, torch.tensor([0, 0, 0, 1, 0, 1]))
+    assert result.counts == (0, 0, 0, 0, 0, 0, 2, 0, 0, 4) or result.counts == (0, 0, 0, 0, 0, 2, 0, 0, 0, 4)
+    assert result.error == pytest.approx(4 / 6 * 0.15 + 2 / 6 * 0.1, abs=1e-6)
 
 
 def test_the_temperature_undoes_too_great_a_certainty():
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(20_000, 4, generator=random)
     classes = torch.multinomial(logits.softmax(1), 1, generator=random)[:, 0]  # so these are calibrated
-    found = calibrate(3 * logits, classes)
-    assert found.temperature == pytest.approx(3.0, rel=0.05)
-    assert found.error_after < 0.02 < found.error
+    result = calibrate(3 * logits, classes)
+    assert result.temperature == pytest.approx(3.0, rel=0.05)
+    assert result.error_after < 0.02 < result.error
 
 
 def test_a_layer_is_drawn_as_its_matrix():
     layer = nn.Conv2d(2, 3, 3, padding=1, bias=False)
-    found = layer_matrix(layer, 2, side=5)
+    result = layer_matrix(layer, 2, side=5)
     dense = as_matrix(layer, (2, 5, 5)).toarray()
-    assert found.input == (2, 5, 5)
-    assert found.shape == dense.shape == (75, 50)
-    assert (found.entries, found.weights) == (np.count_nonzero(dense), 54)
-    assert found.singular == pytest.approx(np.linalg.svd(dense, compute_uv=False), rel=1e-4)
-    points = found.pattern[:: found.pattern.shape[0] // 75, :: found.pattern.shape[1] // 50]
+    assert result.input == (2, 5, 5)
+    assert result.shape == dense.shape == (75, 50)
+    assert (result.entries, result.weights) == (np.count_nonzero(dense), 54)
+    assert result.singular == pytest.approx(np.linalg.svd(dense, compute_uv=False), rel=1e-4)
+    points = result.pattern[:: result.pattern.shape[0] // 75, :: result.pattern.shape[1] // 50]
     assert ((points != points[dense == 0][0]).any(2) == (dense != 0)).all()
-    assert (found.transposed == found.pattern.transpose(1, 0, 2)).all()
+    assert (result.transposed == result.pattern.transpose(1, 0, 2)).all()
 
 
 def test_thin_and_large_matrices():

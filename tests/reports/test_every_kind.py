@@ -73,8 +73,8 @@ def test_every_task_is_reported_and_explained(few, tmp_path, task, mode, options
     assert "Its data" in text
     assert "It learned from" in text
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 57, 3)).astype(np.uint8)).save(tmp_path / "one.png")
-    found = run.explain(tmp_path / "one.png")
-    assert found.grad_cam
-    assert all(np.isfinite(values).all() for values in found.grad_cam.values())
-    assert found.image.shape[:2] == (40, 40) or task == "segment"
-    assert all(len(patches) for patches in found.patches.values())
+    explanation = run.explain(tmp_path / "one.png")
+    assert explanation.grad_cam
+    assert all(np.isfinite(values).all() for values in explanation.grad_cam.values())
+    assert explanation.image.shape[:2] == (40, 40) or task == "segment"
+    assert all(len(patches) for patches in explanation.patches.values())

@@ -55,23 +55,25 @@ def share_of_corner(values) -> float:
 def test_a_network_taught_by_a_corner_looks_there(corner_run, tmp_path):
     assert corner_run.record.metrics["accuracy"] == 1.0
     Image.fromarray(scene(np.random.default_rng(1), bright=True)).save(tmp_path / "one.png")
-    found = corner_run.explain(tmp_path / "one.png", of="bright")
-    assert share_of_corner(found.grad_cam["bright"]) >= 0.8
-    assert 0 < share_of_corner(found.random_grad_cam["bright"]) < 0.8
-    assert share_of_corner(found.occlusion) >= 0.8
+    explanation = corner_run.explain(tmp_path / "one.png", of="bright")
+    assert share_of_corner(explanation.grad_cam["bright"]) >= 0.8
+    assert 0 < share_of_corner(explanation.random_grad_cam["bright"]) < 0.8
+    assert share_of_corner(explanation.occlusion) >= 0.8
 
 
 def test_an_explanation_has_maps_neighbours_and_patches(corner_run, tmp_path):
     path = next((tmp_path.parent / "corner0").rglob("bright/*.png"), None) or next(
         corner_run.folder.parent.rglob("bright/*.png")
     )
-    found = corner_run.explain(path)
-    assert found.prediction.rows()[0]["class"] == "bright"
-    assert [maps.shape[0] for maps in found.feature_maps.values()] == [8, 8]
-    assert all("bright" in other.name for other in found.neighbours)
-    assert found.neighbours[0].cosine >= found.neighbours[-1].cosine
-    assert len(found.patches) == 6
-    assert all(patch.image.shape == (32, 32, 3) for patches in found.patches.values() for patch in patches)
+    explanation = corner_run.explain(path)
+    assert explanation.prediction.rows()[0]["class"] == "bright"
+    assert [maps.shape[0] for maps in explanation.feature_maps.values()] == [8, 8]
+    assert all("bright" in other.name for other in explanation.neighbours)
+    assert explanation.neighbours[0].cosine >= explanation.neighbours[-1].cosine
+    assert len(explanation.patches) == 6
+    assert explanation._repr_html_().count("<figure>") == len(explanation.illustrations()) > 2  # in a notebook
+    assert explanation.document()["confidence"] == explanation.confidence
+    assert all(patch.image.shape == (32, 32, 3) for patches in explanation.patches.values() for patch in patches)
 
 
 def test_vectors_of_a_run_are_what_its_last_layer_reads(corner_run):
@@ -89,18 +91,18 @@ def test_without_its_images_a_run_still_explains_what_it_can(corner_run, tmp_pat
     with raises(DataError, where="gone$"):
         corner_run.explain(tmp_path / "one.png", data=str(tmp_path / "gone"))
     record = replace(corner_run.record, data=corner_run.record.data | {"location": str(tmp_path / "gone")})
-    found = replace(corner_run, record=record).explain(tmp_path / "one.png")
+    explanation = replace(corner_run, record=record).explain(tmp_path / "one.png")
     assert "the run's training images are not at hand, so nothing is compared with them" in capsys.readouterr().err
-    assert (found.neighbours, found.patches) == ([], {})
-    assert found.grad_cam
+    assert (explanation.neighbours, explanation.patches) == ([], {})
+    assert explanation.grad_cam
 
 
 def test_every_task_can_be_asked(dots_run, dots):
     explainer = Explainer(dots_run.record, dots_run.task, dots_run.model, None, of="blue")
-    found = explainer.explain(*explainer.subjects([dots / "0.png"]))
-    assert list(found.grad_cam) == ["blue"]
-    assert found.grad_cam["blue"].shape == (8, 8)
-    assert found.confidence["blue"] is None  # joints come without a probability
+    explanation = explainer.explain(*explainer.subjects([dots / "0.png"]))
+    assert list(explanation.grad_cam) == ["blue"]
+    assert explanation.grad_cam["blue"].shape == (8, 8)
+    assert explanation.confidence["blue"] is None  # joints come without a probability
     for axis in "xyz":
         explainer = Explainer(dots_run.record, dots_run.task, dots_run.model, None, of=f"blue.{axis}")
         assert list(explainer.explain(*explainer.subjects([dots / "0.png"])).grad_cam) == [f"blue.{axis}"]
@@ -118,25 +120,25 @@ def test_confidence_is_told_beside_what_it_is_worth(corner_run):
     path = corner_run.folder.parent / "data" / "dark" / "3.png"
     gallery = open_run_images(corner_run.folder, corner_run.record, corner_run.model, None)
     explainer = Explainer(corner_run.record, corner_run.task, corner_run.model, gallery)
-    found = explainer.explain(*explainer.subjects([path]))
+    explanation = explainer.explain(*explainer.subjects([path]))
     (said,) = corner_run.predict(path)
-    assert list(found.confidence.values()) == pytest.approx([one for _, one in said["top"]], abs=1e-6)
-    assert list(found.confidence) == [name for name, _ in said["top"]]
-    text = explanation_page(explainer, [found]).html()
+    assert list(explanation.confidence.values()) == pytest.approx([one for _, one in said["top"]], abs=1e-6)
+    assert list(explanation.confidence) == [name for name, _ in said["top"]]
+    text = explanation_page(explainer, [explanation]).html()
     assert re.search(r"Of \d+ answers there that it gave with \d+ to \d+ %, \d+ were right", text)
     assert "recall" in text
     asked = Explainer(corner_run.record, corner_run.task, corner_run.model, None, of="bright")
     assert list(asked.explain(*asked.subjects([path])).confidence) == list(
-        found.confidence
+        explanation.confidence
     )  # the likeliest class is the dark one
 
 
 def test_parts_of_blocks_are_layers_too(colour_run, tmp_path):
-    found = colour_run.explain(next((tmp_path / "colours").rglob("*.png")), layer="layer1.0.conv1")
-    assert found.layer == "layer1.0.conv1"
-    assert next(iter(found.feature_maps)) == "layer1.0.conv1"
-    assert all(len(values) for values in found.grad_cam.values())
-    assert found.patches
+    explanation = colour_run.explain(next((tmp_path / "colours").rglob("*.png")), layer="layer1.0.conv1")
+    assert explanation.layer == "layer1.0.conv1"
+    assert next(iter(explanation.feature_maps)) == "layer1.0.conv1"
+    assert all(len(values) for values in explanation.grad_cam.values())
+    assert explanation.patches
 
 
 def test_an_image_is_explained_in_its_own_shape(tmp_path):
@@ -145,10 +147,10 @@ def test_an_image_is_explained_in_its_own_shape(tmp_path):
     run = st.train("figures:30", st.TrainConfig(**options, out=str(tmp_path / "run")))
     random = np.random.default_rng(0)
     Image.fromarray(random.integers(0, 256, (30, 120, 3)).astype(np.uint8)).save(tmp_path / "wide.png")
-    found = run.explain(tmp_path / "wide.png", layer="decoder.classifier")
-    assert found.image.shape == (16, 64, 3)  # as many pixels as 32x32 has, in the shape of the source image
-    assert [maps.shape[1:] for maps in found.feature_maps.values()] == [(16, 64), (16, 64), (8, 32)]
-    assert all(0 < value <= 1 for value in found.confidence.values())
+    explanation = run.explain(tmp_path / "wide.png", layer="decoder.classifier")
+    assert explanation.image.shape == (16, 64, 3)  # as many pixels as 32x32 has, in the shape of the source image
+    assert [maps.shape[1:] for maps in explanation.feature_maps.values()] == [(16, 64), (16, 64), (8, 32)]
+    assert all(0 < value <= 1 for value in explanation.confidence.values())
 
 
 def test_a_network_without_maps_is_explained_by_covering(colour_folders, tmp_path):
@@ -158,9 +160,14 @@ def test_a_network_without_maps_is_explained_by_covering(colour_folders, tmp_pat
     path = next(data.rglob("*.png"))
     gallery = open_run_images(run.folder, run.record, run.model, None)
     explainer = Explainer(run.record, run.task, run.model, gallery)
-    found = explainer.explain(*explainer.subjects([path]))
-    assert (found.layer, found.grad_cam, found.feature_maps, found.patches) == (None, {}, {}, {})
-    assert found.occlusion.shape == (8, 8)
-    assert "covering parts of an image is the one way" in explanation_page(explainer, [found]).html()
+    explanation = explainer.explain(*explainer.subjects([path]))
+    assert (explanation.layer, explanation.grad_cam, explanation.feature_maps, explanation.patches) == (
+        None,
+        {},
+        {},
+        {},
+    )
+    assert explanation.occlusion.shape == (8, 8)
+    assert "covering parts of an image is the one way" in explanation_page(explainer, [explanation]).html()
     with raises(ConfigError, where="layer", what="gives no maps", fix="layers that do: none"):
         run.explain(path, layer="classifier.0")

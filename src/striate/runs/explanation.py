@@ -312,9 +312,11 @@ class Explainer:
         pool = self.run_images.spread("train", _SEARCHED)
         with progress_bar("searching", len(pool)) as advance:
             images = self.run_images.normalised("train", pool)
-            found = top_activations(self.network, self.layer, channels, images, count=_PATCHES, advance=advance)
+            patches_by_channel = top_activations(
+                self.network, self.layer, channels, images, count=_PATCHES, advance=advance
+            )
         framed: dict[int, list[ImagePatch]] = {}
-        for channel, patches in found.items():
+        for channel, patches in patches_by_channel.items():
             indices = [int(pool[patch.image]) for patch in patches]
             framed[channel] = [
                 ImagePatch(self.run_images.name("train", index), draw_box(image, patch.box))

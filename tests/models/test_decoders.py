@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from tests.support import raises
 from tests.zoo import TRIED
 from torch import nn
 
@@ -132,12 +133,12 @@ def test_kernel_3_stride_2_draws_a_checkerboard_and_kernel_4_stride_2_does_not()
 
 
 def test_a_transposed_convolution_that_cannot_enlarge_by_a_fraction_says_so():
-    with pytest.raises(ModelError, match=r"cannot enlarge by 3/2x3/2; take --decoder upsample"):
+    with raises(ModelError, what="cannot enlarge by 3/2x3/2", fix="take --decoder upsample"):
         Up(4, 4, (st.models.decoders.Fraction(3, 2),) * 2, "transposed")
 
 
 def test_a_line_without_feature_maps_has_nothing_to_decode():
-    with pytest.raises(ModelError, match="has no feature maps to build on; begin the line with conv"):
+    with raises(ModelError, what="has no feature maps to build on", fix="begin the line with conv"):
         st.models.plan_network("flatten | fc classes", (3, 8, 8), classes=2).backbone()
 
 

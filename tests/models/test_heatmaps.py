@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import safetensors.torch
 import torch
+from tests.support import raises
 
 import striate as st
 from striate.errors import ModelError
@@ -18,7 +19,7 @@ def test_a_heatmap_finds_the_place_of_its_peak_and_reads_there():
     maps[0, 0, 1, 2] = maps[0, 1, 5, 7] = 50.0
     maps[0, 2, 1, 2], maps[0, 3, 5, 7] = 3.0, -2.0
     network.decoder = torch.nn.Identity()
-    network.decoder.forward = lambda found: maps
+    network.decoder.forward = lambda features: maps
     with torch.inference_mode():
         first, second = network(torch.randn(1, 3, 24, 32)).view(2, 3)
     torch.testing.assert_close(first, torch.tensor([3.0, 4 * 2.5 / 8 - 2, 4 * 1.5 / 6 - 2]))
@@ -74,7 +75,7 @@ def test_places_do_not_become_coarser_by_mixed_precision():
     network = HeatmapNetwork(encoder, 3, 2).eval()
     maps = torch.randn(8, 9, 32, 32, generator=torch.Generator().manual_seed(0))
     network.decoder = torch.nn.Identity()
-    network.decoder.forward = lambda found: maps
+    network.decoder.forward = lambda features: maps
     images = torch.zeros(8, 3, 128, 128)
     with torch.inference_mode():
         exact = network(images)
@@ -90,7 +91,7 @@ def test_a_place_is_the_mean_of_all_and_not_the_highest_one():
     maps[0, 0, 2, 1], maps[0, 0, 2, 5] = 0.0, torch.log(torch.tensor(3.0))  # a quarter, and three
     maps[0, 1, 2, 1], maps[0, 1, 2, 5] = 8.0, 16.0
     network.decoder = torch.nn.Identity()
-    network.decoder.forward = lambda found: maps
+    network.decoder.forward = lambda features: maps
     with torch.inference_mode():
         found, x, y = network(torch.zeros(1, 3, 32, 32))[0]
     assert float(found) == pytest.approx(8 / 4 + 16 * 3 / 4)
@@ -101,7 +102,7 @@ def test_a_place_is_the_mean_of_all_and_not_the_highest_one():
 def test_a_line_whose_strides_do_not_double_takes_the_other_head():
     body = "conv 4@4x4 stride=4 | relu | up 3 | conv 4@4x4 stride=4 pad=1 | gap | fc classes"
     encoder = st.models.create(body, classes=2, size_px=48)
-    with pytest.raises(ModelError, match="take --head vector, or other strides"):
+    with raises(ModelError, what="cannot enlarge by", fix="take --head vector, or other strides"):
         HeatmapNetwork(encoder, 2, 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.support import raises
 
 import striate as st
 from striate.errors import ModelError
@@ -26,9 +27,9 @@ def test_all_but_the_last_layer_is_taken_even_where_that_has_as_many_classes():
     for classes in (3, 5):
         ours, theirs = network(3, 0), network(classes, 1)
         before = ours.state_dict()["classifier.2.weight"].clone()
-        found = transfer(ours, theirs.state_dict())
-        assert set(found.fresh) == {"classifier.2.weight", "classifier.2.bias"}
-        assert all(equal(ours, theirs, found.taken))
+        result = transfer(ours, theirs.state_dict())
+        assert set(result.fresh) == {"classifier.2.weight", "classifier.2.bias"}
+        assert all(equal(ours, theirs, result.taken))
         assert torch.equal(ours.state_dict()["classifier.2.weight"], before)
 
 
@@ -41,15 +42,15 @@ def test_all_but_the_last_layer_is_taken_even_where_that_has_as_many_classes():
 )
 def test_the_last_layer_is_the_last_that_has_weights(line, last):
     ours, theirs = network(3, 0, line), network(3, 1, line)
-    found = transfer(ours, theirs.state_dict())
-    assert set(found.fresh) == {f"{last}.weight", f"{last}.bias"}
-    assert set(found.taken) == {"features.0.weight", "features.0.bias"}
+    result = transfer(ours, theirs.state_dict())
+    assert set(result.fresh) == {f"{last}.weight", f"{last}.bias"}
+    assert set(result.taken) == {"features.0.weight", "features.0.bias"}
 
 
 def test_hidden_layers_of_a_head_for_another_size_are_drawn_anew():
     ours, theirs = network(3, 0, size=8), network(3, 1, size=12)
-    found = transfer(ours, theirs.state_dict())
-    assert {name.rpartition(".")[0] for name in found.fresh} == {"classifier.0", "classifier.2"}
+    result = transfer(ours, theirs.state_dict())
+    assert {name.rpartition(".")[0] for name in result.fresh} == {"classifier.0", "classifier.2"}
 
 
 @pytest.mark.parametrize("model", ["resnet18", LINE])
@@ -61,8 +62,8 @@ def test_a_classifier_begins_a_segmentation_and_back(model):
 
     whole = st.models.create(model, classes=3, size_px=64, seed=1)
     ours = EncoderDecoder(trunk(0), 4)
-    found = transfer(ours, whole.state_dict())
-    assert all(name.startswith("decoder.") for name in found.fresh)
+    result = transfer(ours, whole.state_dict())
+    assert all(name.startswith("decoder.") for name in result.fresh)
     encoder = {name.removeprefix("encoder."): value for name, value in ours.state_dict().items()}
     assert all(torch.equal(encoder[name], whole.state_dict()[name]) for name in encoder if "decoder" not in name)
     again = st.models.create(model, classes=5, size_px=64, seed=2)
@@ -79,10 +80,10 @@ def test_a_decoder_is_taken_but_for_what_says_classes(skips):
         )
 
     ours, theirs = segmentation(0), segmentation(1)
-    found = transfer(ours, theirs.state_dict())
-    fresh = {".".join(name.split(".")[:2]) for name in found.fresh}
+    result = transfer(ours, theirs.state_dict())
+    fresh = {".".join(name.split(".")[:2]) for name in result.fresh}
     assert fresh == ({"decoder.scores"} if skips == "sum" else {"decoder.classifier"})
-    assert all(equal(ours, theirs, found.taken))
+    assert all(equal(ours, theirs, result.taken))
 
 
 def test_heatmaps_for_other_joints_take_the_way_up():
@@ -91,15 +92,16 @@ def test_heatmaps_for_other_joints_take_the_way_up():
         return HeatmapNetwork(st.models.create("resnet18", classes=2, size_px=64, seed=seed), joints, 3)
 
     ours, theirs = pose(13, 0), pose(17, 1)
-    found = transfer(ours, theirs.state_dict())
-    assert {name for name in found.fresh if name.startswith("decoder")} == {
+    result = transfer(ours, theirs.state_dict())
+    assert {name for name in result.fresh if name.startswith("decoder")} == {
         "decoder.classifier.weight", "decoder.classifier.bias"
     }  # fmt: skip
 
 
-def test_weights_of_another_network_are_refused_with_the_first_three_entries():
-    with pytest.raises(ModelError, match=r"of another network: conv1.weight is missing, .*, .* and \d+ more"):
+def test_weights_of_another_network_are_refused():
+    """The first three entries that differ are named."""
+    with raises(ModelError, what=r"of another network: conv1.weight is missing, .*, .* and \d+ more"):
         transfer(st.models.create("resnet18", classes=2), network(2, 0).state_dict())
     wide = network(2, 0, LINE.replace("4@", "5@"))
-    with pytest.raises(ModelError, match=r"features.0.weight has the shape 5x3x3x3, not 4x3x3x3"):
+    with raises(ModelError, what="features.0.weight has the shape 5x3x3x3, not 4x3x3x3"):
         transfer(network(2, 0), wide.state_dict())

@@ -13,12 +13,11 @@ import sys
 import time
 
 import striate as st
-from striate import api
 from striate.errors import StriateError
 from striate.sessions import session as assembly
 from striate.system import atomic
 
-api.report_on = lambda run: None  # for the time that it takes
+assembly.report_on = lambda run: None  # for the time that it takes
 
 
 def die_at_write(name: str, number: int) -> None:

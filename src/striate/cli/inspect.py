@@ -30,27 +30,27 @@ class Command:
     input: str = "auto"
     """Channels, height and width of the images, as 3x224x224. auto: what the model was made for."""
     classes: int | Literal["auto"] = "auto"
-    """How many there are. auto: as many as the model was published with (1,000 of ImageNet); of a line 10."""
+    """Number of classes. auto: as many as the model was published with (1,000 for ImageNet); 10 for a line."""
     stem: models.Stem = "auto"
     """First layers of the ResNets for photographs: small keeps the resolution. auto: small below 64 pixels."""
     draw: Annotated[
         str | None,
         tyro.conf.arg(
-            metavar="FILE.svg", help="A picture to write: the feature maps as stacked sheets.", help_behavior_hint=""
+            metavar="FILE.svg", help="Drawing to write: the feature maps as stacked sheets.", help_behavior_hint=""
         ),
     ] = None
     json: JsonFlag = False
 
     def __post_init__(self) -> None:
         if self.input != "auto" and not re.fullmatch(r"[1-9]\d{0,6}(x[1-9]\d{0,6}){2}", self.input):
-            raise ConfigError(f"input (={self.input}) must be channels, height and width, such as 3x224x224.")
+            raise ConfigError("input", f"must be channels, height and width, such as 3x224x224, not {self.input}")
         if self.classes != "auto" and self.classes < 1:
-            raise ConfigError(f"classes (={self.classes}) must be 1 or more.")
+            raise ConfigError("classes", f"must be 1 or more, not {self.classes}")
         if self.draw is not None and Path(self.draw).suffix.lower() != ".svg":
-            raise ConfigError(f"draw (={self.draw}) must end in .svg.")
+            raise ConfigError("draw", f"must end in .svg, not {self.draw}")
 
     def run(self) -> None:
-        """Work the network out; print it, and draw it where that is asked for."""
+        """Work the network out; print it, and draw it if asked to."""
         path = Path(self.draw) if self.draw else None
         if path:
             atomic.check_writable(path)
@@ -61,7 +61,8 @@ class Command:
             atomic.write(path, draw_network(plan))
         notes = self._notes(plan)
         if self.json:
-            print_json(summarise_plan(plan) | ({"notes": notes} if notes else {}))
+            document = summarise_plan(plan)
+            print_json(document | {"notes": [*document["notes"], *notes]})
             return
         _print(plan)
         for note in notes:
@@ -75,7 +76,7 @@ class Command:
         return not named and ("/" in self.model or Path(self.model).exists())
 
     def _notes(self, plan: Plan) -> list[str]:
-        """Return what of a run's network is not in the list."""
+        """Return what the list does not show of a run's network."""
         notes: list[str] = []
         if self._is_run():
             from striate.runs.record import RunRecord
@@ -83,28 +84,32 @@ class Command:
             if len(plan.output) > 1:
                 notes.append("the encoder alone is listed; the decoder that follows it is not")
             if (reduce := RunRecord.read(Path(self.model)).config.reduce) > 1:
-                notes.append(f"images come to it smaller by {reduce} (--reduce): it sees so many times as much")
+                notes.append(
+                    f"images are downsampled by {reduce} before it (--reduce): it sees {reduce} times as much of them"
+                )
         return notes
 
     def _plan(self) -> Plan:
-        """Find what is meant: a name, a run, or a line."""
+        """Return the plan of a name, a line or a run."""
         shape: Shape | None = None if self.input == "auto" else tuple(map(int, self.input.split("x")))
         classes = None if self.classes == "auto" else self.classes
         if self._is_run():
             from striate.runs.record import RunRecord
 
             if classes or self.stem != "auto":
-                raise ConfigError(f"{self.model} is a run, whose classes and stem are settled; leave them out.")
+                raise ConfigError(
+                    self.model, "is a run, which has its own classes and stem", "leave out --classes and --stem"
+                )
             record = RunRecord.read(Path(self.model))
             channels = record.preprocessing.channels
             if shape and shape[0] != channels:
-                raise ConfigError(f"input (={self.input}): this run's network takes images of {channels} channels.")
+                raise ConfigError("input", f"must have the {channels} channels of this run's images, not {self.input}")
             return record.plan(shape)
         return models.plan_network(self.model, shape, classes=classes, stem=self.stem)
 
 
 def _print(plan: Plan) -> None:
-    """Print a row for each element, totals, and what a person should know."""
+    """Print a row for each element, totals, and notes."""
     header, rows = layer_table(plan)
     cost = plan.cost
     image = "x".join(map(str, plan.input))
@@ -112,7 +117,7 @@ def _print(plan: Plan) -> None:
     print_table(header, [*rows, ["total", "", "", "", cost.parameters, cost.macs, ""]])
     print(
         f"\nIn float32: {_amount(4 * cost.parameters)} of weights, {_amount(cost.activation_bytes)} of "
-        "activations (the outputs of all layers) an image."
+        "activations (the outputs of all layers) per image."
     )
     print("sees: how many pixels of the image a unit depends on, down and across (its receptive field).")
     for note in plan.notes():

@@ -24,7 +24,7 @@ class Command:
 
     def run(self) -> None:
         """Train, and say how good the network is and where it is."""
-        from striate.api import train
+        from striate.sessions import train
 
         run = train(self.data, self.training)
         if self.json:

@@ -48,7 +48,7 @@ SMALL_PX = 64  # below this side the ResNets for photographs get the small stem:
 
 
 def find_architecture(model: str) -> Architecture:
-    """Return an entry of `MODELS`, or what a line describes; raises ModelError where it is neither.
+    """Return an entry of `MODELS`, or what a line describes; raises ModelError if it is neither.
 
     >>> find_architecture("conv 8@3x3 | relu | gap | fc classes").line
     'conv 8@3x3 | relu | gap | fc classes'
@@ -58,19 +58,21 @@ def find_architecture(model: str) -> Architecture:
     if is_line(model):
         return Architecture(line=model, classes=10, source="")
     raise ModelError(
-        f"unknown model {model!r}{nearest(model, MODELS)}; there are: {', '.join(MODELS)}; "
-        "or write a line such as 'conv 8@3x3 | relu | maxpool 2 | flatten | fc classes'."
+        model,
+        f"there is no such model{nearest(model, MODELS)}",
+        f"there are: {', '.join(MODELS)}; or write a line such as "
+        "'conv 8@3x3 | relu | maxpool 2 | flatten | fc classes'",
     )
 
 
 def is_line(model: str) -> bool:
-    """Tell whether a text is meant as a line of the notation."""
+    """Tell whether a text is meant as a line of the notation, and not as a name."""
     first = model.split(maxsplit=1)[0] if model.split() else ""
     return any(mark in model for mark in "|@()") or first in ELEMENTS
 
 
 def suggest_model(size_px: int, channels: int) -> str:
-    """Name the architecture for images of a size, where none is asked for."""
+    """Return the name of the architecture that is used for images of a size by default."""
     if size_px > 64:
         return "resnet18"
     lenet5 = MODELS["lenet5"]
@@ -80,7 +82,7 @@ def suggest_model(size_px: int, channels: int) -> str:
 
 
 def smallest_px(model: str, channels: int = 3, stem: Stem = "auto") -> int:
-    """Return the smallest side of square images that a model takes, of those up to what it was made for."""
+    """Return the smallest side of square images that a model takes, up to the size that it was made for."""
     architecture = find_architecture(model)
     for side in range(1, architecture.size_px):
         try:
@@ -92,13 +94,13 @@ def smallest_px(model: str, channels: int = 3, stem: Stem = "auto") -> int:
 
 
 def resolve_stem(model: str, size_px: int, stem: str = "auto") -> str:
-    """Settle the stem of a model for images of a size; raises ModelError where it has no small one."""
+    """Return the stem of a model for images of a size: small or large. Raises ModelError if it has no small one."""
     if stem not in get_args(Stem):
-        raise ModelError(f"stem (={stem}) must be one of {', '.join(get_args(Stem))}.")
+        raise ModelError("stem", f"must be one of {', '.join(get_args(Stem))}, not {stem}")
     small = find_architecture(model).small
     if stem == "small" and not small:
-        having = [name for name, architecture in MODELS.items() if architecture.small]
-        raise ModelError(f"{model} has one stem only; a small one have {', '.join(having)}.")
+        names = [name for name, architecture in MODELS.items() if architecture.small]
+        raise ModelError(model, "has no small stem", f"models with one: {', '.join(names)}")
     if stem == "auto":
         return "small" if small and size_px < SMALL_PX else "large"
     return stem
@@ -114,14 +116,14 @@ def plan_network(
     """Work out shapes, receptive fields and cost of a model; nothing is built, and torch is not loaded.
 
     Args:
-        model: a key of `MODELS`, or a line.
-        shape: of the images, [channels, height, width]; what the model was made for where it is left out.
-        classes: how many logits there are; likewise.
-        stem: `small` keeps the resolution of small images, `large` is the published one, `auto` takes the
-            small one below 64 pixels. The ResNets for photographs have both.
+        model: A key of `MODELS`, or a line.
+        shape: Channels, height and width of the images; by default those that the model was made for.
+        classes: Number of logits; by default the number that the model was made for.
+        stem: `small` keeps the resolution of small images, `large` is the published one, `auto` takes the small one
+            below 64 pixels. The ResNets for photographs have both.
 
     Raises:
-        ModelError: the name is unknown, the line is wrong, or the images do not fit.
+        ModelError: The name is unknown, the line is wrong, or the images do not fit.
 
     >>> plan_network("vgg16").cost.parameters
     138357544
@@ -129,16 +131,16 @@ def plan_network(
     architecture = find_architecture(model)
     shape = architecture.input if shape is None else tuple(shape)
     check_sizes(shape, classes)
-    taken = resolve_stem(model, min(shape[1:]), stem)
     try:
-        return architecture.plan(shape, classes=classes, stem=taken)
+        return architecture.plan(shape, classes=classes, stem=resolve_stem(model, min(shape[1:]), stem))
     except ModelError as error:
         smallest = smallest_px(model, shape[0], stem) if model in MODELS else 0
         if min(shape[1:]) >= smallest:  # what is wrong is something else
             raise
         raise ModelError(
-            f"{model} cannot take {shape[1]}x{shape[2]} images: it needs {smallest}x{smallest} or more; "
-            f"choose a size of {smallest}, or another model."
+            model,
+            f"cannot take images of {shape[1]}x{shape[2]} pixels: it needs {smallest}x{smallest} or more",
+            f"choose a size of {smallest}, or another model",
         ) from error
 
 
@@ -152,28 +154,26 @@ def create(
     seed: int = 0,
     pretrained: bool = False,
 ) -> Network:
-    """Build a network with freshly drawn weights, or with published ones; an ordinary `nn.Module`.
+    """Build a network, randomly initialised or with published weights; an ordinary `nn.Module`.
 
-    It maps images `[batch, channels, height, width]`, normalised, to logits `[batch, classes]`; its
-    `features`, `channels` and `strides` are those of a backbone (`network.Network`).
+    It maps normalised images `[batch, channels, height, width]` to logits `[batch, classes]`, and is a `Backbone`.
 
     Args:
-        model: a key of `MODELS`, or a line such as `conv 8@3x3 | relu | gap | fc classes`.
-        classes: how many logits there are.
-        channels: of the images: 1 for grey, 3 for RGB.
-        size_px: side of the images, or height and width; what the architecture was made for where it is
-            left out.
-        stem: as for `plan_network`.
-        seed: decides the weights; torch's global generator is left as it was.
-        pretrained: begin with weights that were trained on ImageNet, fetched if need be: all but the last layer
-            (all of it, where `classes` is 1000), the first one adapted to the channels. Images are then to be
-            normalised as these weights want it: `MODELS[model].published` has mean and standard deviation, on a scale
+        model: A key of `MODELS`, or a line such as `conv 8@3x3 | relu | gap | fc classes`.
+        classes: Number of logits.
+        channels: Number of channels of the images: 1 for grey, 3 for RGB.
+        size_px: Side of the images, or height and width; by default the size that the architecture was made for.
+        stem: As for `plan_network`.
+        seed: Seed of the random initialisation; torch's global generator is left as it was.
+        pretrained: Begin with weights that were trained on ImageNet, fetched if need be: those of all layers but the
+            last (of all layers if `classes` is 1000), the first layer adapted to the channels. Images must then be
+            normalised as these weights need it: `MODELS[model].published` has mean and standard deviation, on a scale
             of 0 to 1.
 
     Raises:
-        ModelError: the name is unknown, the line is wrong, the images do not fit, the weights do not fit into
-            memory, or there are no published ones.
-        WeightsError: published weights are damaged, or cannot be had.
+        ModelError: The name is unknown, the line is wrong, the images do not fit, the weights do not fit into memory,
+            or there are no published ones.
+        WeightsError: Published weights are damaged, or cannot be fetched.
 
     >>> create("resnet18", classes=10).fc
     Linear(in_features=512, out_features=10, bias=True)
@@ -181,7 +181,7 @@ def create(
     size = find_architecture(model).input[1:] if size_px is None else size_px
     height, width = size if isinstance(size, tuple) else (size, size)
     if pretrained and resolve_stem(model, min(height, width), stem) == "small":
-        raise ModelError(f"{model}: published weights are of the large stem; choose stem='large'.")
+        raise ModelError(model, "its published weights are those of the large stem", "choose stem='large'")
     network = build_network(
         plan_network(model, (channels, height, width), classes=classes, stem=stem), model, seed=seed
     )
@@ -189,24 +189,27 @@ def create(
         from striate.models.pretrained import weights
         from striate.models.pretrained.transfer import transfer
 
-        given = weights.load_published(model, find_architecture(model))
-        transfer(network, given, whole=classes == find_architecture(model).classes)
+        architecture = find_architecture(model)
+        same_classes = classes == architecture.classes
+        transfer(network, weights.load_published(model, architecture), with_last_layer=same_classes)
     return network
 
 
-def build_network(worked_out: Plan, model: str, *, seed: int = 0) -> Network:
-    """Build the network of a plan; raises ModelError, which names the model, where memory is too small."""
+def build_network(plan: Plan, model: str, *, seed: int = 0) -> Network:
+    """Build the network of a plan, randomly initialised; raises ModelError if memory is too small for it."""
     import torch
 
     from striate.models.network import Network
 
-    weights_bytes = 4 * worked_out.cost.parameters
+    weights_bytes = 4 * plan.cost.parameters
     if not fits_into_memory(weights_bytes):
-        size = "x".join(map(str, worked_out.input[1:]))
+        size = "x".join(map(str, plan.input[1:]))
         raise ModelError(
-            f"{model} for {size} images has {weights_bytes / 1e9:,.1f} GB of weights, more than this machine's memory; "
-            "choose a smaller size, or another model."
+            model,
+            f"for images of {size} pixels it has {weights_bytes / 1e9:,.1f} GB of weights, more than this machine's "
+            "memory",
+            "choose a smaller size, or another model",
         )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return Network.from_plan(worked_out)
+        return Network.from_plan(plan)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from striate.errors import ModelError
 from striate.models.plan import Stride
 
 
+@runtime_checkable  # for the checks of types in tests
 class Backbone(Protocol):
     """A module that makes feature maps of images. A `Network` is one; so is any `nn.Module` with these attributes.
 
@@ -29,3 +31,13 @@ class Backbone(Protocol):
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Channels, height and width of the images that it was built for."""
+
+
+def backbone_of(encoder: nn.Module) -> Backbone:
+    """Return a module as the backbone that it is; raises ModelError if it gives no feature maps."""
+    backbone = cast("Backbone", encoder)
+    if not backbone.channels:
+        raise ModelError(
+            "", "a network without feature maps does not distinguish positions", "begin the line with conv"
+        )
+    return backbone

@@ -1,103 +1,102 @@
-"""A head for places: a heatmap a joint, whose mean place is the joint's (soft-argmax)."""
+"""A head for positions: one heatmap for each joint, whose mean position is the joint's (soft-argmax)."""
 
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError
-from striate.models.backbone import Backbone
+from striate.models.backbone import Backbone, backbone_of
 from striate.models.decoders import Decoder, center_crop_or_pad, common_stride, pad_to_multiple, stride_pair
 from striate.models.plan import Stride
 
-_STRIDE = 4  # pixels of the image that a unit of a heatmap stands for, as in Xiao et al. 2018
-_LEAST_WIDTH = (
-    128  # channels on the way up: more than maps come of it. Xiao et al. take 256, at twice the time on a CPU
-)
+_STRIDE = 4  # pixels of the image for each unit of a heatmap, as in Xiao et al. 2018
+_LEAST_WIDTH = 128  # channels of enlarged maps: more than there are heatmaps. Xiao et al. take 256, in twice the time
 
 
 class HeatmapNetwork(nn.Module):
-    """A network from images to the places of joints, by transposed convolutions up to a quarter of the resolution.
+    """A network from images to the positions of joints, by transposed convolutions up to a quarter of the resolution.
 
-    Each joint has a heatmap, whose softmax over all units weighs them (Xiao et al. 2018, "Simple baselines for human
-    pose estimation"). The mean of the units' places is the joint's place in the image (Sun et al. 2018, "Integral human
-    pose regression"); where more is to be found at it, such as x, y and z in millimetres, each joint has as many maps
-    more, and their mean under the same weights is what is found there: location maps, as in Mehta et al. 2017 (VNect),
-    read softly. So no camera is needed to come from pixels to millimetres, nor need joints lie within the image.
+    Each joint has a heatmap, whose softmax over all units gives their weights (Xiao et al. 2018, "Simple baselines for
+    human pose estimation"). The weighted mean of the units' positions is the joint's position in the image (Sun et al.
+    2018, "Integral human pose regression"). For values such as x, y and z in millimetres each joint has one more map
+    for each value, and the mean of that map under the same weights is the value: location maps, as in Mehta et al. 2017
+    (VNect), read by a soft-argmax. So no camera is needed to get from pixels to millimetres, and joints may lie outside
+    of the image.
 
-    Feature maps that are finer than a quarter are not used. Where the coarsest one is no coarser than that, there is
-    nothing to transpose: a 1x1 convolution makes heatmaps of it.
+    Feature maps that are finer than a quarter are not used. If the coarsest one is no coarser than that, nothing is
+    enlarged: a 1x1 convolution computes heatmaps from it.
 
-    Images are extended to a multiple of the encoder's coarsest stride, as `EncoderDecoder` does. A unit's place is the
-    middle of the pixels that it stands for. Where the encoder does not pad, maps end before the image does: they lie in
-    its middle, and are extended by repeating their border until they cover it.
+    Images are padded to a multiple of the encoder's coarsest stride, as in `EncoderDecoder`. A unit's position is the
+    centre of the pixels that it stands for. If the encoder does not pad, maps end before the image does: they lie in
+    its centre, and are padded by repeating their border until they cover it.
 
     Args:
-        encoder: gives feature maps.
-        joints: how many.
-        found: how many numbers are found at each place.
+        encoder: A module that is a `Backbone`.
+        joints: Number of joints.
+        values: Number of values for each joint, besides its position in the image.
 
     Raises:
-        ModelError: the encoder has no feature maps, or one is not a whole number of times as fine as the next.
+        ModelError: The encoder has no feature maps, or a stride is no multiple of the one before it.
     """
 
-    def __init__(self, encoder: nn.Module, joints: int, found: int) -> None:
+    def __init__(self, encoder: nn.Module, joints: int, values: int) -> None:
         super().__init__()
-        known: Backbone = encoder  # type: ignore[assignment]  # a Network is one
-        if not known.channels:
-            raise ModelError("a network without feature maps cannot tell places apart; begin the line with conv.")
-        pairs = [stride_pair(stride) for stride in known.strides]
-        first = next((place for place, sides in enumerate(pairs) if min(sides) >= _STRIDE), len(pairs) - 1)
-        above = pairs[first]
-        relative: list[Stride] = [(down / above[0], across / above[1]) for down, across in pairs[first:]]
+        backbone = backbone_of(encoder)
+        strides = [stride_pair(stride) for stride in backbone.strides]
+        first = next((index for index, stride in enumerate(strides) if min(stride) >= _STRIDE), len(strides) - 1)
+        finest = strides[first]
+        relative: list[Stride] = [(down / finest[0], across / finest[1]) for down, across in strides[first:]]
         self.encoder = encoder
         self.first = first
         self.joints = joints
-        self.found = found
-        self.unit = common_stride(known.strides)
-        self.unit_px = (float(above[0]), float(above[1]))
+        self.values = values
+        self.unit = common_stride(backbone.strides)
+        self.unit_px = (float(finest[0]), float(finest[1]))
         try:
             self.decoder = Decoder(
-                known.channels[first:],
+                backbone.channels[first:],
                 relative,
-                joints * (1 + found),
+                joints * (1 + values),
                 way="transposed",
                 skips="none",
                 least_width=_LEAST_WIDTH,
             )
         except ModelError as error:
-            raise ModelError(f"{str(error).partition(';')[0]}; take --head vector, or other strides.") from None
+            raise ModelError(error.where, error.what, "take --head vector, or other strides") from None
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch numbers"]:
-        """Map images to numbers for each joint: what is found there, then x and y, from -2 at one side to 2."""
+        """Map images to the numbers of each joint: its values, then x and y, from -2 at one side of the image to 2."""
         extended = pad_to_multiple(images, self.unit)
-        features: list[Tensor] = self.encoder.features(extended)  # type: ignore[operator]  # the contract of a backbone
+        features = cast(Backbone, self.encoder).features(extended)
         maps = self.decoder(features[self.first :]).float()
         down, across = (
             _Units(maps.shape[side], self.unit_px[side - 2], extended.shape[side], images.shape[side])
             for side in (2, 3)
         )
         maps = center_crop_or_pad(maps, down.covering, across.covering)[:, :, : down.kept, : across.kept]
-        heat, read = maps[:, : self.joints], maps[:, self.joints :]
+        heat, value_maps = maps[:, : self.joints], maps[:, self.joints :]
         weights = heat.flatten(2).softmax(2).view_as(heat)
         # sums of products, and no matrix product, which mixed precision would compute from bfloat16: half a pixel off
-        x = (weights.sum(2) * across.places(maps)).sum(2)
-        y = (weights.sum(3) * down.places(maps)).sum(2)
-        found = (read.reshape(len(maps), self.joints, self.found, *maps.shape[2:]) * weights[:, :, None]).sum((3, 4))
-        return torch.cat([found, x[..., None], y[..., None]], 2).flatten(1)
+        x = (weights.sum(2) * across.positions(maps)).sum(2)
+        y = (weights.sum(3) * down.positions(maps)).sum(2)
+        shape = (len(maps), self.joints, self.values, *maps.shape[2:])
+        values = (value_maps.reshape(shape) * weights[:, :, None]).sum((3, 4))
+        return torch.cat([values, x[..., None], y[..., None]], 2).flatten(1)
 
 
 class _Units:
-    """Where the units of maps lie along one side of an image.
+    """Positions of the units of maps along one side of an image.
 
     Args:
-        units: of the maps, which lie in the middle of the extended image.
-        unit_px: from one to the next.
-        extended_px: the side that the network was given.
-        image_px: the image's part of it, from its beginning.
+        units: Number of units of the maps, which lie in the centre of the padded image.
+        unit_px: Pixels from one unit to the next.
+        extended_px: Side of the padded image.
+        image_px: Side of the image, which begins where the padded image does.
     """
 
     def __init__(self, units: int, unit_px: float, extended_px: int, image_px: int) -> None:
@@ -107,8 +106,8 @@ class _Units:
         self.covering = units + 2 * max(0, math.ceil((extended_px / unit_px - units) / 2))
         self.kept = min(self.covering, math.ceil(self.covering / 2 + (image_px - extended_px / 2) / unit_px))
 
-    def places(self, like: Tensor) -> Float[Tensor, " kept"]:
-        """Return the middles of those that are kept, from -2 at the image's beginning to 2 at its end."""
+    def positions(self, like: Tensor) -> Float[Tensor, " kept"]:
+        """Return the centres of the units that are kept, from -2 at the image's beginning to 2 at its end."""
         order = torch.arange(self.kept, dtype=like.dtype, device=like.device)
         middles_px = (order + 0.5 - self.covering / 2) * self.unit_px + self.extended_px / 2
         return 4 * middles_px / self.image_px - 2

@@ -29,7 +29,6 @@ import io  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
-import signal  # noqa: E402
 import tarfile  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -45,6 +44,7 @@ from striate.cli.terminal import StderrHandler  # noqa: E402
 from striate.runs import Run  # noqa: E402
 from striate.sessions import session  # noqa: E402
 from tests import made_dots  # noqa: E402
+from tests.support import interrupting  # noqa: E402
 
 # The same cases every time, so that a change is judged by itself; HYPOTHESIS_PROFILE=search looks for new ones.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
@@ -137,18 +137,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     real = session.fit
 
     def arrange(step: int) -> None:
-        steps = [0]
-
-        def fit(*arguments, on_step, **others):
-            def counted(images, loss):
-                steps[0] += 1
-                if steps[0] == step:
-                    os.kill(os.getpid(), signal.SIGINT)
-                on_step(images, loss)
-
-            return real(*arguments, on_step=counted, **others)
-
-        monkeypatch.setattr(session, "fit", fit)
+        monkeypatch.setattr(session, "fit", interrupting(real, step))
 
     return arrange
 

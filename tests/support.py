@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -38,3 +40,19 @@ def mistake(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, s
     assert line.startswith(f"striate: {error['where']}{': ' if error['where'] else ''}{error['what']}")
     assert line.endswith(f"; {error['fix']}." if error["fix"] else ".")
     return error
+
+
+def interrupting(fit: Callable, step: int) -> Callable:
+    """Return `fit` with Ctrl-C coming in its step of that number, counted from 1."""
+    steps = [0]
+
+    def interrupted(*arguments, on_step, **others):
+        def counted(images, loss):
+            steps[0] += 1
+            if steps[0] == step:
+                os.kill(os.getpid(), signal.SIGINT)
+            on_step(images, loss)
+
+        return fit(*arguments, on_step=counted, **others)
+
+    return interrupted

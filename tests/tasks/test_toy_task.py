@@ -5,41 +5,59 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.tasks import toy
 
-from striate.cli import main
-from striate.datasets.layouts import LAYOUTS
-from striate.tasks import TASKS, create_task
+from striate.tasks import Task
 from striate.tasks.explaining import TaskExplaining
 from striate.tasks.spec import TaskSpec
 from striate.tasks.training import TaskTraining
 from striate.tasks.vocabulary import Vocabulary
 
+ROOT = Path(__file__).resolve().parents[2]
+LINE = "conv 8@3x3 pad=1 | bn | relu | conv 8@3x3 stride=2 pad=1 | bn | relu | gap | fc classes"
 OPTIONS = [
-    *("--model", "conv 8@3x3 pad=1 | bn | relu | conv 8@3x3 stride=2 pad=1 | bn | relu | gap | fc classes"),
-    *("--epochs", "4", "--batch-size", "16", "--precision", "float32", "--lr", "0.02", "--pretrained", "none"),
+    *("--model", LINE, "--epochs", "4", "--batch-size", "16", "--precision", "float32", "--lr", "0.02"),
+    *("--pretrained", "none", "--outlier", "4"),  # the last one is the toy's own
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _lines():
-    """Add the task and its layout: one line each."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(TASKS, "count", "tests.tasks.toy:TASK")
-        patch.setitem(LAYOUTS, "dots", "tests.tasks.toy.layout")
-        yield
+@dataclass(frozen=True)
+class Answer:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    def document(self) -> Any:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    """Grey images of up to four bright dots."""
-    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("toy") / "dots"
+@dataclass(frozen=True)
+class Session:
+    """Commands that were run one after the other, and their folder."""
+
+    folder: Path
+    answers: dict[str, Answer]
+
+    def __getitem__(self, name: str) -> Answer:
+        return self.answers[name]
+
+
+def draw_dots(folder: Path) -> None:
+    """Make grey images of up to four bright dots."""
+    rng, listed = np.random.default_rng(0), {}
     folder.mkdir()
-    listed = {}
     for index in range(120):
         pixels = rng.integers(20, 60, (24, 24, 3)).astype(np.uint8)
         dots = int(rng.integers(0, 5))
@@ -49,123 +67,131 @@ def data(tmp_path_factory) -> Path:
         Image.fromarray(pixels).save(folder / f"{index}.png")
         listed[f"{index}.png"] = dots
     (folder / "dots.json").write_text(json.dumps(listed))
-    return folder
+
+
+def commands(folder: Path) -> dict[str, list[str]]:
+    data, run, again = str(folder / "dots"), str(folder / "run"), str(folder / "again")
+    images = [str(folder / "dots" / f"{index}.png") for index in range(3)]
+    return {
+        "train": ["train", data, "--out", run, *OPTIONS],
+        "interrupted": ["train", data, "--out", again, *OPTIONS],
+        "resumed": ["train", data, "--out", again, *OPTIONS, "--resume", "--json"],
+        "evaluate": ["evaluate", run, data],
+        "evaluate --json": ["evaluate", run, data, "--json"],
+        "predict": ["predict", run, *images],
+        "predict --json": ["predict", run, *images, "--json"],
+        "predict --out": ["predict", run, *images, "--out", str(folder / "dots.csv")],
+        "predict --top": ["predict", run, *images, "--top", "2"],
+        "predict drawn": ["predict", run, *images, "--out", str(folder / "drawn")],
+        "report": ["report", run, "--json"],
+        "explain": ["explain", run, images[1], "--out", str(folder / "page.html"), "--json"],
+        "explain --of": ["explain", run, images[1], "--of", "dots", "--out", str(folder / "dots.html")],
+        "explain wrong": ["explain", run, images[1], "--of", "dashes", "--out", str(folder / "dashes.html")],
+        "check": ["check", data],
+        "check --json": ["check", data, "--json"],
+        "data": ["data", data, "--task", "count", "--sheet", str(folder / "sheet.png")],
+        "data as poses": ["data", data, "--task", "pose"],
+        "others' options": ["train", data, "--head", "heatmap"],
+        "shared options": ["train", data, "--label-smoothing", "0.1"],
+        "its own option": ["train", "mnist", "--outlier", "2"],
+        "find-lr": ["find-lr", data, "--model", LINE, "--json"],
+        "inspect": ["inspect", run],
+    }
 
 
 @pytest.fixture(scope="module")
-def run(data, tmp_path_factory) -> Path:
-    """A training from the beginning to the end."""
-    folder = tmp_path_factory.mktemp("toy") / "run"
-    assert main(["train", str(data), "--out", str(folder), *OPTIONS]) == 0
-    return folder
-
-
-def document(capsys) -> dict | list:
-    return json.loads(capsys.readouterr().out)
+def session(tmp_path_factory) -> Session:
+    """Run all commands in one process, whose tables have had the toy's lines from the beginning."""
+    folder = tmp_path_factory.mktemp("toy")
+    draw_dots(folder / "dots")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.tasks.toy.commands"],
+        input=json.dumps(commands(folder)),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return Session(folder, {name: Answer(**answer) for name, answer in json.loads(done.stdout).items()})
 
 
 def test_the_toy_keeps_the_three_protocols():
-    task = create_task("count", Vocabulary())
+    task = Task("count", toy.TASK, Vocabulary())
     assert isinstance(task.spec, TaskSpec)
     assert isinstance(task.training, TaskTraining)
     assert isinstance(task.explaining, TaskExplaining)
 
 
-def test_training_that_was_interrupted_is_resumed(run, data, tmp_path, stop_at, capsys):
-    stop_at(9)
-    words = ["train", str(data), "--out", str(tmp_path / "run"), *OPTIONS]
-    assert main(words) == 130
-    assert "mean error" in capsys.readouterr().err
-    assert main([*words, "--resume", "--json"]) == 0
-    summary = document(capsys)
+def test_training_that_was_interrupted_is_resumed(session):
+    assert session["train"].code == 0, session["train"].err
+    assert session["interrupted"].code == 130
+    assert "mean error" in session["interrupted"].err
+    summary = session["resumed"].document()
     assert summary["task"] == "count"
     assert list(summary["metrics"]) == ["mean_error", "right", "loss"]
     assert summary["metrics"]["mean_error"] < summary["baselines"]["mean number"]["mean_error"]
-    weights = [(folder / "model.safetensors").read_bytes() for folder in (run, tmp_path / "run")]
+    weights = [(session.folder / run / "model.safetensors").read_bytes() for run in ("run", "again")]
     assert weights[0] == weights[1]
 
 
-def test_a_number_is_evaluated(run, data, capsys):
-    assert main(["evaluate", str(run), str(data)]) == 0
-    lines = capsys.readouterr().out.splitlines()
+def test_a_number_is_evaluated(session):
+    lines = session["evaluate"].out.splitlines()
     assert lines[0].startswith("mean error ")
     assert ", right " in lines[0]
     assert lines[1].startswith("mean number: mean error ")
     assert lines[3].split() == ["dots", "samples", "mean_error", "right"]
     assert "%" not in lines[4].split()[2]
-    assert main(["evaluate", str(run), str(data), "--json"]) == 0
-    result = document(capsys)
+    result = session["evaluate --json"].document()
     assert result["task"] == "count"
     assert sum(row["samples"] for row in result["per_dots"]) == result["samples"]
 
 
-def test_a_number_is_predicted(run, data, tmp_path, capsys):
-    paths = [str(data / f"{index}.png") for index in range(3)]
-    assert main(["predict", str(run), *paths]) == 0
-    header, *rows = capsys.readouterr().out.splitlines()
+def test_a_number_is_predicted(session):
+    header, *rows = session["predict"].out.splitlines()
     assert header.split() == ["image", "number"]
-    assert main(["predict", str(run), *paths, "--json"]) == 0
-    predictions = document(capsys)
-    assert [row.split()[1] for row in rows] == [f"{prediction['dots']:,.1f}" for prediction in predictions]
-    assert main(["predict", str(run), *paths, "--out", str(tmp_path / "dots.csv")]) == 0
-    table = list(csv.DictReader(io.StringIO((tmp_path / "dots.csv").read_text())))
-    assert [float(row["number"]) for row in table] == [prediction["dots"] for prediction in predictions]
-    capsys.readouterr()
-    assert main(["predict", str(run), *paths, "--top", "2"]) == 2
-    assert "--top: makes no sense for a number" in capsys.readouterr().err
-    assert main(["predict", str(run), *paths, "--out", str(tmp_path / "drawn")]) == 2
-    assert "count draws nothing" in capsys.readouterr().err
+    dots = [prediction["dots"] for prediction in session["predict --json"].document()]
+    assert [row.split()[1] for row in rows] == [f"{number:,.1f}" for number in dots]
+    table = csv.DictReader(io.StringIO((session.folder / "dots.csv").read_text()))
+    assert [float(row["number"]) for row in table] == dots
+    assert session["predict --top"].code == session["predict drawn"].code == 2
+    assert "--top: makes no sense for a number" in session["predict --top"].err
+    assert "count draws nothing" in session["predict drawn"].err
 
 
-def test_a_number_is_reported(run, capsys):
-    assert main(["report", str(run), "--json"]) == 0
-    page = Path(document(capsys)["report"]).read_text()
-    assert "counts bright dots" in page
-    assert "By dots" in page
-    assert "by how many dots the number is off" in page
-    assert "counted " in page
-    assert "KeyError" not in page
+def test_a_number_is_reported(session):
+    page = Path(session["report"].document()["report"]).read_text()
+    for words in ("counts bright dots", "By dots", "by how many dots the number is off", "counted "):
+        assert words in page
 
 
-def test_a_number_is_explained(run, data, tmp_path, capsys):
-    page = tmp_path / "page.html"
-    assert main(["explain", str(run), str(data / "1.png"), "--out", str(page), "--json"]) == 0
-    (explained,) = document(capsys)["images"]
+def test_a_number_is_explained(session):
+    (explained,) = session["explain"].document()["images"]
     assert 0 < explained["dots"] < 5
     assert explained["like"]
-    assert "What makes the number larger" in page.read_text()
-    words = ["explain", str(run), str(data / "1.png")]
-    assert main([*words, "--of", "dots", "--out", str(tmp_path / "dots.html")]) == 0
-    assert main([*words, "--of", "dashes", "--out", str(tmp_path / "dashes.html")]) == 2
-    assert "the network says nothing about dashes here" in capsys.readouterr().err
+    assert "What makes the number larger" in (session.folder / "page.html").read_text()
+    assert session["explain --of"].code == 0
+    assert session["explain wrong"].code == 2
+    assert "the network says nothing about dashes here" in session["explain wrong"].err
 
 
-def test_toy_data_are_shown_and_checked(data, tmp_path, capsys):
-    assert main(["check", str(data)]) == 0
-    assert "task: count" in capsys.readouterr().out
-    assert main(["check", str(data), "--json"]) == 0
-    assert document(capsys)["summary"]["task"] == "count"
-    assert main(["data", str(data), "--task", "count", "--sheet", str(tmp_path / "sheet.png")]) == 0
-    assert "120 images; task: count" in capsys.readouterr().out
-    with Image.open(tmp_path / "sheet.png") as sheet:
+def test_toy_data_are_shown_and_checked(session):
+    assert session["check"].code == 0
+    assert "task: count" in session["check"].out
+    assert session["check --json"].document()["summary"]["task"] == "count"
+    assert "120 images; task: count" in session["data"].out
+    with Image.open(session.folder / "sheet.png") as sheet:
         assert sheet.width > 100
-    assert main(["data", str(data), "--task", "pose"]) == 2
-    assert "its task is count, not pose" in capsys.readouterr().err
+    assert session["data as poses"].code == 2
+    assert "its task is count, not pose" in session["data as poses"].err
 
 
-def test_options_of_other_tasks_are_refused(data, capsys):
-    assert main(["train", str(data), "--head", "heatmap"]) == 2
-    assert "--head: is for pose, not for count" in capsys.readouterr().err
-    assert main(["train", str(data), "--label-smoothing", "0.1"]) == 2
-    assert "is for classify and segment, not for count" in capsys.readouterr().err
+def test_options_are_for_the_task_that_declares_them(session):
+    assert "--head: is for pose, not for count" in session["others' options"].err
+    assert "is for classify and segment, not for count" in session["shared options"].err
+    assert "--outlier: is for count, not for classify" in session["its own option"].err
+    assert json.loads((session.folder / "run" / "run.json").read_text())["config"]["outlier"] == 4
 
 
-def test_the_best_rate_is_looked_for(data, capsys):
-    words = [word for pair in zip(OPTIONS[::2], OPTIONS[1::2], strict=True) if pair[0] == "--model" for word in pair]
-    assert main(["find-lr", str(data), *words, "--json"]) == 0
-    assert document(capsys)
-
-
-def test_a_toy_runs_network_is_drawn(run, capsys):
-    assert main(["inspect", str(run)]) == 0
-    assert "fc" in capsys.readouterr().out
+def test_a_rate_is_found_and_the_network_drawn(session):
+    assert session["find-lr"].document()["suggestion"] > 0
+    assert "fc" in session["inspect"].out

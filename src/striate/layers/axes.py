@@ -96,14 +96,14 @@ def adaptive_pooling(size: int, outputs: int) -> Matrix:
     return matrix.tocsr()
 
 
-def nearest(size: int, outputs: int, step: float | None = None) -> Matrix:
+def nearest_upsampling(size: int, outputs: int, step: float | None = None) -> Matrix:
     """Return the matrix of nearest upsampling: unit u takes floor(u · step), by default of i / o."""
     units = np.arange(outputs)
     sources = units * size // outputs if step is None else np.floor(units * np.float32(step)).astype(np.int64)
     return gather_matrix(sources.clip(0, size - 1), size)
 
 
-def bilinear(size: int, outputs: int, align_corners: bool, step: float | None = None) -> Matrix:
+def bilinear_upsampling(size: int, outputs: int, align_corners: bool, step: float | None = None) -> Matrix:
     """Return the matrix of linear upsampling along one axis.
 
     Unit u lies at (u + 1/2) · step - 1/2 of the input, not below 0, with a step of i / o unless another is

@@ -18,10 +18,10 @@ from striate.layers.axes import (
     Matrix,
     adaptive_pooling,
     average_pooling,
-    bilinear,
+    bilinear_upsampling,
     check_reach,
     gather_matrix,
-    nearest,
+    nearest_upsampling,
     padded_sources,
     window_matrix,
 )
@@ -186,10 +186,10 @@ def _upsampling(layer: Any, shape: Shape) -> tuple[Matrix, Shape]:
         wanted = list(_per_axis(layer.size, axes))
     sizes = list(zip(shape[1:], wanted, steps, strict=True))
     if layer.mode == "nearest":
-        return _axis_by_axis(shape, [nearest(size, units, step) for size, units, step in sizes])
+        return _axis_by_axis(shape, [nearest_upsampling(size, units, step) for size, units, step in sizes])
     if layer.mode in ("linear", "bilinear"):
         corners = bool(layer.align_corners)
-        return _axis_by_axis(shape, [bilinear(size, units, corners, step) for size, units, step in sizes])
+        return _axis_by_axis(shape, [bilinear_upsampling(size, units, corners, step) for size, units, step in sizes])
     raise ModelError(f"{layer}: there is a matrix for nearest and bilinear upsampling alone.")
 
 

@@ -59,7 +59,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]
     """
 
-    def __init__(  # torch's own arguments, and the two that it lacks
+    def __init__(  # noqa: PLR0913  # torch's own arguments, and the two that it lacks
         self,
         channels_in: int,
         channels: int,

@@ -111,7 +111,7 @@ def our_speeds(root: Path, name: str, size_px: int, batch: int, seconds: float) 
         f"  ours: {precision.dtype}, {'channels-last' if precision.channels_last else 'channels-first'}, "
         f"{precision.threads} threads"
     )
-    state = start_state(precision.lay_out(model), config)
+    state = start_state(precision.to_memory_format(model), config)
     context = StepContext(task=prepared.task, config=config, lr=0.01, schedule=constant(), precision=precision)
     yield prepared.plan.cost.macs
     while True:

@@ -13,9 +13,8 @@ from torch import nn
 from striate.batching.targets import Batch
 from striate.tasks import create_task
 from striate.tasks.vocabulary import Vocabulary
-from striate.training import precision as precisions
 from striate.training.hardware import settings, threads
-from striate.training.precision import Precision, Trial, choose_precision
+from striate.training.precision import Precision, Trial, channels_last_works, choose_precision
 
 TASK = create_task("classify", Vocabulary(classes=("a", "b", "c")))
 DEFAULT = Precision(channels_last=False)
@@ -78,10 +77,9 @@ def batch() -> Batch:
 
 @pytest.fixture
 def choosing(tmp_path, batch):
-    def run(model, *, wanted="auto", memory=None, line="a line", on=batch):
-        return choose_precision(
-            model, TASK, on, wanted=wanted, memory=memory or tmp_path / "choices.json", network=line
-        )
+    def run(model, *, wanted="auto", memory=None, line="a line", on=batch, **others):
+        memory = memory or tmp_path / "choices.json"
+        return choose_precision(model, TASK, on, wanted=wanted, memory=memory, network=line, **others)
 
     return run
 
@@ -165,12 +163,11 @@ def test_trying_leaves_no_trace(choosing, batch, monkeypatch):
     model = network().eval()
     model[0].requires_grad_(False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(precisions, "_SHORT_S", 60.0)  # on a busy machine, too
     before = {name: value.clone() for name, value in model.state_dict().items()}
     images = batch.images.clone()
     with threads(2):
         drawn = torch.get_rng_state()
-        _, figures = choosing(model)
+        _, figures = choosing(model, short_pass_s=60.0)  # on a busy machine, too
         assert torch.get_num_threads() == 2
         assert torch.equal(torch.get_rng_state(), drawn)
     assert {trial["threads"] for trial in figures} == {1, 2}  # fewer were tried
@@ -223,7 +220,7 @@ def test_bfloat16_is_for_convolutions_and_not_for_weights(batch):
         layer.register_forward_hook(lambda layer, inputs, output: seen.append(output.dtype))
     for precision, expected in ((Precision(dtype="bfloat16"), torch.bfloat16), (DEFAULT, torch.float32)):
         with precision.passes(batch.images.device):
-            outputs = model(precision.lay_out(batch.images))
+            outputs = model(precision.to_memory_format(batch.images))
         TASK.training.loss(outputs.float(), batch.targets)[0].backward()
         assert seen == [expected, expected]
         assert {value.dtype for value in model.parameters()} == {torch.float32}
@@ -234,8 +231,8 @@ def test_bfloat16_is_for_convolutions_and_not_for_weights(batch):
 def test_order_in_memory_changes_no_value(batch):
     for channels_last, order in ((True, torch.channels_last), (False, torch.contiguous_format)):
         precision = Precision(channels_last=channels_last)
-        model = precision.lay_out(network())
-        laid = precision.lay_out(batch.images)
+        model = precision.to_memory_format(network())
+        laid = precision.to_memory_format(batch.images)
         assert laid.is_contiguous(memory_format=order)
         assert model[0].weight.is_contiguous(memory_format=order)
         assert torch.equal(laid, batch.images)
@@ -269,3 +266,22 @@ def test_a_batch_that_does_not_fit_into_memory_is_tried_in_part(tmp_path):
     nothing[0].most = 3
     found = choose_precision(nothing, TASK, batch, wanted="float32", memory=tmp_path / "q.json", network="none")
     assert found == (Precision(), [])
+
+
+@pytest.mark.parametrize(
+    ("layer", "works"),
+    [
+        (nn.Conv2d(8, 16, 1, stride=2), False),
+        (nn.Conv2d(15, 16, 1, stride=(1, 2)), False),
+        (nn.Conv2d(16, 32, 1, stride=2), True),
+        (nn.Conv2d(8, 16, 1), True),
+        (nn.Conv2d(8, 16, 3, stride=2), True),
+    ],
+)
+def test_channels_last_is_not_tried_where_it_corrupts(choosing, layer, works):
+    """A backward pass of the first two, in this format, ends the process (oneDNN#6035)."""
+    assert channels_last_works(nn.Sequential(layer), torch.device("cpu")) is works
+    assert channels_last_works(nn.Sequential(layer), torch.device("cuda"))
+    model = nn.Sequential(nn.Conv2d(3, layer.in_channels, 1), layer, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    _, figures = choosing(nn.Sequential(model, nn.Linear(layer.out_channels, 3)), wanted="float32")
+    assert {trial["channels_last"] for trial in figures} == ({True, False} if works else {False})

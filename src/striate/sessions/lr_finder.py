@@ -40,4 +40,4 @@ def find_lr(data: Dataset | str | Path, config: TrainConfig | None = None) -> Ra
         precision, _ = settle_precision(model, prepared, feeds)
         context = StepContext(task=prepared.task, config=config, lr=1.0, schedule=constant(), precision=precision)
         with threads(precision.threads):
-            return range_test(precision.lay_out(model), context, feeds.train)
+            return range_test(precision.to_memory_format(model), context, feeds.train)

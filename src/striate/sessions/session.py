@@ -168,7 +168,7 @@ class _Training:
         writer = RunWriter(
             self.folder, record, prepared.task, settled.length, began=self.began, first=distributed.first
         )
-        state = start_state(settled.context.precision.lay_out(model), config)
+        state = start_state(settled.context.precision.to_memory_format(model), config)
         with threads(settled.context.precision.threads):
             if saved is not None:
                 self._take_up(saved, state, settled, writer)
@@ -217,7 +217,7 @@ class _Training:
             self.folder, record, self.prepared.task, length, began=self.began, first=self.distributed.first
         )
         writer.open(splits)
-        writer.keep(fitted.result, start_state(precision.lay_out(model), self.config))
+        writer.keep(fitted.result, start_state(precision.to_memory_format(model), self.config))
         if feeds.last == "val" and self.distributed.size == 1:
             self._finish(writer, "val", fitted.result.metrics, fitted.baselines)
         else:
@@ -306,7 +306,7 @@ class _Training:
     def _measure(self, model: nn.Module, feeds: Loaders, writer: RunWriter) -> None:
         """Measure the best weights as they will be used, in float32: on the test images, where there are any."""
         if self.distributed.first:
-            model = Precision(channels_last=False).lay_out(copy.deepcopy(model))  # as it is loaded
+            model = Precision(channels_last=False).to_memory_format(copy.deepcopy(model))  # as it is loaded
             model.load_state_dict(safetensors.torch.load_file(self.folder / WEIGHTS))
             split, batches = feeds.last, feeds.batches[feeds.last]
             with progress_bar("measuring", len(batches.store)) as advance:

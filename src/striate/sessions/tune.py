@@ -174,7 +174,7 @@ def tune(
     else:
         precision, trials = settle_precision(model, prepared, feeds)
     with threads(precision.threads):
-        model = precision.lay_out(model)
+        model = precision.to_memory_format(model)
         if note := distributed.join_norms(model):
             logger.info(note)
         compiled_model = None

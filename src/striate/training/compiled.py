@@ -23,7 +23,7 @@ def compile_network(model: nn.Module, precision: Precision, images: Tensor) -> C
     train_mode(model)
     try:
         with precision.passes(images.device):
-            outputs = compiled(precision.lay_out(images))
+            outputs = compiled(precision.to_memory_format(images))
         outputs.float().sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     except Exception as error:  # torch's compiler has no class of its own for what its backends raise
         reason = " ".join(str(error).split())[:200]

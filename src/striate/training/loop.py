@@ -186,7 +186,7 @@ def _passes(model: nn.Module, batches: Iterable[Batch], precision: Precision) ->
     try:
         for batch in batches:
             with precision.passes(batch.images.device):
-                outputs = model(precision.lay_out(batch.images))
+                outputs = model(precision.to_memory_format(batch.images))
             yield batch, outputs.float()
     finally:
         model.train(was_training)

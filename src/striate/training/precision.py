@@ -1,8 +1,8 @@
-"""Which numbers, which order in memory and how many threads: measured on the network that is to be trained.
+"""dtype, memory format and number of threads: measured on the network that is to be trained.
 
-bfloat16 and channels-last are several times faster than PyTorch's defaults on one machine and several times slower on
-another; and some kernels are wrong (pytorch#163347, #169688). So each is tried on the real network and a real batch,
-and the fastest is taken whose loss and gradient agree with float32.
+bfloat16 and channels-last are several times faster than PyTorch's defaults on some machines and several times slower on
+others; and some kernels are wrong (pytorch#163347, #169688). So each combination is tried on the real network and a
+real batch, and the fastest one is chosen whose loss and gradient agree with float32.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ from striate.training.hardware import out_of_memory, threads
 from striate.training.options import PrecisionName
 from striate.training.state import train_mode
 
-_Laid = TypeVar("_Laid", Tensor, nn.Module)
+_Value = TypeVar("_Value", Tensor, nn.Module)
 
 LOSS_BOUND, GRADIENT_BOUND, ROUNDING_BOUND, HIGHEST_BOUND = 0.05, 0.02, 2.0, 0.7
-"""How far loss and gradient may be from those of float32, as shares of these.
+"""Largest relative errors of loss and gradient, compared with float32.
 
-bfloat16 keeps eight bits, and how much that moves a gradient depends on the network: ResNet-20's by 9 per cent,
-ResNet-18's by 36, that of a fresh ResNet-50 on small images by more than its length. Nearly all of it comes with
-rounding weights and images alone: in float32 that moves the same gradients by 7, 25 and 104 per cent (random images
-and first weights). So a gradient may be off by 2 per cent, and by twice what this rounding does in float32, but never
-by more than 70 per cent: a kernel that is wrong gives one that has nothing to do with the true one, off by its length
-and more. Where rounding alone does as much, agreement cannot be shown, and float32 is taken.
+bfloat16 keeps eight bits, and how much that changes a gradient depends on the network: ResNet-20's by 9 per cent,
+ResNet-18's by 36, that of a randomly initialised ResNet-50 on small images by more than its length. Nearly all of it
+comes from rounding weights and images alone: in float32 that changes the same gradients by 7, 25 and 104 per cent
+(random images, random initialisation). So a gradient may be off by 2 per cent, plus twice what this rounding does in
+float32, but never by more than 70 per cent: a wrong kernel gives a gradient that has nothing to do with the true one,
+off by its length and more. Where rounding alone does as much, agreement cannot be shown, and float32 is chosen.
 """
 
-_PASS_S, _SHORT_S, _TRIAL_S, _MOST_REPEATS = 0.6, 0.1, 0.25, 5
+_PASS_S, _SHORT_PASS_S, _TRIAL_S, _MOST_REPEATS = 0.6, 0.1, 0.25, 5
 _HOPELESS = 3.0  # times as slow as the best so far on a few images: not tried on a whole batch
 _FEW = 4
-_PROCEDURE = 3  # counts the changes to all this: what an older one chose is not taken over
+_PROCEDURE = 4  # counts the changes to all this: choices of an older procedure are measured again
+_CHANNEL_BLOCK = 16  # channels that oneDNN's kernels for AVX-512 work on together
 _HANDICAP: dict[PrecisionName, float] = {"float32": 1.0, "bfloat16": 1.1}
 
 
@@ -53,9 +54,9 @@ class Precision:
     """How forward and backward passes compute; weights and updates are float32 in any case.
 
     Attributes:
-        dtype: of convolutions and matrix products; bfloat16 by autocast.
-        channels_last: whether the channels of a pixel lie side by side in memory.
-        threads: that compute, on the CPU; 0 leaves torch's number.
+        dtype: dtype of convolutions and matrix products; bfloat16 by autocast.
+        channels_last: whether the memory format is channels-last, else contiguous.
+        threads: number of threads on the CPU; 0 leaves torch's own.
     """
 
     dtype: PrecisionName = "float32"
@@ -66,25 +67,29 @@ class Precision:
         """Return the context of a forward pass."""
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.dtype == "bfloat16")
 
-    def lay_out(self, laid: _Laid) -> _Laid:
-        """Bring images, or the weights of a network, into the order of memory."""
-        order = torch.channels_last if self.channels_last else torch.contiguous_format
-        if isinstance(laid, Tensor):
-            return laid.contiguous(memory_format=order)
-        return laid.to(memory_format=order)  # type: ignore[call-overload, no-any-return]  # its stubs know tensors alone
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The memory format of images and weights."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def to_memory_format(self, value: _Value) -> _Value:
+        """Bring images, or the weights of a network (in place), into the memory format."""
+        if isinstance(value, Tensor):
+            return value.contiguous(memory_format=self.memory_format)
+        return value.to(memory_format=self.memory_format)  # type: ignore[call-overload, no-any-return]  # for tensors
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What one way of computing was like.
+    """Speed and errors of one precision.
 
     Attributes:
-        precision: the way.
-        images: of the batch; a few of them where the way was hopelessly slow.
-        images_per_s: forward and backward, without an update.
-        loss_error: how far the loss is from that of float32, as a share of it.
-        gradient_error: the length of the difference of the gradients, as a share of that of float32's.
-        rounding_error: the same of float32 with weights and images rounded as this way rounds them.
+        precision: what was tried.
+        images: number of images in the batch; a few where the precision was hopelessly slow.
+        images_per_s: images per second, forward and backward, without an update.
+        loss_error: relative error of the loss, compared with float32.
+        gradient_error: length of the difference of the gradients, relative to that of float32.
+        rounding_error: the same for float32 with weights and images rounded to the precision's dtype.
     """
 
     precision: Precision
@@ -96,12 +101,12 @@ class Trial:
 
     @property
     def agrees(self) -> bool:
-        """Whether the errors are within the bounds; one that is no number is not."""
+        """Whether the errors are within the bounds; nan is not."""
         bound = min(GRADIENT_BOUND + ROUNDING_BOUND * self.rounding_error, HIGHEST_BOUND)
         return self.loss_error <= LOSS_BOUND and self.gradient_error <= bound
 
     def figures(self) -> dict[str, Any]:
-        """Return what `run.json` says of it."""
+        """Return the trial as a JSON object for `run.json`."""
         rest = {name: value for name, value in asdict(self).items() if name != "precision"}
         return asdict(self.precision) | rest | {"agrees": self.agrees}
 
@@ -111,85 +116,107 @@ def choose_precision(
     task: Task,
     batch: Batch,
     *,
-    wanted: Literal["auto", PrecisionName],
+    wanted: Literal["auto", "float32", "bfloat16"],
     memory: Path,
     network: str,
+    short_pass_s: float = _SHORT_PASS_S,
 ) -> tuple[Precision, list[dict[str, Any]]]:
-    """Measure the ways of computing, and return the fastest that agrees with float32, and the figures of all.
+    """Measure several precisions, and return the fastest that agrees with float32, and the figures of all.
 
-    What was found is kept, so that the next run on this machine chooses alike.
+    The choice is kept, so that the next run on this machine makes the same one.
 
     Args:
-        model: the network; neither its weights nor its statistics change.
+        model: network; neither its weights nor its running statistics change.
         task: gives the loss.
         batch: real images and targets.
-        wanted: one type of number, or `auto` for either.
-        memory: a JSON file of earlier choices; one that is damaged, or cannot be written, does no harm.
-        network: names it: its line, and what is built upon that.
+        wanted: a dtype, or `auto` for either.
+        memory: JSON file of earlier choices; a file that is damaged, or cannot be written, does no harm.
+        network: identifies the network: its line, and what is built on that.
+        short_pass_s: where a pass takes less than this, in seconds, fewer threads are tried as well.
     """
     device = batch.images.device
     key = _key(network, batch, wanted, device)
-    known = _read(memory)
+    known = _read_choices(memory)
     try:
         return Precision(**known[key]["taken"]), known[key]["figures"]
     except (KeyError, TypeError):
         pass  # not tried so far, or by another version
-    trials = _Trials(model, task, batch)
+    trials = _Trials(model, task, batch, short_pass_s)
     try:
         figures = [trial.figures() for trial in trials.all(wanted)]
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
-        return Precision(dtype="bfloat16" if wanted == "bfloat16" else "float32"), []  # a step tries even less
+        dtype: PrecisionName = "bfloat16" if wanted == "bfloat16" else "float32"
+        return Precision(dtype=dtype, channels_last=channels_last_works(model, device)), []  # a step tries even less
     best = trials.best()
-    _write(memory, _read(memory) | {key: {"taken": asdict(best.precision), "figures": figures}})
+    _write_choices(memory, _read_choices(memory) | {key: {"taken": asdict(best.precision), "figures": figures}})
     return best.precision, figures
 
 
-class _Trials:
-    """Ways of computing, tried one after the other on one network and one batch."""
+def channels_last_works(model: nn.Module, device: torch.device) -> bool:
+    """Tell whether every convolution of a network can be trained in the channels-last memory format.
 
-    def __init__(self, model: nn.Module, task: Task, batch: Batch) -> None:
-        self.model, self.task, self.batch = model, task, batch
-        self.few = _some(batch, _FEW)
+    On CPUs, oneDNN's backward pass of a 1x1 convolution with a stride writes beyond its buffer where the input has
+    fewer channels than its kernels work on together (oneDNN#6035): the process ends with a segmentation fault, or its
+    memory is corrupted.
+    """
+    return device.type != "cpu" or not any(
+        layer.kernel_size == (1, 1) and max(layer.stride) > 1 and layer.in_channels < _CHANNEL_BLOCK
+        for layer in model.modules()
+        if isinstance(layer, nn.Conv2d)
+    )
+
+
+class _Trials:
+    """Precisions, tried one after the other on one network and one batch."""
+
+    def __init__(self, model: nn.Module, task: Task, batch: Batch, short_pass_s: float) -> None:
+        self.model, self.task, self.batch, self.short_pass_s = model, task, batch, short_pass_s
+        self.few = _first_images(batch, _FEW)
         self.done: list[Trial] = []
         self._fastest_of_few = 0.0
         self._references: dict[tuple[int, PrecisionName], tuple[float, Tensor]] = {}
 
     def all(self, wanted: str) -> list[Trial]:
-        """Try types of number and orders in memory; where a pass is short, on fewer threads as well.
+        """Try dtypes and memory formats; where a pass is short, fewer threads as well.
 
         Small networks lose more by waiting for threads than these gain, and on a machine that is busy with other
         things much more. What is not hopeless is timed twice, in turns, and the better time counts.
         """
-        numbers: tuple[PrecisionName, ...] = ("float32", "bfloat16")
-        ways = [
-            Precision(dtype=dtype, channels_last=channels_last, threads=torch.get_num_threads())
-            for dtype in numbers
-            for channels_last in (True, False)
-            if wanted in ("auto", dtype)
-        ]
-        for way in list(ways):
-            if way in ways:
-                self.attempt(way)
-                if self.done[-1].images < len(self.batch.images):  # nor will the other order make up for that
-                    ways = [other for other in ways if other.dtype != way.dtype]
+        candidates = self._candidates(wanted)
+        for precision in list(candidates):
+            if precision in candidates:
+                self.attempt(precision)
+                if self.done[-1].images < len(self.batch.images):  # nor will the other format make up for that
+                    candidates = [other for other in candidates if other.dtype != precision.dtype]
         fewer = torch.get_num_threads() // 2
         if self.batch.images.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ and self._is_short():
             while fewer >= 1:
-                for way in ways:
-                    self.attempt(replace(way, threads=fewer))
+                for precision in candidates:
+                    self.attempt(replace(precision, threads=fewer))
                 fewer //= 2
-        for place, trial in enumerate(self.done):
+        for index, trial in enumerate(self.done):
             if trial.images == len(self.batch.images):
                 again = self._time(trial.precision)
-                self.done[place] = max(trial, again, key=lambda one: one.images_per_s)
+                self.done[index] = max(trial, again, key=lambda trial: trial.images_per_s)
         return self.done
+
+    def _candidates(self, wanted: str) -> list[Precision]:
+        """List the precisions to try on all threads."""
+        formats = (True, False) if channels_last_works(self.model, self.batch.images.device) else (False,)
+        dtypes: tuple[PrecisionName, ...] = ("float32", "bfloat16")
+        return [
+            Precision(dtype=dtype, channels_last=channels_last, threads=torch.get_num_threads())
+            for dtype in dtypes
+            for channels_last in formats
+            if wanted in ("auto", dtype)
+        ]
 
     def _is_short(self) -> bool:
         """Tell whether a pass is over so soon that threads may take longer to meet than to work."""
         best = self.best()
-        return best.images / best.images_per_s < _SHORT_S
+        return best.images / best.images_per_s < self.short_pass_s
 
     def best(self) -> Trial:
         """Return the fastest trial that agrees with float32; the first one where none does.
@@ -200,7 +227,7 @@ class _Trials:
         return max(agreeing, key=lambda trial: trial.images_per_s / _HANDICAP[trial.precision.dtype])
 
     def attempt(self, precision: Precision) -> None:
-        """Time one way of computing; where memory is too small for the whole batch, on half of it from then on."""
+        """Try a precision; where memory is too small for the whole batch, on half of it from then on."""
         while True:
             try:
                 self.done.append(self._time(precision))
@@ -208,17 +235,17 @@ class _Trials:
             except RuntimeError as error:
                 if not out_of_memory(error) or len(self.batch.images) <= len(self.few.images):
                     raise
-            self.batch = _some(self.batch, len(self.batch.images) // 2)
+            self.batch = _first_images(self.batch, len(self.batch.images) // 2)
             self._references.clear()
 
     def _time(self, precision: Precision) -> Trial:
-        """Time forward and backward passes: of a few images first, so that what is hopelessly slow is over soon."""
+        """Time forward and backward passes: on a few images first, so that what is hopelessly slow is over soon."""
         with threads(precision.threads):
             speed, loss, gradient = self._pass(precision, self.few)
             if speed * 2 * _HOPELESS > self._fastest_of_few:  # the first pass is a slow one
                 speed, loss, gradient = self._pass(precision, self.few)
-            if not self.done:  # a pass of the first way is not to take long
-                self.batch = _some(self.batch, int(speed * _PASS_S))
+            if not self.done:  # a pass of the first precision is not to take long
+                self.batch = _first_images(self.batch, int(speed * _PASS_S))
             measured = self.few
             if speed * _HOPELESS > self._fastest_of_few:
                 measured = self.batch
@@ -241,7 +268,7 @@ class _Trials:
         )
 
     def _reference(self, batch: Batch, rounded_to: PrecisionName) -> tuple[float, Tensor]:
-        """Return loss and gradient in float32 and torch's own order, of weights and images that are rounded."""
+        """Return loss and gradient in float32 and contiguous memory, with rounded weights and images."""
         key = len(batch.images), rounded_to
         if key not in self._references:
             self._references[key] = self._pass(Precision(channels_last=False), batch, rounded_to)[1:]
@@ -250,10 +277,10 @@ class _Trials:
     def _pass(
         self, precision: Precision, batch: Batch, rounded_to: PrecisionName = "float32"
     ) -> tuple[float, float, Tensor]:
-        """Go forward and backward through a copy of the network: images a second, loss, gradient as one vector."""
+        """Train a copy of the network for a pass: images per second, loss, gradient as a vector."""
         device = batch.images.device
-        twin = train_mode(precision.lay_out(copy.deepcopy(self.model)))
-        images = precision.lay_out(batch.images)
+        twin = train_mode(precision.to_memory_format(copy.deepcopy(self.model)))
+        images = precision.to_memory_format(batch.images)
         if rounded_to == "bfloat16":
             images = images.bfloat16().float()
             with torch.no_grad():
@@ -273,25 +300,25 @@ class _Trials:
         return len(images) / seconds, float(loss_sum.detach()) / max(int(targets), 1), torch.cat(gradients)
 
 
-def _some(batch: Batch, images: int) -> Batch:
-    """Return the first images of a batch: so many, or a few where that is less, or all where there are no more."""
+def _first_images(batch: Batch, images: int) -> Batch:
+    """Return the first images of a batch, at least a few; all of them where there are no more."""
     parts = max(1, len(batch.images) // max(images, _FEW))
     return next(iter(batch.parts(parts)))
 
 
 def _relative(gradient: Tensor, true: Tensor) -> float:
-    """Return the length of the difference of two vectors, as a share of the true one's."""
+    """Return the length of the difference of two vectors, relative to that of the true one."""
     return float((gradient - true).norm() / true.norm().clamp_min(1e-12))
 
 
 def _wait(device: torch.device) -> None:
-    """Let a GPU come to the end of what it was given."""
+    """Wait until a GPU has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def _key(network: str, batch: Batch, wanted: str, device: torch.device) -> str:
-    """Name a choice: machine, version of torch, network and shape."""
+    """Return the key of a choice: machine, version of torch, network and shape."""
     machine = [
         platform.machine(),
         _processor(),
@@ -305,7 +332,7 @@ def _key(network: str, batch: Batch, wanted: str, device: torch.device) -> str:
 
 
 def _processor() -> str:
-    """Name the processor: where Linux keeps it, else as Python knows it, with the instructions that torch uses."""
+    """Return the name of the processor and of the instructions that torch uses on it."""
     name = platform.processor()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -315,15 +342,15 @@ def _processor() -> str:
     return f"{name} {torch.backends.cpu.get_cpu_capability()}"
 
 
-def _read(memory: Path) -> dict[str, Any]:
+def _read_choices(memory: Path) -> dict[str, Any]:
     try:
-        found = json.loads(memory.read_bytes())
+        choices = json.loads(memory.read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return choices if isinstance(choices, dict) else {}
 
 
-def _write(memory: Path, choices: dict[str, Any]) -> None:
+def _write_choices(memory: Path, choices: dict[str, Any]) -> None:
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
         atomic.write(memory, strict_json.dumps(choices) + "\n")

@@ -166,7 +166,7 @@ def _in_parts(state: TrainState, context: StepContext, batch: Batch, parts: int)
     state.optimiser.zero_grad(set_to_none=True)
     for part in batch.parts(parts):
         with context.precision.passes(device):
-            outputs = forward(context.precision.lay_out(part.images))
+            outputs = forward(context.precision.to_memory_format(part.images))
         loss_sum, targets = context.task.training.loss(outputs.float(), part.targets)
         loss_sum.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         sums[0] += loss_sum.detach()

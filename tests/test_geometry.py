@@ -88,7 +88,7 @@ def test_a_transposed_convolutions_size_is_torchs(size, window, extra):
 
 @MANY
 @given(size=SIZES, window=WINDOWS)
-def test_a_transposed_convolution_undoes_the_size_of_its_convolution(size, window):
+def test_a_transposed_convolution_undoes_the_size(size, window):
     smaller = our_size(window, size)
     assume(smaller is not None)
     lost = (size + sum(window.padding) - window.extent) % window.stride
@@ -104,9 +104,7 @@ def test_a_transposed_convolution_undoes_the_size_of_its_convolution(size, windo
 
 @MANY
 @given(size=SIZES, kernel=some.integers(1, 9), stride=some.integers(1, 5), dilation=some.integers(1, 3))
-def test_same_padding_gives_one_output_for_every_stride_of_input_and_no_more_padding_than_that(
-    size, kernel, stride, dilation
-):
+def test_same_padding_pads_no_more_than_it_must(size, kernel, stride, dilation):
     before, after = same_padding(size, kernel, stride=stride, dilation=dilation)
     window = Window(kernel=kernel, stride=stride, padding=(before, after), dilation=dilation)
     assert window.output_size(size) == -(-size // stride)
@@ -177,7 +175,7 @@ def test_what_a_unit_sees_is_where_its_gradient_arrives(layers, data):
 
 @settings(max_examples=200, deadline=None)
 @given(layers=some.lists(LAYERS, min_size=1, max_size=4))
-def test_the_receptive_field_is_the_widest_span_and_neighbours_lie_a_jump_apart(layers):
+def test_the_receptive_field_is_the_widest_span(layers):
     field = receptive_field(layers)
     period = field.jump.denominator * 36
     spans = [sees(layers, unit, unit) for unit in range(2 * period)]

@@ -102,7 +102,7 @@ def test_a_drawing_is_written_where_it_is_asked_for(tmp_path, capsys):
     assert f"drawn: {path}" in capsys.readouterr().out
 
 
-def test_a_line_is_trained_used_and_loaded_as_a_model_of_any_name(colour_folders, tmp_path, monkeypatch, capsys):
+def test_a_line_is_trained_used_and_loaded_as_any_model(colour_folders, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     data = str(colour_folders("colours"))
     assert main(["train", data, "--model", LINE, "--epochs", "4", "--batch-size", "8", "--size", "12", "--json"]) == 0

@@ -55,7 +55,7 @@ def test_padding_is_numpys_however_far_it_reaches(size, sides, mode):
     stride=some.tuples(some.integers(1, 4), some.integers(1, 4)),
     mode=some.sampled_from(list(NUMPYS)),
 )
-def test_same_padding_gives_the_size_over_the_stride_for_every_size(size, kernel, stride, mode):
+def test_same_padding_gives_the_size_over_the_stride(size, kernel, stride, mode):
     padded = SamePad2d(kernel, stride, mode=mode)(torch.rand(1, 1, *size))
     result = F.max_pool2d(padded, kernel, stride)
     assert tuple(result.shape[2:]) == tuple(-(-n // s) for n, s in zip(size, stride, strict=True))
@@ -96,7 +96,7 @@ def test_the_matrix_of_torchs_own_padding_ends_where_that_ends():
     mode=some.sampled_from(list(NUMPYS)),
 )
 @pytest.mark.filterwarnings("ignore::striate.layers.upward.CheckerboardWarning")
-def test_transposed_convolution_is_that_of_the_extended_image_cut_out(size, kernel, stride, rows, columns, extra, mode):
+def test_transposed_convolution_is_that_of_the_padded_image(size, kernel, stride, rows, columns, extra, mode):
     """Extend the image by far, let torch's own layer loose on it, and cut out what belongs to the image."""
     output_padding = tuple(min(extra, s - 1) for s in stride)
     layer = ConvTranspose2d(
@@ -124,7 +124,7 @@ def test_transposed_convolution_is_that_of_the_extended_image_cut_out(size, kern
 
 
 @pytest.mark.parametrize("mode", ["zeros", "circular"])
-def test_it_is_the_transpose_of_the_convolution_with_the_same_padding(mode):
+def test_it_is_the_transpose_of_the_same_convolution(mode):
     back = ConvTranspose2d(3, 2, 4, 2, sides=((1, 1), (1, 1)), mode=mode)
     forth = nn.Conv2d(2, 3, 4, 2, padding=1, padding_mode=mode, bias=False)
     forth.weight.data = back.weight.data = torch.randn(3, 2, 4, 4)
@@ -192,7 +192,7 @@ def test_a_kernel_that_is_no_multiple_of_its_stride_is_warned_of():
 
 
 @pytest.mark.parametrize("chance", [0.1, 0.5])
-def test_stochastic_depth_leaves_whole_residuals_out_and_keeps_the_mean(chance):
+def test_stochastic_depth_keeps_the_mean(chance):
     torch.manual_seed(0)
     dropped = StochasticDepth(chance)(torch.ones(20_000, 2, 1, 1))
     assert torch.equal(dropped[:, 0], dropped[:, 1])

@@ -40,7 +40,7 @@ def places(output: torch.Tensor, kernel: tuple[int, int]):
 
 @DRAWN
 @given(sides=SIDES, kernel=KERNELS, stride=STRIDES, padding=some.tuples(some.integers(0, 2), some.integers(0, 2)))
-def test_convolution_passes_gradients_to_inputs_and_weights_by_the_taps_that_met(sides, kernel, stride, padding):
+def test_convolution_passes_gradients_by_the_taps_that_met(sides, kernel, stride, padding):
     assume(all(n + 2 * p >= k for n, p, k in zip(sides, padding, kernel, strict=True)))
     layer = nn.Conv2d(2, 3, kernel, stride, padding).double()
     x = image(2, sides)
@@ -59,7 +59,7 @@ def test_convolution_passes_gradients_to_inputs_and_weights_by_the_taps_that_met
 
 @DRAWN
 @given(sides=SIDES, kernel=KERNELS, stride=STRIDES)
-def test_transposed_convolution_passes_gradients_as_a_convolution(sides, kernel, stride):
+def test_transposed_convolution_passes_gradients(sides, kernel, stride):
     layer = nn.ConvTranspose2d(2, 3, kernel, stride, bias=False).double()
     x = image(2, sides)
     gradient, arrived = backward(layer, x)
@@ -75,7 +75,7 @@ def test_transposed_convolution_passes_gradients_as_a_convolution(sides, kernel,
 
 @DRAWN
 @given(sides=SIDES, kernel=KERNELS, stride=STRIDES)
-def test_average_pooling_spreads_a_gradient_evenly_over_its_window(sides, kernel, stride):
+def test_average_pooling_spreads_a_gradient_evenly(sides, kernel, stride):
     assume(all(n >= k for n, k in zip(sides, kernel, strict=True)))
     x = image(1, sides)
     gradient, arrived = backward(nn.AvgPool2d(kernel, stride), x)
@@ -87,9 +87,7 @@ def test_average_pooling_spreads_a_gradient_evenly_over_its_window(sides, kernel
 
 @DRAWN
 @given(sides=SIDES, kernel=KERNELS, stride=STRIDES, values=some.integers(1, 5))
-def test_max_pooling_gives_all_of_a_gradient_to_the_maximum_of_ties_the_first_in_reading_order(
-    sides, kernel, stride, values
-):
+def test_max_pooling_gives_the_gradient_to_the_first_maximum(sides, kernel, stride, values):
     assume(all(n >= k for n, k in zip(sides, kernel, strict=True)))
     x = (image(1, sides) * values).floor()  # few values: many ties
     gradient, arrived = backward(nn.MaxPool2d(kernel, stride), x)

@@ -73,7 +73,7 @@ SIDES = some.tuples(some.integers(1, 7), some.integers(1, 7))
 
 @DRAWN
 @given(axes=some.tuples(AXIS, AXIS), sides=SIDES, groups=some.integers(1, 2), mode=MODES)
-def test_convolution_in_every_padding_mode_stride_dilation_and_group(axes, sides, groups, mode):
+def test_convolution_with_every_option(axes, sides, groups, mode):
     kernel, stride, padding, dilation = zip(*axes, strict=True)
     layer = nn.Conv2d(2, 4, kernel, stride, padding, dilation=dilation, groups=groups, padding_mode=mode)
     check(layer, (2, *sides))
@@ -90,7 +90,7 @@ def test_transposed_convolution(axes, sides, groups, extra):
 
 @DRAWN
 @given(axes=some.tuples(AXIS, AXIS), sides=SIDES)
-def test_the_transposed_convolutions_matrix_is_the_convolutions_transposed(axes, sides):
+def test_a_transposed_convolution_has_the_transposed_matrix(axes, sides):
     kernel, stride, padding, dilation = zip(*axes, strict=True)
     convolution = randomise(nn.Conv2d(3, 2, kernel, stride, padding, dilation=dilation, bias=False))
     try:
@@ -187,7 +187,7 @@ def test_a_shape_that_does_not_fit_is_named():
         as_matrix(nn.Conv2d(3, 4, 3), (3, 2, 4))
 
 
-def test_the_lectures_columns_put_the_columns_of_the_kernel_at_the_matching_places():
+def test_the_lectures_order_by_columns():
     conv = nn.Conv2d(1, 1, 2, bias=False)
     conv.weight.data = torch.tensor([[[[1.0, 3.0], [2.0, 4.0]]]])  # its columns: (1, 2) and (3, 4)
     assert as_matrix(conv, (1, 3, 3), "columns").toarray().tolist() == [
@@ -205,7 +205,7 @@ def test_the_largest_singular_value_is_the_matrixs():
     assert svds(as_matrix(layer, (2, 8, 8)), k=1, return_singular_vectors=False)[0] == pytest.approx(exact, rel=1e-9)
 
 
-def test_a_real_layer_is_built_in_seconds_and_holds_its_non_zeros_alone():
+def test_a_real_layer_is_built_in_seconds_and_is_sparse():
     layer = nn.Conv2d(64, 64, 3, padding=1)
     began = time.perf_counter()
     matrix = as_matrix(layer, (64, 56, 56))
@@ -225,7 +225,7 @@ def test_a_real_layer_is_built_in_seconds_and_holds_its_non_zeros_alone():
         (nn.Linear(4, 9), (4,)),
     ],
 )
-def test_the_largest_singular_value_is_numpys_for_matrices_of_every_form(layer, shape):
+def test_the_largest_singular_value_is_numpys(layer, shape):
     expected = np.linalg.svd(as_matrix(layer.double(), shape).toarray(), compute_uv=False)[0]
     assert LinearMap(layer, shape).largest_singular_value() == pytest.approx(expected, rel=1e-9)
 
@@ -268,7 +268,7 @@ def test_flatten_is_torchs_from_any_axis_on():
     np.testing.assert_allclose(as_matrix(layer, (2, 3, 4)) @ image.numpy().ravel(), expected.detach().numpy().ravel())
 
 
-def test_matrices_have_the_precision_of_their_weights_and_small_indices():
+def test_matrices_have_the_precision_of_their_weights():
     layer = nn.Sequential(nn.Conv2d(2, 3, 3))
     for order in ("rows", "columns"):
         matrix = as_matrix(layer, (2, 8, 8), order)

@@ -45,7 +45,7 @@ def model(name, size_px) -> Network:
 
 
 class TestEveryArchitecture:
-    def test_the_seed_decides_the_weights_and_the_global_generator_is_left_alone(self, name, size_px, model):
+    def test_the_seed_alone_decides_the_weights(self, name, size_px, model):
         before = torch.random.get_rng_state()
         same = st.models.create(name, classes=7, size_px=size_px, seed=1).state_dict()
         assert torch.equal(torch.random.get_rng_state(), before)
@@ -64,7 +64,7 @@ class TestEveryArchitecture:
             assert areas == sorted(areas, reverse=True)  # finest first
             assert len(set(model.strides)) == len(maps)  # one of each resolution
 
-    def test_an_image_that_grows_by_strides_grows_its_feature_maps_by_units(self, size_px, model):
+    def test_feature_maps_grow_by_a_unit_for_each_stride(self, size_px, model):
         pairs = [stride if isinstance(stride, tuple) else (stride, stride) for stride in model.strides]
         grow = [4 * math.lcm(1, *(math.ceil(pair[axis]) for pair in pairs)) for axis in (0, 1)]
         with torch.inference_mode():
@@ -115,7 +115,7 @@ class TestEveryArchitecture:
             together, alone = model(images)[1:2], model(images[1:2])
         assert (together - alone).norm() <= 1e-4 * alone.norm()
 
-    def test_forward_and_backward_give_finite_numbers_of_the_right_shape(self, size_px, model):
+    def test_forward_and_backward_give_finite_numbers(self, size_px, model):
         """The last one: it changes the running statistics."""
         logits = model.train()(torch.randn(2, 3, size_px, size_px))
         assert logits.shape == (2, 7)
@@ -156,7 +156,7 @@ def test_cifar_resnets_have_the_papers_parameters(name, millions):
     assert round(st.models.plan_network("resnet56").cost.parameters / 1e6, 2) == 0.85
 
 
-def test_backbones_have_the_channels_and_strides_that_decoders_expect():
+def test_backbones_have_known_channels_and_strides():
     resnet50 = st.models.create("resnet50", classes=3)
     assert (resnet50.channels, resnet50.strides) == ((64, 256, 512, 1024, 2048), (2, 4, 8, 16, 32))
     small = st.models.create("resnet18", classes=3, size_px=32)
@@ -166,7 +166,7 @@ def test_backbones_have_the_channels_and_strides_that_decoders_expect():
 
 
 class TestStems:
-    def test_small_images_get_the_small_stem_and_it_keeps_their_resolution(self):
+    def test_small_images_get_the_small_stem(self):
         assert st.models.create("resnet18", classes=3, size_px=63).conv1.stride == (1, 1)
         assert st.models.create("resnet18", classes=3, size_px=64).conv1.stride == (2, 2)
         assert st.models.create("resnet18", classes=3, size_px=64, stem="small").conv1.kernel_size == (3, 3)

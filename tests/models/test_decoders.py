@@ -84,7 +84,7 @@ def test_skips_carry_what_the_coarsest_map_has_lost(way):
     assert difference["none"] < 1e-6
 
 
-def test_fully_convolutional_networks_begin_as_bilinear_upsampling_of_added_scores():
+def test_fcn_begins_as_bilinear_upsampling_of_added_scores():
     """Long et al. 2015: transposed convolutions of scores, initialised to bilinear interpolation."""
     torch.manual_seed(0)
     decoder = Decoder((4, 8), (2, 4), 3, way="transposed", skips="sum")
@@ -113,7 +113,7 @@ def test_no_decoder_draws_checkerboards():
             Decoder((4, 4), (1, stride), 3, way="transposed")
 
 
-def test_kernel_3_stride_2_draws_a_checkerboard_and_kernel_4_stride_2_does_not():
+def test_kernel_3_draws_a_checkerboard_and_kernel_4_does_not():
     """The spectrum of what equal weights make of noise: at every second pixel's frequency, beside the median one."""
 
     def peak(kernel: int) -> float:
@@ -132,7 +132,7 @@ def test_kernel_3_stride_2_draws_a_checkerboard_and_kernel_4_stride_2_does_not()
     assert peak(4) < 1
 
 
-def test_a_transposed_convolution_that_cannot_enlarge_by_a_fraction_says_so():
+def test_a_transposed_convolution_takes_no_fraction():
     with raises(ModelError, what="cannot enlarge by 3/2x3/2", fix="take --decoder upsample"):
         Up(4, 4, (st.models.decoders.Fraction(3, 2),) * 2, "transposed")
 
@@ -163,6 +163,6 @@ def test_reduced_images_give_scores_of_full_size():
         torch.testing.assert_close(model(images), wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_the_coarsest_grid_is_the_least_common_multiple_of_all_strides():
+def test_the_common_stride_is_the_least_common_multiple():
     assert common_stride((1, 2, 4)) == (4, 4)
     assert common_stride(((1, 2), (2, 3))) == (2, 6)

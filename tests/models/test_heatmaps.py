@@ -42,7 +42,7 @@ HALVED = "conv 1@2x2 stride=2 | relu | conv 1@2x2 stride=2 | relu | conv 1@2x2 s
         (HALVED, (20, 12), (12, 4)),
     ],
 )
-def test_what_an_image_shows_is_found_where_it_is_whatever_the_padding(line, size_px, square_px):
+def test_positions_are_right_whatever_the_padding(line, size_px, square_px):
     """A bright square of 4x4 pixels, its top left one at `square_px` (row, column), which one unit sees alone."""
     encoder = st.models.create(line, classes=2, size_px=48)
     network = HeatmapNetwork(encoder, 1, 1).eval()
@@ -119,7 +119,7 @@ SEVERAL = ("lenet5", "resnet20", "resnet18", "resnet50", "vgg11_bn", "alexnet", 
 
 
 @pytest.mark.parametrize("model", SEVERAL)
-def test_every_parameter_that_is_used_is_taught_and_all_come_back(model, tmp_path):
+def test_every_parameter_gets_a_gradient_and_is_saved(model, tmp_path):
     plan = st.models.plan_network(model, (3, 72, 80), classes=2).backbone()
     network = HeatmapNetwork(st.models.build_network(plan, model, seed=0), 3, 2)
     images = torch.rand(2, 3, 72, 80)

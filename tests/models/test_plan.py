@@ -74,7 +74,7 @@ def test_most_drawn_lines_fit():
 
 
 @pytest.mark.parametrize("chunk", range(8))
-def test_shapes_parameters_and_activations_are_those_of_the_real_network(chunk):
+def test_shapes_and_parameters_are_those_of_the_real_network(chunk):
     for seed in LINES[chunk::8]:
         if not (worked_out := fitting(seed)):
             continue
@@ -161,7 +161,7 @@ def test_receptive_fields_are_where_gradients_arrive():
 
 
 @pytest.mark.parametrize("name", ["lenet5", "alexnet", "resnet20", "resnet18", "resnet50"])
-def test_receptive_fields_of_padded_and_residual_networks_are_where_gradients_arrive(name):
+def test_receptive_fields_of_residual_networks(name):
     """From a unit in the middle, so far from the borders that it sees all that it could."""
     body = [
         layer for layer in st.models.plan_network(name).layers if layer.element.kind not in ("gap", "flatten", "fc")

@@ -16,7 +16,7 @@ from striate.tasks.segmentation.resample import likeliest_classes
 
 
 @given(size=some.integers(1, 300), window=some.integers(1, 90), unit=some.integers(1, 16))
-def test_windows_cover_everything_begin_on_the_grid_and_count_everywhere(size, window, unit):
+def test_windows_cover_everything_and_begin_on_the_grid(size, window, unit):
     found = tile_windows(size, window, unit)
     assert found[0][0] == 0
     assert found[-1][1] == size
@@ -60,7 +60,7 @@ def test_a_picture_smaller_than_a_window_is_one_window(network):
         assert torch.equal(found, network(image)[0].argmax(0).to(torch.uint8))
 
 
-def test_windows_of_a_picture_that_was_made_smaller_are_enlarged_smoothly(network):
+def test_windows_of_a_downsampled_image_are_enlarged_smoothly(network):
     torch.manual_seed(2)
     image = torch.randn(1, 3, 100, 90)
     with torch.inference_mode():
@@ -69,7 +69,7 @@ def test_windows_of_a_picture_that_was_made_smaller_are_enlarged_smoothly(networ
         assert (classes_by_windows(network, image, (48, 64), (251, 260)) != wanted).float().mean() < 1e-3
 
 
-def test_progress_is_told_window_by_window_and_adds_up_to_the_picture(network):
+def test_progress_is_told_for_each_window_and_adds_up_to_one(network):
     told: list[float] = []
     list(strips_by_windows(network, torch.randn(1, 3, 100, 90), (48, 64), network.unit, told.append))
     assert len(told) > 4

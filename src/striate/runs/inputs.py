@@ -25,7 +25,7 @@ def image_paths(images: str | Path | Iterable[str | Path]) -> list[Path]:
     """
     given = [images] if isinstance(images, str | Path) else list(images)
     if not given:
-        raise DataError("no image is given; wanted: files, or folders of them.")
+        raise DataError("", "no image is given", "give image files, or folders of them")
     return [path for place in given for path in _images_at(Path(place))]
 
 
@@ -33,11 +33,11 @@ def _images_at(place: Path) -> list[Path]:
     try:
         found = place.stat()
     except OSError as error:
-        raise DataError(f"{place}: cannot be read ({error.strerror}).") from None
+        raise DataError(str(place), f"cannot be read ({error.strerror})") from None
     if stat.S_ISDIR(found.st_mode):
         images, others = find_images(place)
         if not images:
-            raise DataError(f"{place}: no image in this folder.")
+            raise DataError(str(place), "no image in this folder")
         if others:
             logger.info(f"passed over, no images: {listing(others)}")
         return images
@@ -64,5 +64,5 @@ def read_split(folder: Path) -> dict[str, dict[str, str]]:
         return {"train": split["train"], "val": split["val"]} | split  # of all runs the first two are there
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
-            f"{path}: missing or damaged ({error}); what the network was trained on is unknown, train again."
+            str(path), f"missing or damaged ({error}), so what the network was trained on is unknown", "train again"
         ) from None

@@ -156,16 +156,17 @@ class RunRecord:
             fields = migrated(fields, found)
             if fields is None:
                 raise RunError(
-                    f"{path}: written in format {found}; this striate ({__version__}) reads formats 4 to {_FORMAT}."
+                    str(path),
+                    f"written in format {found}, and this striate ({__version__}) reads formats 4 to {_FORMAT}",
                 )
             for name in ("mean", "std"):
                 fields["preprocessing"][name] = tuple(fields["preprocessing"][name])
             if fields["task"] not in TASKS or not (fields["model"] in MODELS or is_line(fields["model"])):
                 raise RunError(
-                    f"{path}: this striate ({__version__}) knows no {fields['task']} with {fields['model']}."
+                    str(path), f"this striate ({__version__}) knows no {fields['task']} with {fields['model']}"
                 )
             if fields["augment"] not in POLICIES:
-                raise RunError(f"{path}: this striate ({__version__}) knows no augmentation {fields['augment']}.")
+                raise RunError(str(path), f"this striate ({__version__}) knows no augmentation {fields['augment']}")
             record = cls(
                 **fields
                 | {
@@ -178,16 +179,16 @@ class RunRecord:
             )
             _ = record.create_task().spec  # a damaged record may not have what its task needs
             if record.best_epoch is not None and not record.target_statistics:
-                raise RunError(f"{path}: damaged (learned is empty); train again.")
+                raise RunError(str(path), "damaged (learned is empty)", "train again")
             return record
         except (FileNotFoundError, NotADirectoryError):
-            raise RunError(f"{folder}: no run here (there is no {FILE}){_runs_nearby(folder)}.") from None
+            raise RunError(str(folder), f"no run here (there is no {FILE}){_runs_nearby(folder)}") from None
         except OSError as error:
-            raise RunError(f"{path}: cannot be read ({error.strerror}).") from None
+            raise RunError(str(path), f"cannot be read ({error.strerror})") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, RunError):
                 raise
-            raise RunError(f"{path}: damaged ({error}); train again.") from None
+            raise RunError(str(path), f"damaged ({error})", "train again") from None
 
 
 def _skeleton(fields: dict[str, Any] | None) -> Skeleton | None:

@@ -107,7 +107,7 @@ class Run:
         dataset = data if isinstance(data, Dataset) else self._open(data, ignore, threshold)
         if dataset.task != self.record.task:
             raise DataError(
-                f"{dataset.location}: its task is {dataset.task}; that of {self.folder} is {self.record.task}."
+                dataset.location, f"its task is {dataset.task}, and that of {self.folder} is {self.record.task}"
             )
         dataset = dataset.aligned_to(self.record.vocabulary)
         chosen = dataset.split(dataset.official_split) if dataset.official_split else dataset.samples
@@ -126,7 +126,7 @@ class Run:
         with progress_bar("evaluating", len(store)) as advance:
             metrics, baselines = evaluate_with_baselines(self.model, self.task, batches.in_order(), advance)
         if not metrics.targets:
-            raise DataError(f"{dataset.location}: nothing here has a label, so there is nothing to measure.")
+            raise DataError(dataset.location, "nothing here has a label, so there is nothing to measure")
         return {
             "task": self.record.task,
             "samples": len(store),
@@ -191,8 +191,9 @@ class Run:
         wanted_bytes = height * width * preprocessing.channels * (1 + 2 * 4)  # as uint8, and twice as float32
         if not fits_into_memory(wanted_bytes):
             raise ConfigError(
-                f"{files.paths[0]}: {width}x{height} pixels, as it is looked at, are more than this machine's memory; "
-                "leave --tile out, or cut the picture up."
+                str(files.paths[0]),
+                f"{width}x{height} pixels, as it is looked at, are more than this machine's memory",
+                "leave --tile out, or cut the image up",
             )
 
         store = undecoded_store(unlabelled_samples(files.paths), preprocessing.image_spec, max_pixels=max_pixels)
@@ -242,7 +243,7 @@ class Run:
 
         layers = representation_layers(self.model)
         if not layers:
-            raise RunError(f"{self.folder}: the network is one layer, so there is nothing between images and answers.")
+            raise RunError(str(self.folder), "the network is one layer, so there is nothing between images and answers")
         paths = image_paths(images)
         with progress_bar("embedding", len(paths)) as advance:
             store = undecoded_store(
@@ -277,8 +278,9 @@ class Run:
         if leave_out:
             if not len(fresh):
                 raise DataError(
-                    f"{location}: the network was trained on every image here; "
-                    "give others, or measure the training images with --split train."
+                    location,
+                    "the network was trained on every image here",
+                    "give others, or measure the training images with --split train",
                 )
             if trained_on:
                 logger.info(f"left out: {trained_on:,} of {len(store):,} images, which the network was trained on")
@@ -315,8 +317,9 @@ def load(folder: str | Path) -> Run:
     record = RunRecord.read(folder)
     if record.best_epoch is None:
         raise RunError(
-            f"{folder}: its training has not come to the end of an epoch; go on with it: striate train … --resume "
-            f"--out {folder}."
+            str(folder),
+            "its training has not come to the end of an epoch",
+            f"resume it: striate train … --resume --out {folder}",
         )
     if record.status != "complete":
         logger.info(
@@ -328,10 +331,10 @@ def load(folder: str | Path) -> Run:
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except FileNotFoundError:
-        raise RunError(f"{folder}: the weights, {WEIGHTS}, are missing; train again.") from None
+        raise RunError(str(folder), f"the weights, {WEIGHTS}, are missing", "train again") from None
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise RunError(f"{path}: damaged, or of another network ({reason}); train again.") from None
+        raise RunError(str(path), f"damaged, or of another network ({reason})", "train again") from None
     task = task.with_statistics(record.statistics(folder))
     return Run(folder, record, model.to(default_device()).eval(), task)
 

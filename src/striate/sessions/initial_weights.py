@@ -65,18 +65,20 @@ def find_start(config: TrainConfig, natural_px: int) -> Start | None:
     try:
         exists, is_folder = path.exists(), path.is_dir()
     except OSError as error:  # the name is too long, say
-        raise ConfigError(f"pretrained (={wanted[:80]}): cannot be read ({error.strerror}).") from None
+        raise ConfigError("pretrained", f"{wanted[:80]} cannot be read ({error.strerror})") from None
     if is_folder:
         record = RunRecord.read(path)
         if record.best_epoch is None:
-            raise RunError(f"{path}: its training has not come to the end of an epoch, so it has no weights yet.")
+            raise RunError(str(path), "its training has not come to the end of an epoch, so it has no weights yet")
         return Start(wanted, weights.read_safetensors(path / WEIGHTS), record)
     if not exists:
         raise ConfigError(
-            f"pretrained (={wanted}): there is no such run or file; wanted: auto, none, imagenet, RUN, or a file."
+            "pretrained", f"there is no run or file {wanted}", "give auto, none, imagenet, a run, or a file"
         )
     if path.suffix.lower() != ".safetensors":
-        raise ConfigError(f"pretrained (={wanted}) must be a .safetensors file; other formats can run code.")
+        raise ConfigError(
+            "pretrained", f"must be a .safetensors file, not {wanted}", "convert it: other formats can run code"
+        )
     given = weights.read_safetensors(path)
     architecture = models.MODELS.get(config.model)
     if architecture and architecture.published:
@@ -103,11 +105,13 @@ def _find_published(config: TrainConfig, natural_px: int) -> Start | None:
     if published is None:
         if asked:
             having = [name for name, one in models.MODELS.items() if one.published]
-            raise ConfigError(f"pretrained: {model} has no published ImageNet weights; those have {', '.join(having)}.")
+            raise ConfigError(
+                "pretrained", f"{model} has no published ImageNet weights", f"choose one of {', '.join(having)}"
+            )
         return None
     if models.resolve_stem(model, size_px, config.stem) == "small":
         if asked:
-            raise ConfigError("pretrained: published weights are of the large stem; choose --stem large.")
+            raise ConfigError("pretrained", "published weights are of the large stem", "choose --stem large")
         return None
     path = weights.fetch_weights(model, published) if asked else weights.find_weights(published)
     if path is None:
@@ -139,7 +143,9 @@ def freeze(network: nn.Module, what: int | str, *, drawn: bool = False) -> None:
         ConfigError: that leaves nothing to learn, or a part as it was drawn.
     """
     if drawn and what not in ("none", "batchnorm"):
-        raise ConfigError(f"freeze (={what}): all weights are drawn, and would stay so; choose --pretrained as well.")
+        raise ConfigError(
+            "freeze", f"all weights are random, and {what} would keep them so", "choose --pretrained as well"
+        )
     body, _ = body_of(network)
     frozen: list[nn.Module] = []
     if what == "batchnorm":
@@ -152,7 +158,7 @@ def freeze(network: nn.Module, what: int | str, *, drawn: bool = False) -> None:
         part.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ConfigError(
-            f"freeze (={what}) leaves nothing to learn: the network has {len(body.plan.layers)} elements."
+            "freeze", f"{what} leaves nothing to learn: the network has {len(body.plan.layers)} elements", "freeze less"
         )
 
 

@@ -27,7 +27,7 @@ def find_lr(data: Dataset | str | Path, config: TrainConfig | None = None) -> Ra
     """
     config, device = config or TrainConfig(), default_device()
     if config.probe:
-        raise ConfigError("probe: the last layer is fitted exactly, so there is no rate to be found; leave it out.")
+        raise ConfigError("probe", "the last layer is fitted exactly, so there is no rate to be found", "leave it out")
     with settings(deterministic=False):
         prepared = prepare(data, config)
         config = prepared.config

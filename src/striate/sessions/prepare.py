@@ -112,13 +112,13 @@ def prepare(data: Dataset | str | Path, config: TrainConfig, begun: ResumableRun
     """
     dataset = open_for(data, config)
     if dataset.task not in TASKS:
-        raise DataError(f"{dataset.location}: its task is {dataset.task}, which striate cannot train for yet.")
+        raise DataError(dataset.location, f"its task is {dataset.task}, which striate cannot train for yet")
     dataset.check_trainable()
     _refuse_nonsense(dataset)
     natural = typical_shape(dataset.split("train"), config.max_pixels)
     task = create_task(dataset.task, dataset.vocabulary, options=config.of_task(dataset.task))
     if config.fit != "auto" and config.fit not in task.spec.fits:
-        raise ConfigError(f"fit (={config.fit}) must be {' or '.join(task.spec.fits)} for {dataset.task}.")
+        raise ConfigError("fit", f"must be {' or '.join(task.spec.fits)} for {dataset.task}, not {config.fit}")
     batch_size = config.images_a_step(task.spec.batch_size)
     if begun:
         config = _as_begun(config, begun.record.config)
@@ -232,9 +232,10 @@ def _check_memory(plan: Plan, name: str, images: int) -> None:
     wanted_bytes = 12 * plan.cost.parameters + plan.cost.activation_bytes * images // 2
     if not fits_into_memory(wanted_bytes):
         raise ModelError(
+            "",
             f"{name} on {plan.input[1]}x{plan.input[2]} images takes {wanted_bytes / 1e9:,.1f} GB or more to train, "
-            "more than this machine's memory; choose a smaller --size, --crop, --batch-size or --model, or "
-            "--accumulate."
+            "more than this machine's memory",
+            "choose a smaller --size, --crop, --batch-size or --model, or --accumulate",
         )
 
 
@@ -248,8 +249,9 @@ def _check_progressive(plan: Plan, name: str, config: TrainConfig) -> None:
         plan.check(half)
     except ModelError:
         raise ConfigError(
-            f"progressive: {name} takes images of one size alone, or {half[1]}x{half[2]} is too small for it; "
-            "leave it out."
+            "progressive",
+            f"{name} takes images of one size alone, or {half[1]}x{half[2]} is too small for it",
+            "leave it out",
         ) from None
 
 
@@ -274,14 +276,14 @@ def decode_splits(prepared: Prepared, config: TrainConfig) -> dict[SplitName, St
         stores = {split: store.without(contents) for split, store in stores.items()}
         emptied = [split for split, store in stores.items() if len(store) < (2 if split == "train" else 1)]
         if emptied:
-            raise DataError(f"{dataset.location}: that leaves too few images for {emptied[0]}; correct the labels.")
+            raise DataError(dataset.location, f"that leaves too few images for {emptied[0]}", "correct the labels")
     trained_on = set(stores["train"].digests)
     for split in dataset.splits:
         if split != "train":
             fresh = stores[split].without(trained_on)
             copies = len(stores[split]) - len(fresh)
             if not len(fresh):
-                raise DataError(f"{dataset.location}: every image of {split} is a copy of one in train; give others.")
+                raise DataError(dataset.location, f"every image of {split} is a copy of one in train", "give others")
             if copies:
                 logger.info(f"left out: {copies:,} of {len(stores[split]):,} {split} images, copies of training images")
             stores[split] = fresh
@@ -294,7 +296,7 @@ def _labelled_alone(store: Store, location: str, split: SplitName) -> Store:
     if labelled.all():
         return store
     if not labelled.any():
-        raise DataError(f"{location}: no mask of {split} has any label; label some of its pixels.")
+        raise DataError(location, f"no mask of {split} has any label", "label some of its pixels")
     logger.info(
         f"left out of {split}: {listing(store.names[place] for place in np.flatnonzero(~labelled))}, without any label"
     )
@@ -310,7 +312,7 @@ def build_network(prepared: Prepared, config: TrainConfig, device: torch.device)
         logger.info(f"begins with weights of {prepared.start.where}; drawn anew: {listing(layers)}")
     freeze(network, config.freeze, drawn=prepared.start is None and prepared.begun is None)
     if config.stochastic_depth and not set_stochastic_depth(network, config.stochastic_depth):
-        raise ConfigError(f"stochastic_depth: {prepared.model} has no residual block; leave it out.")
+        raise ConfigError("stochastic_depth", f"{prepared.model} has no residual block", "leave it out")
     return network.to(device)
 
 
@@ -320,7 +322,9 @@ def _begin_with(start: Start, network: nn.Module, model: str) -> Transferred:
         return transfer(network, start.weights)
     except ModelError as error:
         way_out = "leave --model out" if start.record else "give the network that they are of as --model"
-        raise ModelError(f"pretrained (={start.where}), for {model}: {error} To take them, {way_out}.") from None
+        raise ModelError(
+            f"pretrained, {start.where}, for {model}", error.what, f"to take them, {way_out}", [*error.notes, *filter(None, [error.fix])]
+        ) from None
 
 
 def label_digests(stores: Mapping[SplitName, Store]) -> dict[str, str]:

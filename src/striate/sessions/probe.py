@@ -73,8 +73,9 @@ def fit_last_layer(network: nn.Module, task: Task, feeds: Loaders, *, start: Sta
     last = last_layer(network)
     if last is None and asked:
         raise ConfigError(
-            "probe, last_layer: only a fully connected last layer can be fitted, and here is none; leave them out, "
-            "or take --freeze backbone."
+            "probe, last_layer",
+            "only a fully connected last layer can be fitted, and here is none",
+            "leave them out, or take --freeze backbone",
         )
     if last is None or (task.spec.outputs > _MOST_OUTPUTS and not asked):
         return None
@@ -107,7 +108,7 @@ def _measured(
     metrics, baselines = evaluate_with_baselines(network, task, feeds.val())
     feeds.distributed.add_up(metrics.sums())
     if not metrics.targets:
-        raise DataError("no validation image shows anything that counts, so there is nothing to measure.")
+        raise DataError("", "no validation image shows anything that counts, so there is nothing to measure")
     result = EpochResult(
         epoch=0,
         lr=0.0,

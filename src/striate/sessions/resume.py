@@ -55,13 +55,13 @@ def find_resumable(dataset: Dataset, config: TrainConfig) -> ResumableRun | None
         if (path / RECORD).exists():
             begun = ResumableRun.read(path)
             if begun.record.status == "complete" and not restarted():
-                raise OutputError(f"{path}: its training has come to its end; choose another --out.")
+                raise OutputError(str(path), "its training has come to its end", "choose another --out")
             return begun
         if config.resume:
-            raise RunError(f"{path}: no training to go on with; leave --resume out to begin one.")
+            raise RunError(str(path), "no training to go on with", "leave --resume out to begin one")
         return None
     if int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0:
-        raise ConfigError("out: torchrun --max-restarts has to find the run again; name its folder with --out.")
+        raise ConfigError("out", "torchrun --max-restarts has to find the run again", "name its folder with --out")
     if not config.resume:
         return None
     found, refused = _unfinished(dataset, config.model)
@@ -69,7 +69,7 @@ def find_resumable(dataset: Dataset, config: TrainConfig) -> ResumableRun | None
         logger.info(f"passed over: {error}")
     if not found:
         runs = place_of(dataset, config.model).parent
-        raise RunError(f"{runs / dataset.name}-…: no training to go on with; leave --resume out to begin one.")
+        raise RunError(f"{runs / dataset.name}-…", "no training to go on with", "leave --resume out to begin one")
 
     def nearness(begun: ResumableRun) -> tuple[bool, int]:
         return begun.record.config.model == config.model, (begun.folder / RECORD).stat().st_mtime_ns

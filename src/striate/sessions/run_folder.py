@@ -36,12 +36,12 @@ def run_folder(prepared: Prepared, config: TrainConfig) -> Iterator[tuple[Path, 
         with atomic.held_folder(begun.folder):
             record = RunRecord.read(begun.folder)  # again: it may have gone on while another process held it
             if record.status == "complete" and not restarted():
-                raise RunError(f"{begun.folder}: its training has come to its end; there is nothing to go on with.")
+                raise RunError(str(begun.folder), "its training has come to its end, so there is nothing to resume")
             yield begun.folder, record
         return
     path = Path(config.out) if config.out != "auto" else _free_place(prepared)
     if Path(prepared.dataset.location).resolve() in path.resolve().parents:
-        raise OutputError(f"{path}: inside the data, where it would be taken for a class; choose another --out.")
+        raise OutputError(str(path), "inside the data, where it would be taken for a class", "choose another --out")
     with atomic.new_folder(path) as folder:
         try:
             yield folder, None
@@ -73,20 +73,22 @@ def check_unchanged(
     ]
     if changed:
         raise RunError(
-            f"{folder}: cannot go on, as this has changed: {listing(changed)}; "
-            "give the options that it began with, or another --out."
+            str(folder),
+            f"cannot go on, as this has changed: {listing(changed)}",
+            "give the options that it began with, or another --out",
         )
     try:
         before = json.loads((folder / SPLIT).read_bytes())
     except (OSError, ValueError) as error:
-        raise RunError(f"{folder / SPLIT}: missing or damaged ({error}); start again with another --out.") from None
+        raise RunError(str(folder / SPLIT), f"missing or damaged ({error})", "start again with another --out") from None
     difference = _difference(before, json.loads(split_json))
     if difference is None and labels != record.labels:
         difference = f"the labels of {listing(split for split in labels if labels[split] != record.labels.get(split))}"
     if difference is not None:
         raise RunError(
-            f"{folder}: cannot go on, as the data have changed: {difference}; "
-            "put them back, or start again with another --out."
+            str(folder),
+            f"cannot go on, as the data have changed: {difference}",
+            "put them back, or start again with another --out",
         )
 
 

@@ -227,10 +227,12 @@ class _Training:
         """Read the checkpoint to go on from; raises RunError where the processes do not see the same one."""
         saved = checkpoint.newest(self.folder)
         if saved is None and old.epochs:
-            raise RunError(f"{self.folder}: its checkpoints are gone; start again with another --out.")
+            raise RunError(str(self.folder), "its checkpoints are gone", "start again with another --out")
         step = saved.facts["progress"]["steps"] if saved else 0
         if self.distributed.any(self.distributed.agree(step) != step):
-            raise RunError(f"{self.folder}: not all processes see the same checkpoint; put --out where all can read.")
+            raise RunError(
+                str(self.folder), "not all processes see the same checkpoint", "put --out where all can read"
+            )
         return saved
 
     def _record(
@@ -270,12 +272,16 @@ class _Training:
                 writer.try_to_save(state)
             raise Interrupted(f"{writer.stop('interrupted')}; {go_on}") from None
         except OutputError as error:
-            what = str(error).partition("; ")[0]
-            raise TrainingError(f"{what}; {go_on}, when that is mended.") from None
+            raise TrainingError(f"{error.where}: {error.what}; {go_on}, when that is mended.") from None
         except NotFiniteError as error:
             writer.try_to_save(state)
             raise NotFiniteError(f"{error} ({writer.stop('failed')})") from None
-        except (TrainingError, WorkerError, DataError) as error:  # the last where pictures are decoded on the way
+        except DataError as error:  # images may be decoded on the way
+            writer.try_to_save(state)
+            raise type(error)(
+                error.where, error.what, error.fix, [*error.notes, writer.stop("failed"), go_on]
+            ) from None
+        except (TrainingError, WorkerError) as error:
             writer.try_to_save(state)
             raise type(error)(f"{error} ({writer.stop('failed')}; {go_on})") from None
 
@@ -312,7 +318,7 @@ class _Training:
             with progress_bar("measuring", len(batches.store)) as advance:
                 metrics, baselines = evaluate_with_baselines(model, self.prepared.task, batches.in_order(), advance)
             if not metrics.targets:
-                raise DataError(f"no image of {split} shows anything that counts, so there is nothing to measure.")
+                raise DataError("", f"no image of {split} shows anything that counts, so there is nothing to measure")
             self._finish(writer, split, metrics.compute(), {name: found.compute() for name, found in baselines.items()})
 
     def _finish(

@@ -70,8 +70,10 @@ class Loaders:
         """Put decoded splits into batches; raises ConfigError where there are too few images for the processes."""
         if distributed.size > 1 and smallest_share(len(stores["train"]), prepared.batch_size, distributed.size) < 2:
             raise ConfigError(
-                f"{len(stores['train']):,} images in batches of {prepared.batch_size} leave one of {distributed.size} "
-                "processes with less than two; start fewer, or choose another --batch-size."
+                "",
+                f"{len(stores['train']):,} images in batches of {prepared.batch_size} leave one of "
+                f"{distributed.size} processes with less than two",
+                "start fewer, or choose another --batch-size",
             )
         dataset, policy = prepared.dataset, POLICIES[config.policy]
         if config.mixup != "auto":
@@ -266,8 +268,9 @@ def _measure_pace(model: nn.Module, context: StepContext, feeds: Loaders, budget
         report_s = 0.0
     if context.distributed.any(began + budget_s - time.perf_counter() < step_s + val_s + end_s):
         raise BudgetError(
-            f"budget (={context.config.budget}) must leave time for a step and a validation: "
-            f"{time.perf_counter() - began:.0f} s have gone by, and these take {step_s + val_s + end_s:.0f} s."
+            "budget",
+            f"{context.config.budget} must leave time for a step and a validation: {time.perf_counter() - began:.0f} s "
+            f"have gone by, and these take {step_s + val_s + end_s:.0f} s",
         )
     return Budget(
         budget_s=budget_s,

@@ -85,7 +85,7 @@ def newest(folder: Path) -> Checkpoint | None:
     try:
         return _read(pointers[0])
     except RunError as error:
-        raise RunError(f"{error}; {_way_out(pointers)}") from None
+        raise RunError(error.where, error.what, _way_out(pointers)) from None
 
 
 def remove(folder: Path) -> None:
@@ -99,18 +99,18 @@ def _read(path: Path) -> Checkpoint:
     try:
         content = json.loads(path.read_bytes())
         if content["format"] != _FORMAT:
-            raise RunError(f"{path}: written in format {content['format']}; this striate reads format {_FORMAT}")
+            raise RunError(str(path), f"written in format {content['format']}, and this striate reads format {_FORMAT}")
         if content["self"] != _own_hash(content):
-            raise RunError(f"{path}: damaged or edited")
+            raise RunError(str(path), "damaged or edited")
         payload = payload_path.read_bytes()
     except FileNotFoundError:
-        raise RunError(f"{payload_path}: missing") from None
+        raise RunError(str(payload_path), "missing") from None
     except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error.strerror})") from None
+        raise RunError(str(path), f"cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise RunError(f"{path}: damaged or edited") from None
+        raise RunError(str(path), "damaged or edited") from None
     if hashlib.sha256(payload).hexdigest() != content["tensors"]:
-        raise RunError(f"{payload_path}: damaged or edited")
+        raise RunError(str(payload_path), "damaged or edited")
     return Checkpoint(path, unpack(payload), content["facts"])
 
 
@@ -122,8 +122,8 @@ def _way_out(pointers: list[Path]) -> str:
         except RunError:
             continue
         broken = " and ".join(str(other) for other in pointers[:position])
-        return f"remove {broken} to go on from the one before, of step {_step(path):,}."
-    return "there is no other; start again with another --out."
+        return f"remove {broken} to resume from the one before, of step {_step(path):,}"
+    return "start again with another --out, as there is no other checkpoint"
 
 
 def _own_hash(content: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ def compile_network(model: nn.Module, precision: Precision, images: Tensor) -> C
         outputs.float().sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     except Exception as error:  # torch's compiler has no class of its own for what its backends raise
         reason = " ".join(str(error).split())[:200]
-        raise ConfigError(f"compile: torch.compile does not work here ({reason}); leave it out.") from None
+        raise ConfigError("compile", f"torch.compile does not work here ({reason})", "leave it out") from None
     finally:
         statistics.restore()
         model.zero_grad(set_to_none=True)

@@ -112,7 +112,7 @@ def join() -> Iterator[DistributedContext]:
         return
     on_gpu, place = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
     if on_gpu and place >= torch.cuda.device_count():
-        raise ConfigError(f"this machine has {torch.cuda.device_count()} GPUs: start as many processes, no more.")
+        raise ConfigError("", f"this machine has {torch.cuda.device_count()} GPUs: start as many processes, no more")
     if on_gpu:
         torch.cuda.set_device(place)
     with _peers_alive():

@@ -116,7 +116,7 @@ def _end_epoch(
         state.best, context.task, val_batches(), heed, precision=context.precision, distributed=context.distributed
     )
     if not counted.targets:
-        raise DataError("no validation image shows anything that counts, so no epoch can be told to be the best.")
+        raise DataError("", "no validation image shows anything that counts, so no epoch can be told to be the best")
     metrics = counted.compute()
     if not math.isfinite(metrics["loss"]):
         raise TrainingError(

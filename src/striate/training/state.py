@@ -143,13 +143,13 @@ class TrainState:
                 self.average.load_state_dict(parts["average"])
             self.progress = TrainingProgress(**progress)
         except (RuntimeError, TypeError) as error:
-            raise RunError(f"the checkpoint is of another network ({' '.join(str(error).split())[:200]}).") from None
+            raise RunError("", f"the checkpoint is of another network ({' '.join(str(error).split())[:200]})") from None
         parameters = dict(self.model.named_parameters())
         self.optimiser.state.clear()
         for name, value in parts["optimiser"].items():
             key, _, owner = name.partition(".")
             if owner not in parameters:
-                raise RunError(f"the checkpoint is of another network (it has {owner}).")
+                raise RunError("", f"the checkpoint is of another network (it has {owner})")
             parameter = parameters[owner]
             # as the parameter lies in memory: the optimiser walks through both side by side
             kept = value if value.shape != parameter.shape else torch.empty_like(parameter).copy_(value)

@@ -22,7 +22,8 @@ import striate as st
 from striate.batching.normalise import normalise
 from striate.images.decode import decode
 from striate.images.resize import ImageSpec
-from striate.models.sliding import likeliest_classes, strips_by_windows, tile_windows
+from striate.models.sliding import strips_by_windows, tile_windows
+from striate.tasks.segmentation.resample import likeliest_classes
 
 
 def changes(classes: np.ndarray, lines: list[int], axis: int) -> tuple[float, float]:
@@ -62,7 +63,7 @@ def main(words: list[str]) -> None:
         with torch.inference_mode():
             whole = run.model(image)[0].argmax(0).numpy()
             strips = strips_by_windows(run.model, image, (given.window, given.window), unit)
-            tiled = likeliest_classes(strips, size[0], size).numpy()
+            tiled = likeliest_classes((strip.numpy() for strip in strips), size[0], size)
         differing.append(float((whole != tiled).mean()))
         for axis in (0, 1):
             lines = borders(tile_windows(size[axis], given.window, unit[axis]))

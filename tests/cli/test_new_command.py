@@ -6,14 +6,16 @@ import json
 import sys
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Annotated
 
 import pytest
+from annotated_types import Ge
 from tests.support import mistake
 
 from striate.cli import COMMANDS, main
 from striate.cli.output import Data, JsonFlag, print_json
 from striate.errors import ConfigError
-from striate.system.options import Options, is_whole
+from striate.system.options import Options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +23,9 @@ class Command(Options):
     """Count the images of a data set."""
 
     data: Data
-    times_over: int = 1
+    times_over: Annotated[int, Ge(1)] = 1
     """How often every image counts: 1 or more."""
     json: JsonFlag = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(("times_over", is_whole(self.times_over, 1), "a whole number, 1 or more"))
 
     def run(self) -> int:
         """Print the count; 1 is returned where it is odd."""

@@ -169,7 +169,7 @@ def test_figures_train_for_poses_and_another_skeleton_is_refused(dots, dots_run,
 
 
 def test_options_that_make_no_sense_are_refused(dots, colour_folders, tmp_path):
-    with pytest.raises(ConfigError, match=r"fit \(=stretch\) must be pad or crop for pose"):
+    with pytest.raises(ConfigError, match="fit: must be pad or crop for pose, not stretch"):
         st.train(dots, st.TrainConfig(**QUICK, fit="stretch", out=str(tmp_path / "run")))
     with pytest.raises(ConfigError, match="head: is for pose, not for classify"):
         st.train(colour_folders("heads"), st.TrainConfig(head="heatmap"))
@@ -201,9 +201,9 @@ def test_a_training_begins_with_the_weights_of_a_run(dots, tmp_path, capsys):
     [
         (
             "nowhere",
-            r"pretrained \(=nowhere\): there is no such run or file; wanted: auto, none, imagenet, RUN, or a file",
+            "pretrained: there is no run or file nowhere; give auto, none, imagenet, a run, or a file",
         ),
-        ("weights.pt", r"must be a .safetensors file; other formats can run code"),
+        ("weights.pt", r"must be a .safetensors file, not weights.pt; convert it: other formats can run code"),
         ("damaged.safetensors", r"damaged.safetensors: damaged"),
         (".", "no run here"),
     ],

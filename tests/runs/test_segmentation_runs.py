@@ -231,7 +231,7 @@ def test_masks_of_one_class_alone_are_refused(rectangles, tmp_path):
             "what training cuts out of images reaches it with",
         ),
         (["--model", "conv 4@3x3 | fitpool 4 | conv 4@1x1 | gap | fc classes"], "`fitpool 4` makes one size of all"),
-        (["--crop", "1"], "--crop: must be a whole number, 2 or more, auto or none, not 1."),
+        (["--crop", "1"], "--crop: must be a whole number, 2 or more, auto, or none, not 1."),
     ],
 )
 def test_options_that_make_no_sense_are_answered_in_a_line(shapes, tmp_path, capsys, options, message):

@@ -151,7 +151,7 @@ def test_resume_without_out_finds_the_latest_interrupted_run(colour_folders, tmp
     with pytest.raises(Interrupted, match="had not come to the end of its first epoch"):
         st.train(data, st.TrainConfig(**options))
     stop_at(10**9)
-    with pytest.raises(RunError, match="has not come to the end of an epoch; go on with it"):
+    with pytest.raises(RunError, match="has not come to the end of an epoch; resume it"):
         st.load("runs/classify/colours-resnet20-2")
     second = st.train(data, st.TrainConfig(**options, resume=True))
     assert second.folder == Path("runs/classify/colours-resnet20-2")
@@ -266,7 +266,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_offered(stopped):
         (lambda: newest[1].write_bytes(good[1].replace(b'"steps": 6', b'"steps": 7')), r"06.json: damaged or edited"),
     ):
         spoil()
-        with pytest.raises(RunError, match=rf"{named}; remove .*6.json to go on from the one before, of step 5"):
+        with pytest.raises(RunError, match=rf"{named}; remove .*6.json to resume from the one before, of step 5"):
             st.train(data, st.TrainConfig(**options))
         for path, content in zip(newest, good, strict=True):
             path.write_bytes(content)

@@ -323,7 +323,10 @@ def _begin_with(start: Start, network: nn.Module, model: str) -> Transferred:
     except ModelError as error:
         way_out = "leave --model out" if start.record else "give the network that they are of as --model"
         raise ModelError(
-            f"pretrained, {start.where}, for {model}", error.what, f"to take them, {way_out}", [*error.notes, *filter(None, [error.fix])]
+            f"pretrained, {start.where}, for {model}",
+            error.what,
+            f"to take them, {way_out}",
+            [*error.notes, *filter(None, [error.fix])],
         ) from None
 
 

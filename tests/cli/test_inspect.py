@@ -99,7 +99,7 @@ def test_a_drawing_is_written_where_it_is_asked_for(tmp_path, capsys):
     path = tmp_path / "net.svg"
     assert main(["inspect", "lenet5", "--draw", str(path)]) == 0
     assert path.read_text().startswith("<svg")
-    assert f"drawn: {path}" in capsys.readouterr().out
+    assert f"saved: {path}" in capsys.readouterr().out
 
 
 def test_a_line_is_trained_used_and_loaded_as_any_model(colour_folders, tmp_path, monkeypatch, capsys):

@@ -23,24 +23,25 @@ class BatchOptions(Options):
     """
 
     batch_size: Annotated[int | Literal["auto"], Ge(2)] = "auto"
-    """Images per step of gradient descent, on however many processes: 2 or more. auto: 64, 8 for segmentation."""
+    """Images per step, over all processes: 2 or more. auto: 64; 8 for segmentation."""
 
     size: Annotated[int | Literal["auto"], Ge(1)] = "auto"
-    """Side in pixels that images get, the shorter one for segmentation. auto: their own, at most what the model was
-    made for, 512 for segmentation."""
+    """Side of the network's input in pixels, for segmentation the shorter side. auto: that of the images, at most what
+    the model was designed for; for segmentation at most 512."""
 
     fit: Literal["auto", Fit] = "auto"
-    """How images of another shape come to that size: cropped to fill it, padded to be seen whole, or stretched. auto:
-    crop; pad for poses."""
+    """How images of another aspect ratio are resized: cropped to fill the input, padded to be shown whole, or
+    stretched. auto: crop; pad for poses."""
 
     augment: Literal["auto", PolicyName] = "auto"
-    """What happens to training images: see striate data DATA --sheet. auto: light; never mirror images of digits."""
+    """Augmentation of training images: see striate data DATA --sheet. auto: light; never mirror images of digits."""
 
     mixup: Annotated[float | Literal["auto"], Ge(0), Le(1)] = "auto"
-    """The chance of an image to be mixed with another (mixup, CutMix). auto: that of --augment."""
+    """Probability that an image is mixed with another (mixup, CutMix). auto: that of --augment."""
 
     cache: CacheChoice = "auto"
-    """Where decoded images are kept. none: nowhere, they are decoded in every epoch. auto: on disk if they fit."""
+    """Where decoded images are kept. none: nowhere; they are decoded again in every epoch. auto: on disk if they
+    fit."""
 
     seed: Annotated[int, Ge(0), Le(2**64 - 1), Wanted("a whole number from 0 to 2^64 - 1")] = 0
-    """Decides the first weights and the order of the images: the same seed gives the same network."""
+    """Seed of the random initialisation and of the order of the images: the same seed gives the same network."""

@@ -15,7 +15,7 @@ class Command:
     """Show which decoded images are kept on disk, or remove them. They are decoded again when they are needed."""
 
     clear: bool = False
-    """Remove all of them."""
+    """Remove all decoded images."""
     json: JsonFlag = False
 
     def run(self) -> None:

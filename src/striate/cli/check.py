@@ -16,7 +16,7 @@ _CLASSES = 30  # rows of the table
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Say all that is wrong with data, and change nothing: 0 is returned where nothing is, else 1."""
+    """Report all problems of a data set, and change nothing: the exit code is 0 if there are none, else 1."""
 
     data: Data
     options: DataOptions
@@ -35,7 +35,7 @@ class Command:
 
 
 def _print_summary(location: str, summary: dict[str, Any]) -> None:
-    """Say what data are like."""
+    """Print an overview of the data."""
     classes, splits = summary["classes"], summary["splits"]
     what = f", {len(summary['joints'])} joints" if summary["joints"] else ""
     what = f", {len(classes)} class{'es' if len(classes) > 1 else ''}" if classes else what

@@ -19,24 +19,24 @@ from striate.system import atomic
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Show how data are read: their task, splits and classes; and what augmentation makes of them."""
+    """Show how data are read: their task, splits and classes; and what augmentation does to them."""
 
     data: Data
     options: DataOptions
     sheet: Annotated[
         str | None,
         tyro.conf.arg(
-            metavar="FILE", help="A .png to write: samples under every policy of augmentation.", help_behavior_hint=""
+            metavar="FILE", help="A .png to write: samples under every augmentation policy.", help_behavior_hint=""
         ),
     ] = None
     samples: int = 8
-    """How many samples the sheet shows: 1 to 50."""
+    """Number of samples on the sheet: 1 to 50."""
     size: int = 128
-    """Side in pixels that they have on the sheet."""
+    """Side of the samples on the sheet, in pixels."""
     fit: Fit = "crop"
-    """How images of another aspect ratio are brought to that size on the sheet."""
+    """How images of another aspect ratio are resized on the sheet."""
     seed: int = 0
-    """Of the sheet's augmentation."""
+    """Seed of the sheet's augmentation."""
     json: JsonFlag = False
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class Command:
                 raise ConfigError(name, f"must be from 1 to {most}, not {getattr(self, name)}")
 
     def run(self) -> None:
-        """Print the card, and write the sheet."""
+        """Print the overview, and write the sheet."""
         if self.sheet:
             atomic.check_writable(Path(self.sheet))
         dataset = open_data(self.data, **self.options.reading())
@@ -65,7 +65,7 @@ class Command:
         print_table([kind if rows else "", *splits], [*rows, ["in all", *(len(dataset.splits[s]) for s in splits)]])
         if dataset.val_is_held_out:
             share = "tenth" if "test" in dataset.splits else "fifth"
-            print(f"\nval was held out: about a {share} of what there was, by the hash of names (--split-seed).")
+            print(f"\nval was held out: about a {share} of the images, by the hash of their names (--split-seed).")
         if self.sheet:
             print(f"\nsaved: {self.sheet}")
 
@@ -86,7 +86,7 @@ class Command:
 
 
 def _card(dataset: Dataset) -> dict[str, Any]:
-    """Sum a data set up."""
+    """Return an overview of a data set."""
     kind, names = dataset.vocabulary.kind, dataset.vocabulary.names
     labels = {split: dataset.samples.take(rows).labels for split, rows in dataset.splits.items()}
     counted = {split: of_split.counts(len(names)) for split, of_split in labels.items()}

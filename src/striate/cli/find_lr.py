@@ -43,7 +43,7 @@ class TriedOptions(
 
 @dataclass(frozen=True, kw_only=True)
 class Command(TriedOptions):
-    """Find a learning rate: train for a moment at an ever greater one, and see where the loss falls and rises.
+    """Find a learning rate: train briefly at an increasing one, and see where the loss falls and rises.
 
     L. N. Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3. No run is written.
     """
@@ -57,7 +57,7 @@ class Command(TriedOptions):
         self._config()  # which has rules of its own
 
     def run(self) -> None:
-        """Test rates, and say which one to train with."""
+        """Test learning rates, and suggest one."""
         from striate.sessions.lr_finder import find_lr
 
         path = Path(self.plot) if self.plot else None
@@ -84,7 +84,7 @@ class Command(TriedOptions):
         return TrainConfig(**{option.name: getattr(self, option.name) for option in fields(TriedOptions)})
 
     def _given(self) -> list[str]:
-        """Return the words that say again which options were given: the rate is found for these."""
+        """Return the flags of the options that differ from their defaults: the rate is found for these."""
         words: list[str] = []
         for option in fields(TriedOptions):
             value = getattr(self, option.name)

@@ -12,7 +12,7 @@ import tyro
 
 from striate import models
 from striate.cli.output import JsonFlag, print_json, print_table
-from striate.errors import ConfigError
+from striate.errors import ConfigError, RunError
 from striate.geometry import Shape
 from striate.models.plan import Plan
 from striate.models.summary import layer_table, summarise_plan
@@ -97,7 +97,7 @@ class Command:
             from striate.runs.record import RunRecord
 
             if classes or self.stem != "auto":
-                raise ConfigError(
+                raise RunError(
                     self.model, "is a run, which has its own classes and stem", "leave out --classes and --stem"
                 )
             record = RunRecord.read(Path(self.model))

@@ -12,12 +12,12 @@ Projection = Literal["pca", "tsne"]
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Write report.html into a run: how it was trained, how good it is, what it gets wrong, what it has learned."""
+    """Write report.html into a run: how the network was trained, its metrics, its mistakes, what it has learned."""
 
     run_folder: RunFolder
     data: MovedData = None
     projection: Projection = "pca"
-    """How images are put into a plane: principal components, or t-SNE, which needs scikit-learn."""
+    """How images are projected into the plane: principal components, or t-SNE, which needs scikit-learn."""
     json: JsonFlag = False
 
     def run(self) -> None:

@@ -15,25 +15,25 @@ from striate.system import atomic
 from striate.training.options import TAKEN_BY, ScheduleName, ScheduleOptions
 from striate.training.schedules import Schedule, Span, build_schedule
 
-_BAR = 40  # characters that stand for the peak
-_POINTS = 20_000  # of a plotted curve: more than a picture has pixels
+_BAR = 40  # characters for the peak
+_POINTS = 20_000  # of a plotted curve: more than an image has pixels
 _MOST = 10_000  # epochs: a row each
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command(ScheduleOptions):
-    """Show the course of a learning rate, epoch by epoch. No data are needed."""
+    """Show a learning rate schedule, epoch by epoch. Needs no data."""
 
     schedule: Annotated[
         tyro.conf.Positional[ScheduleName],
-        tyro.conf.arg(metavar="NAME", help=f"Which one: {', '.join(get_args(ScheduleName))}."),
+        tyro.conf.arg(metavar="NAME", help=f"One of: {', '.join(get_args(ScheduleName))}."),
     ] = field()  # no default: it has to be named
     epochs: Annotated[int, Ge(1), Le(_MOST)] = 20
-    """Length of the training: 1 to 10,000."""
+    """Length of the training in epochs: 1 to 10,000."""
     steps_per_epoch: Annotated[int, Ge(1)] = 100
-    """Batches in an epoch, each of them a step: 1 or more."""
+    """Steps (batches) per epoch: 1 or more."""
     lr: Annotated[float, Gt(0)] = 0.1
-    """Peak of the learning rate: above 0."""
+    """Peak learning rate: above 0."""
     plot: PlotFile = None
     json: JsonFlag = False
 
@@ -42,7 +42,7 @@ class Command(ScheduleOptions):
         self.require_epochs(self.epochs)
 
     def run(self) -> None:
-        """Print the rates, and plot them where that is asked for."""
+        """Print the rates, and plot them if --plot is given."""
         path = Path(self.plot) if self.plot else None
         if path:
             atomic.check_writable(path)
@@ -68,7 +68,7 @@ class Command(ScheduleOptions):
         return {name: getattr(self, name) for name in ("schedule", "warmup_epochs", *taken)}
 
     def _print(self, rows: list[dict[str, float]]) -> None:
-        """Print an epoch a row, with a bar for the rate at its first step."""
+        """Print a row per epoch, with a bar for the rate at its first step."""
         mark = bar_mark()
         print_table(
             ["epoch", "first step", "last step", ""],
@@ -79,7 +79,7 @@ class Command(ScheduleOptions):
         )
 
     def _plot(self, schedule: Schedule, span: Span, path: Path) -> None:
-        """Draw the rate of every step, or of evenly spread ones where there are very many."""
+        """Plot the rate of every step, or of evenly spaced ones if there are very many."""
         steps = [*range(0, span.steps - 1, max(1, span.steps // _POINTS)), span.steps - 1]
         curve = ([step / span.steps_per_epoch for step in steps], [self.lr * schedule(step) for step in steps])
         figure = plots.curve_figure({self.schedule: curve}, x_label="epoch", y_label="learning rate")

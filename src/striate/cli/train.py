@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Train a network on labelled images, and keep it as a run: a folder that predict and evaluate take."""
+    """Train a network on labelled images, and save it as a run: a folder that predict and evaluate take."""
 
     data: Data
     training: TrainConfig
     json: JsonFlag = False
 
     def run(self) -> None:
-        """Train, and say how good the network is and where it is."""
+        """Train, and print the metrics and where the run is."""
         from striate.sessions import train
 
         run = train(self.data, self.training)
@@ -35,13 +35,13 @@ class Command:
         print_baselines(run.task, record.baselines)
         print(f"on the {record.data[record.metrics_split]:,} {record.metrics_split} images{_chosen(record)}")
         speed = f"; {record.images_per_s:,.0f} images/s while training" if record.images_per_s else ""
-        print(f"{record.seconds:.1f} s in all{speed}")
+        print(f"{record.seconds:.1f} s in total{speed}")
         print(f"saved: {run.folder}")
         print(f"next:  striate predict {shlex.quote(str(run.folder))} IMAGE")
 
 
 def _chosen(record: RunRecord) -> str:
-    """Say which epoch the weights are of, where there was a choice, and what chose it."""
+    """Return which epoch the weights are from, if there was a choice, and what chose it."""
     if record.candidates < 2:
         return ""
     chose = " that also chose the best epoch, " if record.metrics_split == "val" else ", with the weights of epoch "

@@ -26,19 +26,19 @@ class DataOptions(Options):
     """
 
     task: TaskChoice = "auto"
-    """What the labels are for. auto: what the layout of the data tells."""
+    """What the labels are for. auto: as the layout of the data tells."""
 
     ignore: Annotated[tuple[str, ...], Wanted("names of classes, or values in masks")] = ()
-    """Classes in masks, by name or value, that count as no label, beside void and the like."""
+    """Classes in masks, by name or value, that count as no label, in addition to void and the like."""
 
     threshold: Annotated[int | None, Ge(1), Le(255)] = None
-    """Makes two classes of grey masks, JPEG or not: from this value on, 1 to 255, the second one."""
+    """Split grey masks into two classes, JPEG or not: values from this one on (1 to 255) are the second."""
 
     split_seed: Annotated[int, Ge(0)] = 0
-    """Decides which images are set aside, where the data set none aside themselves."""
+    """Seed of the split, if the data define none."""
 
     max_pixels: Annotated[int, Ge(1)] = 89_478_485
-    """Images of more pixels are refused before they are decoded."""
+    """Images with more pixels are refused before they are decoded."""
 
     def reading(self) -> dict[str, Any]:
         """Return what `open_data` needs to know."""

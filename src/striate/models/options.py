@@ -21,12 +21,13 @@ class NetworkOptions(Options):
     """
 
     model: Annotated[str, Wanted("a name or a line")] = "auto"
-    """A name (see striate models) or a line such as 'conv 8@3x3 | relu | gap | fc classes'. auto: lenet5 for small
-    grey images, resnet20 up to 64 pixels, resnet18 beyond, or efficientnet_lite0 where its weights are installed."""
+    """Architecture: a name (see striate models) or a line such as 'conv 8@3x3 | relu | gap | fc classes'. auto: lenet5
+    for small grey images, resnet20 up to 64 pixels, else resnet18, or efficientnet_lite0 if its weights are
+    installed."""
 
     stem: Stem = "auto"
     """First layers of the ResNets for photographs: small keeps the resolution. auto: small below 64 pixels."""
 
     pretrained: Annotated[str, Predicate(bool), Wanted("auto, none, imagenet, a run, or a file")] = "auto"
-    """First weights: imagenet (published ones, fetched if need be), those of a run (its folder), or of a .safetensors
-    file. none: random. auto: imagenet, where these are installed or were fetched before."""
+    """Initial weights: imagenet (published weights, downloaded if necessary), a run's folder, or a .safetensors file.
+    none: random initialisation. auto: imagenet, if installed or downloaded before."""

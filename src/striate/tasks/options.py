@@ -22,7 +22,7 @@ class SmoothingOptions(Options):
     """
 
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """Share of every target that is spread over all classes (Szegedy et al. 2016): at least 0, below 1."""
+    """Share of each target that is spread over all classes (Szegedy et al. 2016): at least 0, below 1."""
 
 
 def option_classes() -> tuple[type[Options], ...]:

@@ -43,16 +43,17 @@ class RunOptions(Options):
     """
 
     epochs: Annotated[int, Ge(1)] = EPOCHS
-    """How often every training image is seen: 1 or more."""
+    """Number of passes over the training images: 1 or more."""
 
     budget: Annotated[str, Predicate(_is_budget), Wanted("a time such as 90s, 10m or 1.5h")] = ""
-    """Time that the training may take, decoding, validation and saving included, in place of epochs: 90s, 10m, 1.5h."""
+    """Time budget in place of epochs, including decoding, validation and saving: 90s, 10m, 1.5h."""
 
     out: Annotated[str, Predicate(bool), Wanted("a folder, or auto")] = "auto"
-    """The run's folder, a new one or one to resume. auto: runs/TASK/DATA-MODEL, with a number where that is taken."""
+    """The run's folder: a new one, or one to resume. auto: runs/TASK/DATA-MODEL, with a number appended if it
+    exists."""
 
     resume: bool = False
-    """Resume a training that was interrupted. Without --out: the latest one of these data (and --model)."""
+    """Resume an interrupted training. Without --out: the latest one on this data (and of --model, if given)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -41,49 +41,48 @@ class OptimisationOptions(Options):
     """
 
     optimiser: Literal["auto", OptimiserName] = "auto"
-    """Gradient descent with Nesterov momentum, or AdamW. auto: sgd; adamw for poses, and to
-    classify with ImageNet's weights."""
+    """SGD with Nesterov momentum, or AdamW. auto: sgd; adamw for poses, and for classification from ImageNet's
+    weights."""
 
     lr: Annotated[float | Literal["default", "auto"], Gt(0)] = "default"
-    """Peak of the learning rate: above 0. default: 0.05 for sgd, 0.002 for adamw, a fifth of that for trainings of
-    fewer than 100 steps; with ImageNet's weights a tenth, but all of it for masks. auto: from a range test, as
-    striate find-lr makes it."""
+    """Peak learning rate: above 0. default: 0.05 for sgd, 0.002 for adamw, a fifth of that in trainings of fewer than
+    100 steps; a tenth with ImageNet's weights, except for masks. auto: from a range test, as in striate find-lr."""
 
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
-    """Nesterov momentum, of adamw its first beta: at least 0, below 1."""
+    """Nesterov momentum; for adamw its first beta: at least 0, below 1."""
 
     weight_decay: Annotated[float | Literal["auto"], Ge(0)] = "auto"
-    """Pull of every weight, but norms and biases, towards zero: 0 or more. auto: 0.0005 for sgd, 0.05 for adamw."""
+    """Weight decay, not applied to norms and biases: 0 or more. auto: 0.0005 for sgd, 0.05 for adamw."""
 
     clip: Annotated[float, Ge(0)] = 0.0
-    """Longest gradient, by its norm; a longer one is shortened to it. 0: any is taken."""
+    """Maximum norm of the gradient; longer ones are scaled down to it. 0: no limit."""
 
     accumulate: Annotated[int, Ge(1)] = 1
-    """In how many parts a batch is worked through, one after the other, to need less memory."""
+    """Number of parts in which a batch is processed, one after the other, to save memory."""
 
     ema: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """Decay of the moving average of the weights, which is then what is measured and kept. 0: none."""
+    """Decay of the moving average of the weights, which is then evaluated and saved in their place. 0: none."""
 
     freeze: Annotated[int | Literal["auto", "none", "batchnorm", "backbone"], Ge(1)] = "auto"
-    """What stays as it is of a network that does not begin from scratch: the batch norms of its backbone, all of that,
-    or its first elements, so many of them. auto: with ImageNet's weights batchnorm, but none for masks; else none."""
+    """Layers of pre-trained weights that are not trained: the batch norms of the backbone, the whole backbone, or a
+    number of first elements. auto: batchnorm with ImageNet's weights, except for masks; else none."""
 
     probe: bool = False
-    """Fit the last layer alone, exactly, to what the rest of the network makes of the images, in place of training."""
+    """Linear probe: fit the last layer alone, exactly, to the outputs of the frozen rest, in place of training."""
 
     last_layer: Literal["auto", "random", "fitted"] = "auto"
-    """With which last layer training begins. fitted: as by --probe, of 1,000 images at most, which is measured, shown
-    and kept, should training not come to better. auto: fitted with ImageNet's weights, if there is a fully
-    connected last layer of 100 outputs or fewer."""
+    """Initial last layer. fitted: as by --probe, on at most 1,000 images; it is evaluated, shown, and kept if training
+    does not improve on it. auto: fitted with ImageNet's weights, if the last layer is fully connected and has at most
+    100 outputs."""
 
     layer_lr_decay: Annotated[float, Gt(0)] = 1.0
-    """Learning rate of the first layer as a share of that of the head, in equal ratios from layer to layer: above 0."""
+    """Learning rate of the first layer relative to the head's, in a geometric progression over the layers: above 0."""
 
     stochastic_depth: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """The chance that the last residual block is left out in a step, less for those before it (Huang et al. 2016)."""
+    """Probability that the last residual block is skipped in a step, less for earlier ones (Huang et al. 2016)."""
 
     progressive: bool = False
-    """Begin with smaller images: half the side, growing over the first half of the epochs."""
+    """Start with smaller images: half the side, growing over the first half of the epochs."""
 
     @property
     def method(self) -> OptimiserName:
@@ -123,36 +122,37 @@ class ScheduleOptions(Options):
     """
 
     schedule: ScheduleName = "onecycle"
-    """Course of the learning rate: see striate schedule NAME."""
+    """Learning rate schedule: see striate schedule NAME."""
 
     warmup_epochs: Annotated[float, Ge(0)] = 0
-    """Epochs in which the learning rate rises to where its schedule begins, which has the rest of them: 0 or more."""
+    """Epochs of linear warm-up of the learning rate before its schedule, which spans the rest: 0 or more."""
 
     decay_at: Annotated[
         tuple[float, ...], Predicate(_are_ascending), Wanted("epochs above 0 in ascending order, such as 30,60")
     ] = ()
-    """Epochs at which step decays, such as 30,60 (warm-up included). auto: half-way and three quarters of the way."""
+    """Epochs at which step decays, such as 30,60 (including the warm-up). auto: after half and three quarters of
+    them."""
 
     decay: Annotated[float, Gt(0), Lt(1)] = 0.1
-    """What step multiplies the learning rate by: above 0, below 1."""
+    """Factor by which step multiplies the learning rate: above 0, below 1."""
 
     cycle_epochs: Annotated[float, Gt(0)] = 4
-    """Epochs that triangular, triangular2 and exp_range take to rise and fall again: above 0."""
+    """Length of a cycle of triangular, triangular2 and exp_range, in epochs: above 0."""
 
     low: Annotated[float, Ge(0), Lt(1)] = 0.25
-    """Where triangular, triangular2 and exp_range start, as a share of the peak: at least 0, below 1."""
+    """Lowest rate of triangular, triangular2 and exp_range, as a share of the peak: at least 0, below 1."""
 
     gamma: Annotated[float, Gt(0), Lt(1)] = 0.9
-    """What the rises of exp_range shrink to in an epoch: above 0, below 1."""
+    """Factor by which the cycles of exp_range shrink per epoch: above 0, below 1."""
 
     cycles: Annotated[int, Ge(1)] = 1
-    """How often cosine falls from the peak, with a warm restart before each further time: 1 or more."""
+    """Number of cycles of cosine, with a warm restart between them: 1 or more."""
 
     cycle_growth: Annotated[float, Ge(1)] = 1
-    """How many times as long as the one before each cycle of cosine is: 1 or more."""
+    """Length of each cycle of cosine relative to the previous one: 1 or more."""
 
     power: Annotated[float, Gt(0)] = 0.9
-    """Of polynomial: 1 falls along a line, more falls sooner. Above 0."""
+    """Exponent of polynomial: 1 is a straight line, a larger one decays sooner. Above 0."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -187,7 +187,8 @@ class PrecisionOptions(Options):
     """
 
     precision: Literal["auto", PrecisionName] = "auto"
-    """Type of number of forward and backward passes; weights are float32. auto: what is fastest here and agrees."""
+    """Precision of forward and backward passes; weights are float32. auto: the fastest here that agrees with
+    float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,14 +200,13 @@ class MachineOptions(Options):
     """
 
     deterministic: bool = False
-    """The same weights every time on a GPU as well, with slower kernels; on the CPU they are the same anyway."""
+    """Bit-identical weights every time on a GPU too, with slower kernels; on the CPU they always are."""
 
     compile: bool = False
-    """Have torch.compile make one program of the network: a minute at the start, faster steps after it."""
+    """Compile the network with torch.compile: a minute at the start, faster steps after it."""
 
     checkpoint_minutes: Annotated[float, Gt(0)] = 5
-    """How often the state of the training is saved, beside the end of every epoch: above 0."""
+    """Minutes between checkpoints, in addition to the end of every epoch: above 0."""
 
     on_nonfinite: Literal["stop", "skip"] = "stop"
-    """What happens where a loss or a gradient is infinite or no number. skip: that step is left out, at most 10 in
-    a row."""
+    """What to do if a loss or a gradient is infinite or NaN. skip: skip that step, at most 10 in a row."""

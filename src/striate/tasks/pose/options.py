@@ -19,4 +19,4 @@ class PoseOptions(Options):
     """
 
     head: Head = "vector"
-    """What ends in coordinates: the model's own head, or transposed convolutions to a heatmap for each joint."""
+    """What outputs the coordinates: the model's own head, or transposed convolutions to one heatmap per joint."""

@@ -24,25 +24,25 @@ class SegmentationOptions(SmoothingOptions):
     """
 
     decoder: WayUp = "upsample"
-    """How feature maps grow to the image's size: upsampling then convolution, or transposed convolution."""
+    """How the decoder upsamples feature maps: bilinear upsampling then convolution, or transposed convolution."""
 
     skips: bool = True
-    """Whether the finer feature maps come in on the way up; without them it is a plain encoder-decoder."""
+    """Merge finer feature maps into the decoder. Without: a plain encoder-decoder."""
 
     merge: Merge = "concat"
-    """How skips come in: put beside what comes from below (U-Net), or classes scored at each and added up (FCN)."""
+    """How skips are merged: concatenated (U-Net), or classes scored at each resolution and added (FCN)."""
 
     reduce: Annotated[int, Ge(1)] = 1
-    """Make images smaller by this factor within the network, and its scores larger: faster, and coarser."""
+    """Factor by which images are downscaled inside the network, and its outputs upscaled: faster, but coarser."""
 
     crop: Annotated[int | Literal["auto", "none"], Ge(2)] = "auto"
-    """Side in pixels of the windows that training images are cut to at random. auto: 256 where they are larger."""
+    """Side in pixels of the windows that are cut at random from training images. auto: 256 if the images are larger."""
 
     dice: Annotated[float, Ge(0)] = 0.0
-    """Weight of the Dice loss, which counts small classes like large ones, beside the cross-entropy: 0 or more."""
+    """Weight of the Dice loss, in which small classes count like large ones, added to the cross-entropy: 0 or more."""
 
     class_weights: ClassWeights = "sqrt"
-    """Pixels of rare classes count more in the cross-entropy. auto: by median frequency; sqrt: by its square root."""
+    """Larger weights for pixels of rare classes in the cross-entropy. auto: median frequency; sqrt: its square root."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

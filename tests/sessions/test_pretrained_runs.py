@@ -133,7 +133,9 @@ def test_a_damaged_file_and_one_of_another_network_are_refused_before_pictures_a
         trained(data, tmp_path, model=other, pretrained=str(file))
     pickled = tmp_path / "some.pth"
     torch.save({"a": torch.zeros(1)}, pickled)
-    with pytest.raises(ConfigError, match=r"must be a \.safetensors file, not .*; convert it: other formats can run code"):
+    with pytest.raises(
+        ConfigError, match=r"must be a \.safetensors file, not .*; convert it: other formats can run code"
+    ):
         trained(data, tmp_path, model=LINE, pretrained=str(pickled))
 
 

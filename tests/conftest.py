@@ -40,6 +40,7 @@ import pytest  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import striate as st  # noqa: E402
+from striate import api  # noqa: E402
 from striate.cli.terminal import StderrHandler  # noqa: E402
 from striate.runs import Run  # noqa: E402
 from striate.sessions import session  # noqa: E402
@@ -68,21 +69,21 @@ def _messages_on_stderr() -> None:
     logger.setLevel(logging.INFO)
 
 
-_report_on = session.report_on
+_report_on = api.report_on
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_reports() -> Iterator[None]:
     """Have trainings write no report, for the time that it takes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "report_on", lambda run: None)
+        patch.setattr(api, "report_on", lambda run: None)
         yield
 
 
 @pytest.fixture
 def reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have trainings write their reports in a test all the same."""
-    monkeypatch.setattr(session, "report_on", _report_on)
+    monkeypatch.setattr(api, "report_on", _report_on)
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -109,12 +109,12 @@ def test_functions_stay_short_and_nothing_is_pickled(path):
         assert word not in text or (path.name, word) == ("weights.py", "torch.load("), word
 
 
-def test_torchs_own_format_is_read_in_one_place_with_weights_only():
+def test_torchs_format_is_read_in_one_place_as_weights_only():
     text = (SOURCE / "models" / "pretrained" / "weights.py").read_text()
     assert text.count("torch.load(") == text.count("weights_only=True)") == 1
 
 
-def test_what_differs_between_tasks_is_asked_of_them_and_not_of_their_names():
+def test_tasks_are_never_told_apart_by_name():
     """Figures alone are of two tasks: their labels are what the task asks for."""
     words = r"""["'](?:classify|segment|pose)["']"""
     asks = re.compile(rf"task(?:\.name)?\s*(?:[!=]=|\bin)\s*[(\[{{]?\s*{words}|{words}\s*[!=]=")

@@ -18,10 +18,10 @@ from striate.version import __version__
 
 if TYPE_CHECKING:
     from striate import models
+    from striate.api import train
     from striate.datasets import Dataset, open_data
     from striate.errors import InputError, StriateError, TrainingError
     from striate.runs import Run, load
-    from striate.sessions import train
     from striate.training.config import TrainConfig
 
 
@@ -51,7 +51,7 @@ _HOMES = {
     "load": "striate.runs:load",
     "models": "striate.models",
     "open_data": "striate.datasets:open_data",
-    "train": "striate.sessions:train",
+    "train": "striate.api:train",
 }
 
 

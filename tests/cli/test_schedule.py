@@ -25,7 +25,7 @@ def test_the_table_has_a_row_for_each_epoch(name, capsys):
     assert all(0 < float(rate) <= 0.1 for row in rows for rate in row.split()[1:3])
 
 
-def test_json_has_the_rates_of_the_first_and_last_step_of_each_epoch(capsys):
+def test_json_has_the_first_and_last_rate_of_each_epoch(capsys):
     assert main(["schedule", "onecycle", "--epochs", "3", "--steps-per-epoch", "7", "--lr", "0.4", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["schedule"], document["lr"], document["steps_per_epoch"]) == ("onecycle", 0.4, 7)

@@ -11,9 +11,7 @@ import sys
 import pytest
 
 OPTIONS = {"model": "lenet5", "epochs": 2, "batch_size": 8, "precision": "float32"}
-WITHOUT_REPORT = (
-    "import sys; from striate.sessions import session; session.report_on = lambda run: None\n"  # saves time
-)
+WITHOUT_REPORT = "import sys; from striate import api; api.report_on = lambda run: None\n"  # saves time
 FROM_PYTHON = "import striate as st; st.train(sys.argv[1], st.TrainConfig(**eval(sys.argv[2])))"
 FROM_COMMAND_LINE = "from striate.cli import main; sys.exit(main(sys.argv[1:]))"
 

@@ -13,11 +13,12 @@ import sys
 import time
 
 import striate as st
+from striate import api
 from striate.errors import StriateError
 from striate.sessions import session as assembly
 from striate.system import atomic
 
-assembly.report_on = lambda run: None  # for the time that it takes
+api.report_on = lambda run: None  # for the time that it takes
 
 
 def die_at_write(name: str, number: int) -> None:

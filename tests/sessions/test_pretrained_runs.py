@@ -124,7 +124,7 @@ def test_a_damaged_file_and_one_of_another_network_are_refused_before_pictures_a
     data, file = colour_folders(), tmp_path / "some.safetensors"
     content = safetensors.torch.save(st.models.create(LINE, classes=3, size_px=32).state_dict())
     file.write_bytes(content[:-7])
-    with pytest.raises(WeightsError, match=r"some.safetensors: damaged, or not a safetensors file"):
+    with pytest.raises(WeightsError, match=r"some.safetensors: damaged, or no safetensors"):
         trained(data, tmp_path, model=LINE, pretrained=str(file))
     file.write_bytes(content)
     other = LINE.replace("conv 8", "conv 9")

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 import striate as st
+from striate import api
 from striate.batching.targets import Batch, take_targets
 from striate.errors import Interrupted, StriateError
 from striate.sessions import session as assembly
@@ -176,7 +177,7 @@ def training(distributed: DistributedContext, *, data: str, options: dict, stop_
         return result
 
     loop.train_step = noted
-    assembly.report_on = lambda run: None  # for the time that it takes
+    api.report_on = lambda run: None  # for the time that it takes
     try:
         run = assembly.train(data, st.TrainConfig(**options))
     except Interrupted as end:

@@ -24,7 +24,7 @@ class Command:
 
     def run(self) -> None:
         """Train, and print the metrics and where the run is."""
-        from striate.sessions import train
+        from striate.api import train
 
         run = train(self.data, self.training)
         if self.json:

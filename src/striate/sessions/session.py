@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -31,7 +31,6 @@ from striate.errors import (
 )
 from striate.images.preprocessing import Preprocessing
 from striate.models.plan import Plan
-from striate.reports.report import write_report
 from striate.runs.record import WEIGHTS, RunRecord, environment
 from striate.runs.run import Run, default_device, load
 from striate.runs.writer import RunWriter
@@ -63,14 +62,21 @@ from striate.training.training_log import training_log
 logger = logging.getLogger(__name__)
 
 
-def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
-    """Train a network on labelled images and keep it as a run; progress goes to stderr.
+def train(
+    data: Dataset | str | Path, config: TrainConfig | None = None, *, on_finish: Callable[[Run], object] | None = None
+) -> Run:
+    """Train a network on labelled images and keep it as a run.
 
     Under torchrun each of its processes calls this, and takes its share of every batch.
 
+    Args:
+        data: a data set, or where one is.
+        config: the options.
+        on_finish: called with the finished run, by the first process and where the budget leaves time for a report.
+
     Raises:
         InputError: data, model or options cannot be used; nothing has been written.
-        TrainingError: it cannot go on, as a loss is not finite, say. What there is can be gone on with.
+        TrainingError: it cannot go on, as a loss is not finite, say. What there is can be resumed.
         Interrupted: a KeyboardInterrupt came; likewise.
     """
     began = time.perf_counter()
@@ -85,20 +91,12 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
                 has_time = _Training(prepared, config, distributed, folder, began).run(old)
             distributed.agree(None)  # the files are written
         run = load(folder)
-        if distributed.first and has_time:
-            report_on(run)
-        elif distributed.first:
-            logger.info(f"the budget leaves no time for a report; to have one: striate report {run.folder}")
+        if distributed.first and on_finish is not None:
+            if has_time:
+                on_finish(run)
+            else:
+                logger.info(f"the budget leaves no time for a report; to have one: striate report {run.folder}")
         return run
-
-
-def report_on(run: Run) -> None:
-    """Write a run's report, the quick parts of it; where that fails the run is none the worse, and it is said."""
-    logger.info("writing report.html")
-    try:
-        write_report(run, thorough=False)
-    except Exception as error:  # whatever it is, the network is trained and kept
-        logger.info(f"no report could be written: {error or type(error).__name__}")
 
 
 @contextmanager

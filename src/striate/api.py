@@ -28,7 +28,7 @@ def train(data: Dataset | str | Path, config: TrainConfig | None = None) -> Run:
         TrainingError: it cannot go on, as a loss is not finite, say. What there is can be resumed.
         Interrupted: a KeyboardInterrupt came; likewise.
     """
-    return session.train(data, config, on_finish=report_on)
+    return session.train_run(data, config, on_finish=report_on)
 
 
 def report_on(run: Run) -> None:

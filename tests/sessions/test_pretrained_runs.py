@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 import striate as st
+from striate.api import train
 from striate.cache import folder as cache
 from striate.cli import main
 from striate.errors import ConfigError, DataError, Interrupted, ModelError, RunError, WeightsError
@@ -18,7 +19,7 @@ from striate.models.pretrained import weights
 from striate.models.pretrained.published import Hub, Package, PublishedWeights
 from striate.runs import load
 from striate.runs.writer import RunWriter
-from striate.sessions import probe, train
+from striate.sessions import probe
 from striate.sessions import session as assembly
 from striate.sessions.initial_weights import find_start, freeze
 from striate.sessions.lr_finder import find_lr
@@ -124,7 +125,7 @@ def test_a_damaged_file_and_one_of_another_network_are_refused_before_pictures_a
     data, file = colour_folders(), tmp_path / "some.safetensors"
     content = safetensors.torch.save(st.models.create(LINE, classes=3, size_px=32).state_dict())
     file.write_bytes(content[:-7])
-    with pytest.raises(WeightsError, match=r"some.safetensors: damaged, or no safetensors"):
+    with pytest.raises(WeightsError, match=r"some.safetensors: damaged, or not a safetensors"):
         trained(data, tmp_path, model=LINE, pretrained=str(file))
     file.write_bytes(content)
     other = LINE.replace("conv 8", "conv 9")

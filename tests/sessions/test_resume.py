@@ -280,7 +280,7 @@ def test_a_checkpoint_without_another_is_refused_with_the_way_out(stopped):
     data, options = stopped
     for path in (Path(options["out"]) / "checkpoints").glob("*.safetensors"):
         path.write_bytes(b"x")
-    with pytest.raises(RunError, match="there is no other; start again with another --out"):
+    with pytest.raises(RunError, match="start again with another --out, as there is no other checkpoint"):
         st.train(data, st.TrainConfig(**options))
 
 

@@ -179,7 +179,7 @@ def training(distributed: DistributedContext, *, data: str, options: dict, stop_
     loop.train_step = noted
     api.report_on = lambda run: None  # for the time that it takes
     try:
-        run = assembly.train(data, st.TrainConfig(**options))
+        run = assembly.train_run(data, st.TrainConfig(**options))
     except Interrupted as end:
         return {"interrupted": str(end)}
     return {"metrics": run.record.metrics, "epochs": run.record.epochs}

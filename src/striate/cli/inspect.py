@@ -68,7 +68,7 @@ class Command:
         for note in notes:
             print(f"Note: {note}.")
         if path:
-            print(f"drawn: {path}")
+            print(f"saved: {path}")
 
     def _is_run(self) -> bool:
         """Tell whether a run's folder is meant, and not a name or a line."""

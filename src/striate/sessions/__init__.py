@@ -4,6 +4,6 @@ session.py          data and options in, a run out
 lr_finder.py        data and options in, a learning rate out
 """
 
-from striate.sessions.session import train
+from striate.sessions.session import train_run
 
-__all__ = ["train"]
+__all__ = ["train_run"]

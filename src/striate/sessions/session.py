@@ -62,7 +62,7 @@ from striate.training.training_log import training_log
 logger = logging.getLogger(__name__)
 
 
-def train(
+def train_run(
     data: Dataset | str | Path, config: TrainConfig | None = None, *, on_finish: Callable[[Run], object] | None = None
 ) -> Run:
     """Train a network on labelled images and keep it as a run.

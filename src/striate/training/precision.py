@@ -189,7 +189,9 @@ class _Trials:
             if precision in candidates:
                 self.attempt(precision)
                 if self.done[-1].images < len(self.batch.images):  # nor will the other format make up for that
-                    candidates = [other for other in candidates if other.dtype != precision.dtype]
+                    candidates = [
+                        other for other in candidates if other.dtype != precision.dtype or self._is_measured(other)
+                    ]
         fewer = torch.get_num_threads() // 2
         if self.batch.images.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ and self._is_short():
             while fewer >= 1:
@@ -212,6 +214,10 @@ class _Trials:
             for channels_last in formats
             if wanted in ("auto", dtype)
         ]
+
+    def _is_measured(self, precision: Precision) -> bool:
+        """Tell whether a precision was tried on the whole batch."""
+        return any(trial.precision == precision and trial.images == len(self.batch.images) for trial in self.done)
 
     def _is_short(self) -> bool:
         """Tell whether a pass is over so soon that threads may take longer to meet than to work."""
